@@ -1,0 +1,70 @@
+# Every task of this project. `make help` lists them.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+# Files whose change means that something must be installed again.
+PINS := requirements.txt requirements-dev.txt constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run worker beat test test-slow check format coverage bench lock clean
+
+help: ## List these tasks
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready ## Make the virtual environment and install everything
+
+.venv/ready: $(PINS)
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) was not found)."; exit 1; }
+	@echo "Installing into .venv; the first time takes some minutes, PyTorch above all."
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -r requirements-dev.txt
+	touch $@
+
+demo: setup ## Set up, run the simulated shop end to end, leave the site running
+	$(BIN)/python manage.py dev --then demo
+
+run: setup ## Run the site with web, worker and beat on this machine
+	$(BIN)/python manage.py dev
+
+worker: setup ## Run one more worker, on the servers that `make run` started or DATABASE_URL names
+	$(BIN)/celery -A config worker --loglevel INFO --concurrency 1 --pool solo
+
+beat: setup ## Run the clock alone, on servers of your own
+	$(BIN)/celery -A config beat --loglevel INFO --scheduler celery.beat:Scheduler
+
+test: setup ## Run the tests
+	$(BIN)/pytest -n 2
+
+test-slow: setup ## Run the calibrations and long stories too
+	$(BIN)/pytest -n 2 -m "not gpu"
+
+coverage: setup ## Run the tests and hold branch coverage to its floors
+	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json:.coverage.json
+	$(BIN)/python tests/coverage_floors.py .coverage.json
+
+check: setup ## Lint, types, borders, migrations, deployment settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+	SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(64))") \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: setup ## Put every file in its shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure the decide API against a bare endpoint of the same server
+	$(BIN)/python -m benchmarks.decide
+
+lock: setup ## Write the exact versions of everything that is installed
+	rm -rf .lock && $(PYTHON) -m venv .lock
+	sed 's/^-c .*//' requirements.txt > .lock/requirements.txt
+	sed 's/^-c .*//' requirements-dev.txt > .lock/requirements-dev.txt
+	.lock/bin/python -m pip install --quiet -r .lock/requirements-dev.txt
+	.lock/bin/python -m pip freeze | sed "s/+cpu$$//" > constraints.txt
+	rm -rf .lock
+
+clean: ## Remove the demo's data and every cache; the virtual environment stays
+	rm -rf .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles .coverage*

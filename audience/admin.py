@@ -1,0 +1,88 @@
+"""Sources, customers and rejected events in the admin."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action
+
+from audience.keys import renew_key, revoke
+from audience.models import Customer, Identity, RejectedEvent, Source
+
+
+@admin.register(Source)
+class SourceAdmin(ModelAdmin):
+    """Sources; a key is shown once, when it is made."""
+
+    list_display = ["name", "key_prefix", "scopes", "created_at", "revoked_at"]
+    fields = ["name", "scopes", "key_prefix", "created_at", "revoked_at"]
+    readonly_fields = ["key_prefix", "created_at", "revoked_at"]
+    actions = ["revoke_keys", "renew_keys"]
+
+    def save_model(self, request: HttpRequest, obj: Source, form: object, change: bool) -> None:
+        """Make the key of a new source and show it."""
+        if change:
+            obj.save()
+        else:
+            self._show(request, obj, renew_key(obj))
+
+    @action(description="Revoke the keys")
+    def revoke_keys(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
+        """Stop accepting the keys of these sources."""
+        for source in queryset:
+            revoke(source, now=timezone.now())
+        messages.success(request, "Revoked; the keys stop working within seconds.")
+
+    @action(description="Make new keys")
+    def renew_keys(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
+        """Replace the keys of these sources."""
+        for source in queryset:
+            self._show(request, source, renew_key(source))
+
+    def _show(self, request: HttpRequest, source: Source, key: str) -> None:
+        messages.warning(
+            request, f"The key of {source.name} is {key}. Copy it now: it is not shown again."
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Its events name it, so it is revoked instead."""
+        return False
+
+
+class IdentityInline(TabularInline):
+    """The other names of a customer."""
+
+    model = Identity
+    extra = 0
+
+
+@admin.register(Customer)
+class CustomerAdmin(ModelAdmin):
+    """Customers."""
+
+    list_display = ["external_key", "attributes", "merged_into", "created_at"]
+    search_fields = ["external_key"]
+    readonly_fields = ["merged_into", "created_at", "updated_at"]
+    inlines = [IdentityInline]
+    # Counting every row of a large table takes longer than showing a page of it.
+    show_full_result_count = False
+    list_select_related = ["merged_into"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Their events and decisions name them."""
+        return False
+
+
+@admin.register(RejectedEvent)
+class RejectedEventAdmin(ModelAdmin):
+    """What senders sent and we could not take."""
+
+    list_display = ["received_at", "source", "reason"]
+    list_filter = ["source"]
+    list_select_related = ["source"]
+    readonly_fields = ["source", "received_at", "reason", "payload"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """They come from outside."""
+        return False

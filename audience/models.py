@@ -1,0 +1,141 @@
+"""Sources, customers, identities and events."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Scope(models.TextChoices):
+    """What a key may do."""
+
+    EVENTS = "events", "Send events"
+    DECIDE = "decide", "Ask for offers"
+
+
+class Source(models.Model):
+    """An application that sends events or asks for offers, and the hash of its key.
+
+    The key itself is shown once, when it is made, and is not stored.
+    """
+
+    name = models.CharField(max_length=100, unique=True)
+    # Both are empty where nothing is sent over HTTP, as with imported files.
+    key_prefix = models.CharField(max_length=16, editable=False, blank=True)
+    key_hash = models.BinaryField(max_length=32, unique=True, null=True, editable=False)
+    scopes = ArrayField(
+        models.CharField(max_length=16, choices=Scope.choices), default=list, blank=True
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Customer(models.Model):
+    """One person: the unit of randomisation.
+
+    `merged_into` names the customer that this one turned out to be. Analyses count both as one.
+    """
+
+    external_key = models.CharField(max_length=255, unique=True)
+    attributes = models.JSONField(default=dict, blank=True)
+    merged_into = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(external_key=""), name="customer_key_is_not_empty"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(merged_into=models.F("id")), name="merged_into_another_customer"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_key
+
+
+class IdentityKind(models.TextChoices):
+    """By what else a customer is known."""
+
+    ANONYMOUS = "anonymous_id", "Anonymous id"
+    EMAIL = "email", "E-mail address"
+    DEVICE = "device", "Device"
+
+
+class Identity(models.Model):
+    """Another name of a customer, such as the anonymous id of a browser."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="identities")
+    kind = models.CharField(max_length=16, choices=IdentityKind.choices)
+    value = models.CharField(max_length=255)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "value"], name="one_customer_per_identity")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value}"
+
+
+class ReceivedMessage(models.Model):
+    """A sender's message id that was accepted: the same message is never stored twice.
+
+    Events are partitioned by time, and a partitioned table can only be unique together with its
+    time; a retry may come with another time. So the rule lives in a table of its own.
+    """
+
+    pk = models.CompositePrimaryKey("source_id", "message_id")
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="+", db_index=False)
+    message_id = models.CharField(max_length=100)
+    received_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.message_id
+
+
+class Event(models.Model):
+    """Something a customer did or that happened to them; never changed, stored once.
+
+    The table is partitioned by month of `occurred_at` (see `partitions.py`).
+    """
+
+    pk = models.CompositePrimaryKey("occurred_at", "id")
+    id = models.BigIntegerField(editable=False)
+    occurred_at = models.DateTimeField()
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="+", db_index=False)
+    message_id = models.CharField(max_length=100)
+    name = models.CharField(max_length=255)
+    value = models.FloatField(null=True)
+    properties = models.JSONField(default=dict)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["customer", "name", "occurred_at"], name="event_of_customer")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.occurred_at}"
+
+
+class RejectedEvent(models.Model):
+    """An event of a batch that could not be taken, with the reason, for its sender to see."""
+
+    source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="+")
+    received_at = models.DateTimeField(db_default=Now(), db_index=True)
+    reason = models.TextField()
+    payload = models.TextField()
+
+    def __str__(self) -> str:
+        return self.reason

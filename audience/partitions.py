@@ -1,0 +1,78 @@
+"""Monthly partitions of the tables that only grow."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from django.db import connection
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool
+
+EVENTS = "audience_event"
+# Any number: it keeps two processes from making the same partition at once.
+LOCK = 0x0FFE21AB
+
+
+def month_of(moment: datetime) -> datetime:
+    """Return the first instant of a moment's month, in UTC."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_month(month: datetime) -> datetime:
+    """Return the first instant of the month after."""
+    carry, index = divmod(month.month, 12)
+    return month.replace(year=month.year + carry, month=index + 1)
+
+
+def partition_statement(table: str, low: object, high: object, *, month: datetime) -> sql.Composed:
+    """Write the statement that makes one month's partition, holding keys in [low, high)."""
+    return sql.SQL(
+        "CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})"
+    ).format(
+        sql.Identifier(f"{table}_{month:%Y_%m}"),
+        sql.Identifier(table),
+        sql.Literal(low),
+        sql.Literal(high),
+    )
+
+
+def event_partition(month: datetime) -> sql.Composed:
+    """Write the statement that makes the partition of one month's events."""
+    return partition_statement(EVENTS, month, next_month(month), month=month)
+
+
+def make_partitions(statements: Iterable[sql.Composed]) -> None:
+    """Run the statements in the transaction at hand, one process at a time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        for statement in statements:
+            cursor.execute(statement.as_string(cursor.cursor))
+
+
+class Months:
+    """The months for which this process knows that a table has a partition."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection],
+        partition: Callable[[datetime], sql.Composed],
+    ) -> None:
+        """Make partitions through this pool, by this statement, when first needed."""
+        self._pool = pool
+        self._partition = partition
+        self._known: set[datetime] = set()
+
+    async def prepare(self, moments: Iterable[datetime]) -> None:
+        """Make the partitions of these moments, unless they are known to exist.
+
+        It runs before the rows' own transaction, which would otherwise hold locks on the whole
+        table while it waits.
+        """
+        missing = {month_of(moment) for moment in moments} - self._known
+        if not missing:
+            return
+        async with self._pool.connection() as connection_, connection_.transaction():
+            await connection_.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            for month in sorted(missing):
+                await connection_.execute(self._partition(month))
+        self._known |= missing

@@ -1,0 +1,1 @@
+"""Published experiments, brought in as campaigns that ran elsewhere."""

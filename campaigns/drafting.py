@@ -1,0 +1,137 @@
+"""Draft a campaign with its experiment and its policy, from what a marketer settles."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from campaigns.models import Campaign, CampaignOffer, Offer, Placement
+from campaigns.snapshot import Serves
+from experiments.assignment import BUCKETS
+from experiments.lifecycle import ArmPlan, plan_experiment
+from experiments.metrics import METRICS
+from experiments.metrics.base import read_params
+from experiments.models import Metric
+from recommender.features import FeatureSpec
+from recommender.models import Policy, RewardKind
+
+DEFAULT_BANDIT = "linear_thompson"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How customers are divided, in whole per cent; the rest gets the learning policy."""
+
+    holdout_percent: int = 10
+    control_percent: int = 20
+
+    def to_arms(self) -> list[ArmPlan]:
+        """Plan the three arms.
+
+        The control arm, not the hold-out, is what the policy is compared with: both get offers,
+        and what differs is who chooses them.
+
+        Raises:
+            ValidationError: An arm that proves something would be empty.
+        """
+        policy_percent = 100 - self.holdout_percent - self.control_percent
+        if self.holdout_percent < 1 or self.control_percent < 1 or policy_percent < 1:
+            raise ValidationError(
+                "The hold-out, the control and the personalised arm need at least 1% each."
+            )
+        share = BUCKETS // 100
+        return [
+            _arm("control", "Control", self.control_percent * share, Serves.BASELINE),
+            _arm("personalised", "Personalised", policy_percent * share, Serves.POLICY),
+            _arm("hold-out", "Hold-out", self.holdout_percent * share, Serves.NOTHING),
+        ]
+
+
+def _arm(key: str, name: str, weight: int, serves: Serves) -> ArmPlan:
+    payload = {"serves": serves.value}
+    return ArmPlan(key, name, weight, is_control=serves is Serves.BASELINE, payload=payload)
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPlan:
+    """What a marketer settles about a campaign."""
+
+    key: str
+    name: str
+    placement: Placement
+    goal: Metric
+    planned_customers: int
+    others: Sequence[Metric] = ()
+    split: Split = field(default_factory=Split)
+    features: FeatureSpec = field(default_factory=lambda: FeatureSpec(()))
+    reward_window_seconds: int = 3 * 86_400
+    held_back_share: float = 0.0
+    priority: int = 100
+    hold_minutes: int = 30
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None) -> Campaign:
+    """Make a draft with its experiment and its policy; offers follow.
+
+    Raises:
+        ValidationError: The split leaves an arm empty, or the goal cannot be learned from.
+    """
+    event, kind = reward_of(plan.goal)
+    with transaction.atomic():
+        experiment = plan_experiment(
+            key=plan.key,
+            name=plan.name,
+            arms=plan.split.to_arms() if arms is None else arms,
+            goal=plan.goal,
+            others=plan.others,
+            planned_customers=plan.planned_customers,
+        )
+        policy = Policy.objects.create(
+            key=plan.key,
+            name=plan.name,
+            kind=DEFAULT_BANDIT,
+            hyperparameters=dict(plan.hyperparameters),
+            features=plan.features.to_json(),
+            reward_event=event,
+            reward_kind=kind,
+            reward_window_seconds=plan.reward_window_seconds,
+            held_back_share=plan.held_back_share,
+        )
+        return Campaign.objects.create(
+            key=plan.key,
+            name=plan.name,
+            placement=plan.placement,
+            experiment=experiment,
+            policy=policy,
+            priority=plan.priority,
+            hold_minutes=plan.hold_minutes,
+            starts_at=plan.starts_at,
+            ends_at=plan.ends_at,
+        )
+
+
+def add_offers(campaign: Campaign, offers: Sequence[Offer]) -> None:
+    """Give a campaign offers, in this order."""
+    CampaignOffer.objects.bulk_create(
+        CampaignOffer(campaign=campaign, offer=offer, position=position)
+        for position, offer in enumerate(offers)
+    )
+
+
+def reward_of(goal: Metric) -> tuple[str, RewardKind]:
+    """Return the event, and the way to count it, by which a policy serves this goal.
+
+    Raises:
+        ValidationError: The goal is made of several events' numbers.
+    """
+    metric = METRICS[goal.kind]
+    aggregates = metric.aggregates(read_params(metric, goal.params))
+    if len(aggregates) != 1:
+        raise ValidationError(f"A policy cannot learn from {goal.name}; choose another goal.")
+    return aggregates[0].event, RewardKind(aggregates[0].how)

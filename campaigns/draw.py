@@ -1,0 +1,47 @@
+"""Draw an offer from weights by hash, so that anyone can draw it again from the log."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.assignment import BUCKETS, bucket_of, choose, hash_v2, quantise, ranges
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The place that was drawn and the shares that each place really had."""
+
+    index: int
+    weights: tuple[float, ...]
+
+    @property
+    def propensity(self) -> float:
+        """The probability with which this place was drawn."""
+        return self.weights[self.index]
+
+
+def draw_seed(campaign: str, *, version: int, decision_id: uuid.UUID) -> str:
+    """Name the draw: every decision is a fresh one, whatever was drawn before."""
+    return f"{campaign}:{version}:{decision_id}"
+
+
+def draw_offer(probabilities: Sequence[float] | FloatArray, *, seed: str, customer_id: int) -> Draw:
+    """Draw a place from probabilities that sum to one.
+
+    The hash has 10,000 buckets, so the shares are first rounded to whole buckets: what is
+    returned is what the draw really gives.
+    """
+    buckets = [int(n) for n in quantise(np.asarray(probabilities, dtype=np.float64))]
+    index = choose(bucket_of(seed, str(customer_id)), ranges(buckets))
+    assert index is not None, "the buckets cover every hash"
+    return Draw(index=index, weights=tuple(n / BUCKETS for n in buckets))
+
+
+def is_held_back(policy: str, *, customer_key: str, share: float) -> bool:
+    """Tell whether a policy never learns from a customer, so that it can be judged on them."""
+    return hash_v2(f"{policy}:held-back", customer_key) < share

@@ -1,0 +1,128 @@
+"""Bring in a campaign that ran elsewhere: its decisions, as if they had been logged here."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from django.db import transaction
+from psycopg.types.json import Jsonb
+
+from audience.copying import analyse, copy_rows
+from audience.models import Customer
+from audience.partitions import make_partitions, month_of
+from campaigns.draw import is_held_back
+from campaigns.models import Campaign
+from experiments.models import Exposure
+from recommender.decision_ids import (
+    DECISIONS,
+    RANDOM_BITS,
+    decision_id,
+    decision_partition,
+)
+from recommender.features import FeatureSpec
+from recommender.models import Reward
+
+EXPOSURES = Exposure._meta.db_table
+REWARDS = Reward._meta.db_table
+CHUNK = 5000
+REASON = "imported: decided elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class PastDecision:
+    """What was chosen for whom, out of what and with which probabilities.
+
+    `weights` belong to `eligible`, place by place; an empty key, or None, is no offer.
+    """
+
+    customer_key: str
+    arm: str
+    offer: str | None
+    decided_at: datetime
+    eligible: Sequence[str]
+    weights: Sequence[float]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def propensity(self) -> float:
+        """The probability of what was chosen."""
+        return self.weights[self.eligible.index(self.offer or "")]
+
+
+def import_decisions(
+    campaign: Campaign,
+    decisions: Iterable[PastDecision],
+    *,
+    progress: Callable[[int], object] = lambda count: None,
+) -> int:
+    """Bring in decisions with their exposures and pending rewards, all or none.
+
+    The customers must be known already, each decided for once.
+    """
+    count = 0
+    waiting = iter(decisions)
+    with transaction.atomic():
+        while chunk := list(islice(waiting, CHUNK)):
+            _import_chunk(campaign, chunk)
+            count += len(chunk)
+            progress(len(chunk))
+        for table in (EXPOSURES, DECISIONS, REWARDS):
+            analyse(table)
+    return count
+
+
+def _import_chunk(campaign: Campaign, chunk: Sequence[PastDecision]) -> None:
+    keys = [decision.customer_key for decision in chunk]
+    customers = dict(
+        Customer.objects.filter(external_key__in=keys).values_list("external_key", "pk")
+    )
+    arms = dict(campaign.experiment.arms.values_list("key", "pk"))
+    months = sorted({month_of(decision.decided_at) for decision in chunk})
+    make_partitions([decision_partition(month) for month in months])
+    copy_rows(
+        EXPOSURES,
+        ["experiment_id", "customer_id", "arm_id", "exposed_at"],
+        (
+            (campaign.experiment_id, customers[d.customer_key], arms[d.arm], d.decided_at)
+            for d in chunk
+        ),
+    )
+    ids = [decision_id(d.decided_at, entropy=secrets.randbits(RANDOM_BITS)) for d in chunk]
+    columns = [
+        "id", "decided_at", "customer_id", "campaign", "placement", "arm", "policy_id",
+        "policy_version", "offer", "propensity", "eligible", "weights", "features", "reasons",
+        "held_back",
+    ]  # fmt: skip
+    # Whatever a row needs of the database is at hand before COPY takes the connection.
+    policy, placement = campaign.policy, campaign.placement.key
+    features = FeatureSpec.from_json(policy.features)
+    rows = (
+        (
+            id_,
+            d.decided_at,
+            customers[d.customer_key],
+            campaign.key,
+            placement,
+            d.arm,
+            policy.pk,
+            None,
+            d.offer,
+            d.propensity,
+            list(d.eligible),
+            list(d.weights),
+            features.encode(d.attributes).tolist(),
+            Jsonb([REASON]),
+            is_held_back(policy.key, customer_key=d.customer_key, share=policy.held_back_share),
+        )
+        for id_, d in zip(ids, chunk, strict=True)
+    )
+    copy_rows(DECISIONS, columns, rows)
+    window = timedelta(seconds=policy.reward_window_seconds)
+    copy_rows(
+        REWARDS,
+        ["decision_id", "policy_id", "due_at"],
+        ((id_, policy.pk, d.decided_at + window) for id_, d in zip(ids, chunk, strict=True)),
+    )

@@ -1,0 +1,40 @@
+"""Judge policies on the decisions they never learned from."""
+
+import logging
+
+from celery import shared_task
+from django.utils import timezone
+
+from campaigns.models import Campaign
+from recommender.evaluation import evaluate_policy
+from recommender.models import PolicyEvaluation
+
+logger = logging.getLogger(__name__)
+
+EVALUATE_TASK = "campaigns.evaluate_due"
+
+
+@shared_task(name=EVALUATE_TASK)
+def evaluate_due() -> int:
+    """Evaluate every policy that holds customers back and published since it was last judged."""
+    done = 0
+    for campaign in Campaign.objects.filter(policy__held_back_share__gt=0).select_related("policy"):
+        version = campaign.policy.versions.first()
+        judged = PolicyEvaluation.objects.filter(campaign=campaign.key).order_by("-computed_at")
+        last = judged.values_list("computed_at", flat=True).first()
+        if version is None or (last is not None and last >= version.published_at):
+            continue
+        try:
+            evaluate_campaign(campaign)
+        except Exception:
+            # One damaged policy must not keep the others from being judged.
+            logger.exception("The policy of %s could not be judged", campaign)
+        else:
+            done += 1
+    return done
+
+
+def evaluate_campaign(campaign: Campaign) -> PolicyEvaluation | None:
+    """Judge a campaign's policy now."""
+    names = dict(campaign.choices.values_list("offer__key", "offer__name"))
+    return evaluate_policy(campaign.policy, campaign=campaign.key, names=names, now=timezone.now())

@@ -1,0 +1,90 @@
+"""What a policy would have earned, in words and pictures; no statistics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.charts.rates import RateRow, rates_chart
+from experiments.wording import Unit, say_difference, say_value
+from recommender.models import PolicyEvaluation
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """One policy's estimated reward for each decision."""
+
+    policy: str
+    snips: str
+    dr: str
+    advantage: str
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTable:
+    """The policies side by side, with the sentence that sums them up and a picture."""
+
+    sentence: str
+    rows: Sequence[ValueRow]
+    chart: str
+
+
+def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit = "percent") -> ValueTable:
+    """Turn a stored evaluation into what the template shows."""
+    rows = [
+        ValueRow(
+            policy=row["policy"],
+            snips=_say(row["snips"], unit=unit),
+            dr=_say(row["dr"], unit=unit),
+            advantage="" if row["advantage"] is None else _say_change(row["advantage"], unit=unit),
+        )
+        for row in evaluation.rows
+    ]
+    drawn = [
+        RateRow(
+            row["policy"],
+            row["dr"]["estimate"],
+            row["dr"]["low"],
+            row["dr"]["high"],
+            _say(row["dr"], unit=unit),
+        )
+        for row in evaluation.rows
+        if "withheld" not in row["dr"]
+    ]
+    chart = rates_chart(drawn, unit=unit, title="Estimated reward of each policy") if drawn else ""
+    return ValueTable(sentence=say_comparison(evaluation.rows, unit=unit), rows=rows, chart=chart)
+
+
+def say_comparison(rows: Sequence[Mapping[str, Any]], *, unit: Unit) -> str:
+    """Say whether the learned policy beats the best simple one, and honestly if it does not."""
+    learned = rows[0]
+    rivals = [row for row in rows[1:] if "withheld" not in row["dr"]]
+    if "withheld" in learned["dr"] or not rivals:
+        return "The learned policy cannot be judged yet."
+    best = max(rivals, key=lambda row: float(row["dr"]["estimate"]))
+    gain = best["advantage"]
+    said = _say_change(gain, unit=unit)
+    if gain["low"] > 0:
+        return f"The learned policy beats the best simple one, “{best['policy']}”: {said}."
+    if gain["high"] < 0:
+        return f"The learned policy does worse than “{best['policy']}”: {said}."
+    return (
+        f"The learned policy is not shown to beat “{best['policy']}”, the best simple one: {said}."
+    )
+
+
+def _say(value: Mapping[str, Any], *, unit: Unit) -> str:
+    if "withheld" in value:
+        return f"withheld: {value['withheld']}"
+    estimate, low, high = (
+        say_value(value[name], unit=unit) for name in ("estimate", "low", "high")
+    )
+    return f"{estimate} ({low} to {high})"
+
+
+def _say_change(value: Mapping[str, Any], *, unit: Unit) -> str:
+    if "withheld" in value:
+        return f"withheld: {value['withheld']}"
+    estimate, low, high = (
+        say_difference(value[name], unit=unit) for name in ("estimate", "low", "high")
+    )
+    return f"{estimate} ({low} to {high})"

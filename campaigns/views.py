@@ -1,0 +1,114 @@
+"""A campaign's report, and the pages that start, pause and finish it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
+from campaigns.models import Campaign
+from campaigns.values import to_value_table
+from experiments.lifecycle import request_analysis
+from experiments.views import report_context
+from recommender.models import PolicyEvaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change of a campaign's state, as its page explains it."""
+
+    verb: str
+    explanation: str
+    take: Callable[..., None]
+
+
+STEPS = {
+    "start": Step(
+        "Start",
+        "Customers who come to the placement from now on are divided between the arms, and every "
+        "decision is logged with its probability.",
+        start_campaign,
+    ),
+    "pause": Step(
+        "Pause",
+        "No more offers are decided, within about a second. The experiment goes on measuring "
+        "those who were in it, and the campaign can be started again.",
+        pause_campaign,
+    ),
+    "finish": Step(
+        "Finish",
+        "The campaign and its experiment end for good, and the report is brought up to date.",
+        finish_campaign,
+    ),
+}
+
+
+@require_safe
+@staff_member_required
+@permission_required("campaigns.view_campaign", raise_exception=True)
+def report(request: HttpRequest, key: str) -> HttpResponse:
+    """Show what a campaign is worth: its experiment, and its policy against simpler ones."""
+    campaign = get_object_or_404(
+        Campaign.objects.select_related("experiment", "policy", "placement"), key=key
+    )
+    evaluation = (
+        PolicyEvaluation.objects.filter(campaign=campaign.key).order_by("-computed_at").first()
+    )
+    version = campaign.policy.versions.defer("odds").first()
+    context: dict[str, Any] = {
+        **report_context(campaign.experiment),
+        "campaign": campaign,
+        "version": version,
+        "evaluation": evaluation,
+        "values": None if evaluation is None else to_value_table(evaluation),
+    }
+    return render(request, "campaigns/report.html", context)
+
+
+@require_POST
+@staff_member_required
+@permission_required("campaigns.view_campaign", raise_exception=True)
+def refresh(request: HttpRequest, key: str) -> HttpResponse:
+    """Ask a worker for a fresh analysis and go back to the page."""
+    campaign = get_object_or_404(Campaign.objects.select_related("experiment"), key=key)
+    request_analysis(campaign.experiment, now=timezone.now())
+    return redirect("campaign-report", key=key)
+
+
+@staff_member_required
+@permission_required("campaigns.change_campaign", raise_exception=True)
+def step(request: HttpRequest, key: str, verb: str) -> HttpResponse:
+    """Explain a change of state, and make it when it is confirmed."""
+    campaign = get_object_or_404(
+        Campaign.objects.select_related("experiment", "placement"), key=key
+    )
+    if verb not in STEPS:
+        raise Http404
+    chosen = STEPS[verb]
+    if request.method == "POST":
+        assert isinstance(request.user, User), "the page is for people with an account"
+        try:
+            chosen.take(
+                campaign,
+                by=request.user,
+                now=timezone.now(),
+                reason=request.POST.get("reason", "")[:1000],
+            )
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        else:
+            messages.success(
+                request, f"{campaign.name} is {campaign.get_status_display().lower()}."
+            )
+        return redirect("admin:campaigns_campaign_change", campaign.pk)
+    context = {"campaign": campaign, "step": chosen, "arms": campaign.experiment.arms.all()}
+    return render(request, "campaigns/step.html", context)

@@ -1,0 +1,66 @@
+"""The server's entry point: hot paths first, Django behind them, in one process."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import redis.asyncio
+from django.core.asgi import get_asgi_application
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django_application = get_asgi_application()
+
+from django.conf import settings  # noqa: E402 - settings come after the environment is set
+
+from audience.api import Intake  # noqa: E402 - models come after Django is set up
+from audience.keys import Keyring  # noqa: E402
+from campaigns.api import DecideApi  # noqa: E402
+from campaigns.snapshot import CurrentSnapshot  # noqa: E402
+from wire.dispatcher import Dispatcher  # noqa: E402
+from wire.messages import Request, Response  # noqa: E402
+
+POOL_SIZE = 8
+
+
+async def healthz(request: Request) -> Response:
+    """Say that the process lives; nothing else is asked."""
+    return Response(200, b"ok", content_type="text/plain")
+
+
+def build_application(database_url: str, redis_url: str) -> Dispatcher:
+    """Wire the hot paths to a database and a Redis; both are opened at start-up."""
+    pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
+        database_url,
+        min_size=1,
+        max_size=POOL_SIZE,
+        timeout=10,
+        kwargs={"autocommit": True},
+        open=False,
+        name="hot paths",
+    )
+    notices = redis.asyncio.Redis.from_url(
+        redis_url, socket_timeout=0.5, socket_connect_timeout=0.5
+    )
+
+    @asynccontextmanager
+    async def connections() -> AsyncIterator[None]:
+        await pool.open()
+        yield
+        await pool.close()
+        await notices.aclose()
+
+    keyring = Keyring(pool)
+    return Dispatcher(
+        {
+            **Intake(pool, keyring).routes(),
+            **DecideApi(pool, keyring, CurrentSnapshot(pool, notices)).routes(),
+            ("GET", "/healthz"): healthz,
+        },
+        fallback=django_application,
+        resources=[connections()],
+    )
+
+
+application = build_application(settings.DATABASE_URL, settings.REDIS_URL)

@@ -1,0 +1,216 @@
+"""Every setting; the only reader of the environment. Importing it starts nothing."""
+
+import secrets
+from pathlib import Path
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from config import environment
+from config.embedded import paths
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Where data and servers are -------------------------------------------------------------
+
+DATA_DIR = Path(environment.text("OFFERLAB_DATA_DIR") or BASE_DIR / ".data").absolute()
+POSTGRES_BIN = (
+    Path(environment.text("OFFERLAB_POSTGRES_BIN"))
+    if environment.text("OFFERLAB_POSTGRES_BIN")
+    else None
+)
+EMBEDDED_POSTGRES = not environment.text("DATABASE_URL")
+EMBEDDED_VALKEY = not environment.text("REDIS_URL")
+DATABASE_URL = environment.text("DATABASE_URL") or paths.database_url(DATA_DIR)
+REDIS_URL = environment.text("REDIS_URL") or paths.redis_url(DATA_DIR)
+SITE_URL = environment.text("OFFERLAB_SITE_URL", "http://127.0.0.1:8000")
+
+DATABASES = {"default": {**environment.database(DATABASE_URL), "CONN_HEALTH_CHECKS": True}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Security -------------------------------------------------------------------------------
+
+DEBUG = environment.flag("DEBUG")
+SECRET_KEY_IS_OURS = bool(environment.text("SECRET_KEY"))
+# Without a key of its own a process makes one up: log-ins end with it, and nothing leaks.
+SECRET_KEY = environment.text("SECRET_KEY") or secrets.token_urlsafe(64)
+ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+HTTPS = environment.flag("HTTPS", default=True)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- The site -------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "config",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "audience",
+    "experiments",
+    "recommender",
+    "campaigns",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.content_security.ContentSecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+LOGIN_URL = reverse_lazy("admin:login")
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Serve straight from the packages, so that a fresh checkout needs no collectstatic.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+UNFOLD = {
+    "SITE_TITLE": "OfferLab",
+    "SITE_HEADER": "OfferLab",
+    "SITE_SUBHEADER": "Offers whose lift is proven",
+    "SITE_SYMBOL": "experiment",
+    "STYLES": [lambda request: static("offerlab/admin.css")],
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {
+                "title": "Marketing",
+                "items": [
+                    {
+                        "title": "Campaigns",
+                        "icon": "campaign",
+                        "link": reverse_lazy("admin:campaigns_campaign_changelist"),
+                    },
+                    {
+                        "title": "Offers",
+                        "icon": "sell",
+                        "link": reverse_lazy("admin:campaigns_offer_changelist"),
+                    },
+                    {
+                        "title": "Placements",
+                        "icon": "dashboard_customize",
+                        "link": reverse_lazy("admin:campaigns_placement_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": "Proof",
+                "items": [
+                    {
+                        "title": "Experiments",
+                        "icon": "science",
+                        "link": reverse_lazy("admin:experiments_experiment_changelist"),
+                    },
+                    {
+                        "title": "Metrics",
+                        "icon": "monitoring",
+                        "link": reverse_lazy("admin:experiments_metric_changelist"),
+                    },
+                    {
+                        "title": "Policies",
+                        "icon": "psychology",
+                        "link": reverse_lazy("admin:recommender_policy_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": "Data",
+                "items": [
+                    {
+                        "title": "Customers",
+                        "icon": "group",
+                        "link": reverse_lazy("admin:audience_customer_changelist"),
+                    },
+                    {
+                        "title": "Sources and keys",
+                        "icon": "key",
+                        "link": reverse_lazy("admin:audience_source_changelist"),
+                    },
+                    {
+                        "title": "Rejected events",
+                        "icon": "report",
+                        "link": reverse_lazy("admin:audience_rejectedevent_changelist"),
+                    },
+                ],
+            },
+        ],
+    },
+}
+
+# --- Work -----------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = environment.broker(REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+# Work is claimed in PostgreSQL, so a lost message costs one beat, not an hour (ADR 0005).
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULE = {
+    "learn": {"task": "recommender.learn_due", "schedule": 5.0, "options": {"expires": 5.0}},
+    "analyse": {"task": "experiments.analyse_due", "schedule": 5.0, "options": {"expires": 5.0}},
+    "evaluate": {
+        "task": "campaigns.evaluate_due",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
+}
+# How often a running experiment is looked at without being asked.
+ANALYSIS_INTERVAL_SECONDS = 300
+LEARNING_DEVICE = environment.text("OFFERLAB_DEVICE", "cpu")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": environment.text("LOG_LEVEL", "INFO")},
+}

@@ -1,0 +1,12 @@
+"""The addresses of Django's pages; the hot paths are in `asgi.py`."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin/", admin.site.urls),
+    path("experiments/", include("experiments.urls")),
+    path("campaigns/", include("campaigns.urls")),
+]

@@ -1,0 +1,94 @@
+"""Experiments and metrics in the admin."""
+
+from typing import Any
+
+import msgspec
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+
+from experiments.metrics import METRICS
+from experiments.metrics.base import read_params
+from experiments.models import Arm, Experiment, ExperimentMetric, Metric
+
+
+class MetricForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A metric whose parameters fit its type."""
+
+    class Meta:
+        model = Metric
+        fields = ["name", "key", "kind", "params", "higher_is_better"]
+
+    def clean(self) -> dict[str, Any]:
+        """Check the parameters against the type's own rules."""
+        cleaned = super().clean() or {}
+        kind, params = cleaned.get("kind"), cleaned.get("params")
+        if kind in METRICS and params is not None:
+            try:
+                read_params(METRICS[kind], params)
+            except msgspec.ValidationError as error:
+                self.add_error("params", ValidationError(f"{error}."))
+        return cleaned
+
+
+@admin.register(Metric)
+class MetricAdmin(ModelAdmin):
+    """Metrics."""
+
+    form = MetricForm
+    list_display = ["name", "kind", "key", "higher_is_better"]
+    search_fields = ["name", "key"]
+    prepopulated_fields = {"key": ["name"]}
+
+
+class ReadOnlyInline(TabularInline):
+    """Rows that are shown and not edited: they belong to the experiment's design."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Never."""
+        return False
+
+
+class ArmInline(ReadOnlyInline):
+    """The arms."""
+
+    model = Arm
+    fields = ["name", "key", "weight", "is_control", "payload"]
+
+
+class MeasuredInline(ReadOnlyInline):
+    """The metrics."""
+
+    model = ExperimentMetric
+    fields = ["metric", "role"]
+
+
+@admin.register(Experiment)
+class ExperimentAdmin(ModelAdmin):
+    """Experiments; a campaign makes its own."""
+
+    list_display = ["name", "status", "started_at", "planned_customers", "report"]
+    list_filter = ["status"]
+    search_fields = ["name", "key"]
+    readonly_fields = ["key", "seed", "status", "started_at", "stopped_at", "report"]
+    fields = ["name", "hypothesis", "planned_customers", *readonly_fields]
+    inlines = [ArmInline, MeasuredInline]
+
+    @admin.display(description="Report")
+    def report(self, experiment: Experiment) -> str:
+        """Link to the report."""
+        return format_html('<a href="{}">Open report</a>', experiment.get_absolute_url())
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Experiments begin with their campaign."""
+        return False

@@ -1,0 +1,116 @@
+"""Draws arms by hash: the same customer, seed and weights always give the same arm.
+
+One draw serves A/B arms and offers alike. It is GrowthBook's hash version 2, so any of their SDKs
+agrees with us. Version 1 is left out on purpose: it has 1,000 buckets and its arms are correlated
+between experiments.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+BUCKETS = 10_000
+
+_FNV_OFFSET = 0x811C9DC5
+_FNV_PRIME = 0x01000193
+
+
+def hash_v2(seed: str, value: str) -> float:
+    """Place a value on [0, 1), in steps of one bucket, as GrowthBook's hash version 2 does.
+
+    Text is hashed as UTF-8. The SDKs agree on ASCII and differ beyond it: Go hashes UTF-8 bytes as
+    here, JavaScript hashes UTF-16 units and Python code points, neither of them truncated to bytes.
+    Bytes are what FNV-1a is defined on, so a key that is not ASCII follows the Go SDK.
+    """
+    return bucket_of(seed, value) / BUCKETS
+
+
+def bucket_of(seed: str, value: str) -> int:
+    """Find the bucket, from 0 to 9,999, in which a value falls under a seed."""
+    first = _fnv32a(value.encode(), _seed_state(seed))
+    return _fnv32a(b"%d" % first, _FNV_OFFSET) % BUCKETS
+
+
+def ranges(weights: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Lay weights end to end from bucket 0, as half-open ranges.
+
+    Args:
+        weights: Whole buckets per arm. What they leave of the 10,000 belongs to no arm.
+
+    Raises:
+        ValueError: A weight is negative, or together they exceed 10,000.
+    """
+    if any(weight < 0 for weight in weights) or sum(weights) > BUCKETS:
+        raise ValueError(f"weights must be >= 0 and sum to at most {BUCKETS}, not {list(weights)}")
+    laid: list[tuple[int, int]] = []
+    start = 0
+    for weight in weights:
+        laid.append((start, start + weight))
+        start += weight
+    return tuple(laid)
+
+
+def choose(bucket: int, ranges: Iterable[tuple[int, int]]) -> int | None:
+    """Find which range holds a bucket, or None when none does."""
+    for index, (start, end) in enumerate(ranges):
+        if start <= bucket < end:
+            return index
+    return None
+
+
+def assign(seed: str, value: str, weights: Sequence[int]) -> int | None:
+    """Draw an arm for a value: its index, or None when the value falls outside every arm."""
+    return choose(bucket_of(seed, value), ranges(weights))
+
+
+def quantise(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Turn probabilities into whole buckets that sum to exactly 10,000.
+
+    What is possible stays possible: a positive probability gets at least one bucket and zero gets
+    none. The other buckets are shared by largest remainder; equal remainders favour the earlier
+    arm. The propensity to log is buckets / 10,000, because that is what the draw really gives.
+
+    Args:
+        probabilities: Shape (k,), summing to 1 within 1e-6 (single precision is enough).
+
+    Raises:
+        ValueError: They are no probabilities, or more than 10,000 of them are positive.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    # `not` around the whole, so that NaN fails it too.
+    if p.ndim != 1 or not (np.all(p >= 0) and abs(p.sum() - 1) <= 1e-6):
+        raise ValueError("expected one dimension of probabilities that sum to 1")
+    shared = p > 0
+    if np.count_nonzero(shared) > BUCKETS:
+        raise ValueError(f"at most {BUCKETS} arms can have a positive probability")
+
+    buckets = shared.astype(np.int64)
+    # Each round fixes the arms whose share is below one bucket at one; what they take from the
+    # others can push another below one, hence the loop. At least one arm always stays above.
+    while True:
+        left = BUCKETS - int(buckets[~shared].sum())
+        share = np.where(shared, p * (left / p[shared].sum()), 0.0)
+        if not np.any(too_small := shared & (share < 1)):
+            break
+        shared &= ~too_small
+
+    buckets[shared] = share[shared].astype(np.int64)
+    missing = BUCKETS - int(buckets.sum())
+    remainder = np.where(shared, share - buckets, -1.0)
+    buckets[np.argsort(-remainder, kind="stable")[:missing]] += 1
+    return buckets
+
+
+@lru_cache(maxsize=1024)
+def _seed_state(seed: str) -> int:
+    """Hash a seed once: FNV-1a reads left to right, so every value can go on from here."""
+    return _fnv32a(seed.encode(), _FNV_OFFSET)
+
+
+def _fnv32a(data: bytes, state: int) -> int:
+    """Continue a 32-bit FNV-1a hash over more bytes."""
+    for byte in data:
+        state = ((state ^ byte) * _FNV_PRIME) & 0xFFFFFFFF
+    return state

@@ -1,0 +1,141 @@
+"""Start and stop experiments; ask for their analysis. Nothing else changes a status."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from experiments.assignment import BUCKETS
+from experiments.models import Arm, Change, Experiment, ExperimentMetric, Metric, Role, Status
+from wire.wakeups import wake
+
+ANALYSE_TASK = "experiments.analyse_due"
+
+
+@dataclass(frozen=True, slots=True)
+class ArmPlan:
+    """An arm that an experiment is to have; `weight` in buckets of 10,000."""
+
+    key: str
+    name: str
+    weight: int
+    is_control: bool = False
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plan_experiment(
+    *,
+    key: str,
+    name: str,
+    arms: Sequence[ArmPlan],
+    goal: Metric,
+    others: Sequence[Metric] = (),
+    planned_customers: int,
+) -> Experiment:
+    """Make a draft with its arms and metrics, and a seed of its own."""
+    with transaction.atomic():
+        experiment = Experiment.objects.create(
+            key=key,
+            name=name,
+            seed=f"{key}:{secrets.token_hex(4)}",
+            planned_customers=planned_customers,
+        )
+        Arm.objects.bulk_create(
+            Arm(
+                experiment=experiment,
+                key=arm.key,
+                name=arm.name,
+                weight=arm.weight,
+                is_control=arm.is_control,
+                payload=dict(arm.payload),
+                position=position,
+            )
+            for position, arm in enumerate(arms)
+        )
+        for position, metric in enumerate([goal, *others]):
+            ExperimentMetric.objects.create(
+                experiment=experiment,
+                metric=metric,
+                role=Role.GOAL if position == 0 else Role.SECONDARY,
+                position=position,
+            )
+    return experiment
+
+
+def start_experiment(
+    experiment: Experiment, *, by: User | None, now: datetime, reason: str = ""
+) -> None:
+    """Let customers in.
+
+    Raises:
+        ValidationError: It is no draft, or its arms or metrics cannot make a comparison.
+    """
+    with transaction.atomic():
+        locked = _lock(experiment)
+        _require(locked, Status.DRAFT, "Only a draft can be started.")
+        _check_design(locked)
+        locked.status, locked.started_at = Status.RUNNING, now
+        locked.save(update_fields=["status", "started_at"])
+        record_change(locked, "started", by=by, now=now, reason=reason)
+    experiment.refresh_from_db()
+
+
+def stop_experiment(
+    experiment: Experiment, *, by: User | None, now: datetime, reason: str = ""
+) -> None:
+    """Let no more customers in, and ask for the last analysis.
+
+    Raises:
+        ValidationError: It does not run.
+    """
+    with transaction.atomic():
+        locked = _lock(experiment)
+        _require(locked, Status.RUNNING, "Only a running experiment can be stopped.")
+        locked.status, locked.stopped_at = Status.STOPPED, now
+        locked.save(update_fields=["status", "stopped_at"])
+        record_change(locked, "stopped", by=by, now=now, reason=reason)
+        request_analysis(locked, now=now)
+    experiment.refresh_from_db()
+
+
+def record_change(
+    experiment: Experiment, action: str, *, by: User | None, now: datetime, reason: str = ""
+) -> None:
+    """Write down what happened to an experiment, or to the campaign that hangs on it."""
+    Change.objects.create(experiment=experiment, at=now, by=by, action=action, reason=reason)
+
+
+def request_analysis(experiment: Experiment, *, now: datetime) -> None:
+    """Ask a worker for a fresh analysis."""
+    Experiment.objects.filter(pk=experiment.pk).update(analysis_requested_at=now)
+    transaction.on_commit(partial(wake, ANALYSE_TASK))
+
+
+def _lock(experiment: Experiment) -> Experiment:
+    # A full lock would make every exposure that names this experiment wait.
+    return Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
+
+
+def _require(experiment: Experiment, status: Status, message: str) -> None:
+    if experiment.status != status:
+        label = Status(experiment.status).label.lower()
+        raise ValidationError(f"{message} {experiment.name} is {label}.")
+
+
+def _check_design(experiment: Experiment) -> None:
+    arms = list(experiment.arms.all())
+    weighted = [arm for arm in arms if arm.weight > 0]
+    if len(weighted) < 2:
+        raise ValidationError("An experiment needs at least two arms with customers.")
+    if not any(arm.is_control for arm in weighted):
+        raise ValidationError("One of the arms with customers must be the control.")
+    if sum(arm.weight for arm in arms) > BUCKETS:
+        raise ValidationError("The arms' shares add up to more than all customers.")
+    if not experiment.measured.filter(role=Role.GOAL).exists():
+        raise ValidationError("An experiment needs a goal metric.")

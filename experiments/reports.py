@@ -1,0 +1,183 @@
+"""What a report page shows: stored numbers in words and pictures; no SQL, no statistics."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.charts.forest import ForestRow, forest_plot
+from experiments.charts.rates import RateRow, rates_chart
+from experiments.models import Analysis
+from experiments.stats.estimate import Estimate, Inconclusive, result_from_json
+from experiments.wording import Unit, say_difference, say_lift, say_p_value, say_value
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One arm on one metric, in words."""
+
+    arm: str
+    customers: int
+    mean: str
+    lift: str
+    lift_interval: str
+    difference: str
+    difference_interval: str
+    p_value: str
+    tone: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSection:
+    """One metric of the report."""
+
+    name: str
+    describes: str
+    role: str
+    rows: Sequence[Row]
+    forest: str
+    rates: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """A stored analysis, ready for the template."""
+
+    verdict: Mapping[str, str]
+    metrics: Sequence[MetricSection]
+    arms: Sequence[Mapping[str, Any]]
+    findings: Sequence[Mapping[str, Any]]
+    customers: int
+    planned_customers: int
+    progress_percent: int
+    confidence_percent: str
+
+
+def to_page(analysis: Analysis) -> ReportPage:
+    """Turn a stored analysis into what the template shows."""
+    report = analysis.report
+    customers, planned = report["customers"], report["planned_customers"]
+    total = sum(arm["weight"] for arm in report["arms"]) or 1
+    return ReportPage(
+        verdict=report["verdict"],
+        metrics=[_section(metric, report["arms"]) for metric in report["metrics"]],
+        arms=[
+            {
+                **arm,
+                "planned_share": say_value(arm["weight"] / total, unit="percent"),
+                "share": say_value(arm["customers"] / max(customers, 1), unit="percent"),
+            }
+            for arm in report["arms"]
+        ],
+        findings=report["findings"],
+        customers=customers,
+        planned_customers=planned,
+        progress_percent=min(100, math.floor(100 * customers / planned)),
+        confidence_percent=f"{100 * report['confidence']:g}%",
+    )
+
+
+def _section(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> MetricSection:
+    results = {key: result_from_json(result) for key, result in metric["results"].items()}
+    estimates = {
+        arm["name"]: results[arm["key"]]
+        for arm in arms
+        if isinstance(results.get(arm["key"]), Estimate)
+    }
+    return MetricSection(
+        name=metric["name"],
+        describes=metric["describes"],
+        role=metric["role"],
+        rows=[_row(arm, metric, results.get(arm["key"])) for arm in arms],
+        forest=_forest(estimates, metric),
+        rates=_rates(estimates, arms, metric),
+    )
+
+
+def _row(
+    arm: Mapping[str, Any], metric: Mapping[str, Any], result: Estimate | Inconclusive | None
+) -> Row:
+    mean = say_value(metric["means"][arm["key"]], unit=metric["unit"]) if arm["customers"] else "–"
+    blank = {
+        "lift": "",
+        "lift_interval": "",
+        "difference": "",
+        "difference_interval": "",
+        "p_value": "",
+    }
+    if result is None or isinstance(result, Inconclusive):
+        note = "control" if result is None else result.reason
+        return Row(arm["name"], arm["customers"], mean, tone="plain", note=note, **blank)
+    low, high = result.difference_interval.low, result.difference_interval.high
+    unit = metric["unit"]
+    return Row(
+        arm=arm["name"],
+        customers=arm["customers"],
+        mean=mean,
+        lift="–" if result.relative is None else say_lift(result.relative),
+        lift_interval=(
+            ""
+            if result.relative_interval is None
+            else f"{say_lift(result.relative_interval.low)} to "
+            f"{say_lift(result.relative_interval.high)}"
+        ),
+        difference=say_difference(result.difference, unit=unit),
+        difference_interval=(
+            f"{say_difference(low, unit=unit)} to {say_difference(high, unit=unit)}"
+        ),
+        p_value=say_p_value(result.ln_p_value),
+        tone=_tone(result, higher_is_better=metric["higher_is_better"]),
+    )
+
+
+def _tone(result: Estimate, *, higher_is_better: bool) -> str:
+    if not result.is_significant:
+        return "plain"
+    return "good" if (result.direction == "up") == higher_is_better else "bad"
+
+
+def _forest(estimates: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
+    """Draw the lifts, or the differences where an arm has no lift."""
+    relative = all(estimate.relative is not None for estimate in estimates.values())
+    rows = []
+    for name, estimate in estimates.items():
+        interval = estimate.relative_interval if relative else estimate.difference_interval
+        point = estimate.relative if relative else estimate.difference
+        said = [
+            say_lift(value) if relative else say_difference(value, unit=metric["unit"])
+            for value in (point, interval.low, interval.high)
+        ]
+        text = f"{said[0]}, between {said[1]} and {said[2]}"
+        rows.append(ForestRow(name, interval.low, point, interval.high, text))
+    if not rows:
+        return ""
+    unit: Unit = "percent" if relative else metric["unit"]
+    return forest_plot(rows, unit=unit, title=f"Change in {metric['name']} against the control")
+
+
+def _rates(
+    estimates: Mapping[str, Any], arms: Sequence[Mapping[str, Any]], metric: Mapping[str, Any]
+) -> str:
+    """Draw every arm's mean, the control first."""
+    if not estimates:
+        return ""
+    unit = metric["unit"]
+    control = next(arm["name"] for arm in arms if arm["is_control"])
+    any_estimate = next(iter(estimates.values()))
+    measured = [(control, any_estimate.control_mean, any_estimate.control_interval)] + [
+        (name, estimate.treatment_mean, estimate.treatment_interval)
+        for name, estimate in estimates.items()
+    ]
+    rows = [
+        RateRow(
+            name,
+            mean,
+            interval.low,
+            interval.high,
+            f"{say_value(mean, unit=unit)}, between {say_value(interval.low, unit=unit)} and "
+            f"{say_value(interval.high, unit=unit)}",
+        )
+        for name, mean, interval in measured
+    ]
+    return rates_chart(rows, unit=unit, title=f"{metric['name']} by arm")

@@ -1,0 +1,1 @@
+"""What to show, and what will happen: policies, their decisions and their value."""

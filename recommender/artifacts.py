@@ -1,0 +1,65 @@
+"""Store arrays and the facts about them as one safetensors blob, never as pickle."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from recommender.arrays import FloatArray
+
+F = TypeVar("F", bound=msgspec.Struct)
+
+HEADER_LENGTH_BYTES = 8  # safetensors begins with its header's length, little-endian
+
+
+class Header(msgspec.Struct):
+    """The part of a safetensors header that its own loader keeps to itself."""
+
+    metadata: dict[str, str] = msgspec.field(name="__metadata__", default_factory=dict)
+
+
+def pack(arrays: Mapping[str, FloatArray], *, kind: str, facts: msgspec.Struct) -> bytes:
+    """Write arrays as float64, with their kind and facts in the header.
+
+    Args:
+        arrays: Arrays of one or more dimensions by name.
+        kind: What the blob holds, so that one kind is never read as another.
+        facts: Everything that is not an array.
+    """
+    return save(
+        {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in arrays.items()},
+        # One entry only: safetensors writes several in random order, and equal artifacts should
+        # be equal bytes.
+        metadata={kind: msgspec.json.encode(facts).decode()},
+    )
+
+
+def unpack(
+    blob: bytes, *, kind: str, names: tuple[str, ...], facts: type[F]
+) -> tuple[dict[str, FloatArray], F]:
+    """Read back what `pack` wrote, and refuse everything else.
+
+    Raises:
+        ValueError: The blob is damaged, of another kind, or lacks an array or a fact.
+    """
+    try:
+        arrays = load(blob)
+    except SafetensorError as error:
+        raise ValueError(f"Not a readable artifact of {kind}: {error}.") from error
+    end = HEADER_LENGTH_BYTES + int.from_bytes(blob[:HEADER_LENGTH_BYTES], "little")
+    metadata = msgspec.json.decode(blob[HEADER_LENGTH_BYTES:end], type=Header).metadata
+    if kind not in metadata:
+        found = ", ".join(metadata) or "something else"
+        raise ValueError(f"Expected an artifact of {kind}, this one holds {found}.")
+    held = {name: str(array.dtype) for name, array in arrays.items()}
+    if held != dict.fromkeys(names, "float64"):
+        raise ValueError(
+            f"An artifact of {kind} holds float64 arrays {sorted(names)}, found {held}."
+        )
+    try:
+        return arrays, msgspec.json.decode(metadata[kind], type=facts)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"The facts of this artifact of {kind} are damaged: {error}.") from error

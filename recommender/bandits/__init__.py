@@ -1,0 +1,28 @@
+"""List the bandits that a policy can use, and load one by name."""
+
+from importlib import import_module
+
+from recommender.bandits.base import Bandit
+
+# Dotted paths, because these modules load torch and web processes must not.
+BANDITS: dict[str, str] = {
+    "linear_thompson": "recommender.bandits.thompson.LinearThompson",
+}
+
+
+def load_bandit(name: str) -> type[Bandit]:
+    """Import a bandit's class, and torch with it.
+
+    Raises:
+        ValueError: No bandit has this name.
+    """
+    if name not in BANDITS:
+        raise ValueError(f"No bandit is called {name!r}; there are: {', '.join(BANDITS)}.")
+    module, _, attribute = BANDITS[name].rpartition(".")
+    bandit: type[Bandit] = getattr(import_module(module), attribute)
+    return bandit
+
+
+def bandit_choices() -> list[tuple[str, str]]:
+    """Names and labels for a form."""
+    return [(name, name.replace("_", " ").title()) for name in BANDITS]

@@ -1,0 +1,161 @@
+"""Say what a bandit learns from, what settings it takes and what it must answer."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from recommender.arrays import BoolArray, FloatArray, IntArray
+from recommender.artifacts import pack, unpack
+from recommender.features import FeatureSpec
+from recommender.odds import Odds
+
+KIND = "statistics"
+
+
+class StatisticsFacts(msgspec.Struct, forbid_unknown_fields=True):
+    """The numbers of `Statistics` that are not arrays; JSON keeps a float64 exactly."""
+
+    n: float
+    s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """All that a linear bandit remembers of one offer; disjoint sets of decisions add up.
+
+    Attributes:
+        precision_update: A = Σ x xᵀ, shape (d, d).
+        b: Σ x r, shape (d,).
+        n: Number of rewards.
+        s: Σ r².
+    """
+
+    precision_update: FloatArray
+    b: FloatArray
+    n: float
+    s: float
+
+    def __post_init__(self) -> None:
+        d = len(self.b)
+        if self.b.shape != (d,) or self.precision_update.shape != (d, d):
+            raise ValueError(
+                f"Statistics need a (d, d) and a (d,) array, "
+                f"not {self.precision_update.shape} and {self.b.shape}."
+            )
+        if not (np.isfinite(self.precision_update).all() and np.isfinite(self.b).all()):
+            raise ValueError("Statistics must be finite.")
+        if not (0.0 <= self.n < math.inf and 0.0 <= self.s < math.inf):
+            raise ValueError(f"n and s must be finite and at least 0, not {self.n} and {self.s}.")
+
+    @classmethod
+    def zero(cls, d: int) -> "Statistics":
+        """Remember nothing yet, about d features."""
+        return cls(precision_update=np.zeros((d, d)), b=np.zeros(d), n=0.0, s=0.0)
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        if len(self.b) != len(other.b):
+            raise ValueError(
+                f"Statistics of {len(self.b)} and {len(other.b)} features do not add up."
+            )
+        return Statistics(
+            precision_update=self.precision_update + other.precision_update,
+            b=self.b + other.b,
+            n=self.n + other.n,
+            s=self.s + other.s,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Write the statistics as a safetensors blob."""
+        arrays = {"precision_update": self.precision_update, "b": self.b}
+        return pack(arrays, kind=KIND, facts=StatisticsFacts(n=float(self.n), s=float(self.s)))
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> "Statistics":
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: The blob is damaged or holds something else.
+        """
+        arrays, facts = unpack(
+            blob, kind=KIND, names=("precision_update", "b"), facts=StatisticsFacts
+        )
+        return cls(precision_update=arrays["precision_update"], b=arrays["b"], n=facts.n, s=facts.s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """What a marketer may tune in a bandit; each a finite number above 0.
+
+    Attributes:
+        exploration: Multiplies the posterior's standard deviation. 1 is textbook Thompson sampling;
+            less exploits sooner.
+        prior_strength: How many average rewards the pull of each offer's coefficients towards what
+            all offers share is worth.
+        noise_sd: Standard deviation of a reward, assumed with the weight of two rewards until data
+            say otherwise.
+    """
+
+    exploration: float = 0.5
+    prior_strength: float = 10.0
+    noise_sd: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in (item.name for item in fields(self)):
+            value: object = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{name} must be a number, not {value!r}.")
+            if not 0.0 < value < math.inf:
+                raise ValueError(f"{name} must be finite and above 0, not {value}.")
+
+    @classmethod
+    def from_json(cls, value: object) -> "Hyperparameters":
+        """Read a JSON object; what it leaves out keeps its default.
+
+        Raises:
+            ValueError: An entry is unknown or not a number above 0; the message suits a form.
+        """
+        if not isinstance(value, Mapping):
+            raise ValueError("Write a bandit's settings as an object of names and numbers.")
+        known = [item.name for item in fields(cls)]
+        unknown = sorted(map(str, set(value) - set(known)))
+        if unknown:
+            raise ValueError(f"Unknown settings: {', '.join(unknown)}; use {', '.join(known)}.")
+        return cls(**value)
+
+
+DEFAULTS = Hyperparameters()
+
+
+class Bandit(Protocol):
+    """Learns offers' rewards from additive statistics and publishes odds.
+
+    Arrays are float64 and rows are decisions, in an order that the caller keeps stable, so that
+    learning the same log twice gives the same bits on the same machine.
+    """
+
+    def __init__(
+        self, hyperparameters: Hyperparameters = DEFAULTS, *, device: str = "cpu"
+    ) -> None: ...
+
+    def accumulate(
+        self, offer_index: IntArray, x: FloatArray, rewards: FloatArray, *, n_offers: int
+    ) -> list[Statistics]:
+        """Summarise decisions, (n,), (n, d) and (n,), as one `Statistics` for each offer."""
+
+    def publish(
+        self,
+        statistics: Sequence[Statistics],
+        *,
+        offers: tuple[str, ...],
+        features: FeatureSpec,
+        floor: float,
+        version: int,
+    ) -> Odds:
+        """Learn from the statistics, one for each offer and in the same order."""
+
+    def weights_many(self, odds: Odds, x: FloatArray, eligible: BoolArray) -> FloatArray:
+        """Do what `Odds.weights_many` does, on the device."""

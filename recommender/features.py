@@ -1,0 +1,168 @@
+"""Turn a customer's attributes into the numbers that a policy learns from."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from recommender.arrays import FloatArray
+
+MAX_SIZE = 128  # an artifact holds size² numbers for each offer, so 50 offers take 6.6 MB
+MAX_SCALES = 8.0  # one absurd value must not outweigh a thousand sensible ones
+LARGEST = sys.float_info.max
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryFeature:
+    """One column for each known value: 1 where the attribute has it; all 0 when it has none."""
+
+    attribute: str
+    values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_attribute(self.attribute)
+        if not self.values or not all(isinstance(value, str) and value for value in self.values):
+            raise ValueError(f"“{self.attribute}” needs a list of values, each a non-empty text.")
+        if len(set(self.values)) < len(self.values):
+            raise ValueError(f"“{self.attribute}” lists a value twice.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names, such as `segment=gold`."""
+        return tuple(f"{self.attribute}={value}" for value in self.values)
+
+    def encode(self, value: object) -> list[float]:
+        """Mark the value's column; whole numbers and yes/no match by their JSON text."""
+        if isinstance(value, bool | int):
+            value = str(value).lower()
+        return [float(value == known) for known in self.values]
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the feature as plain JSON."""
+        return {"type": "category", "attribute": self.attribute, "values": list(self.values)}
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFeature:
+    """One column: how many scales the attribute lies above its centre; 0 when it is missing."""
+
+    attribute: str
+    centre: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        _check_attribute(self.attribute)
+        if not (_is_number(self.centre) and _is_number(self.scale) and self.scale > 0):
+            raise ValueError(f"“{self.attribute}” needs a numeric centre and a scale above 0.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column's name."""
+        return (self.attribute,)
+
+    def encode(self, value: object) -> list[float]:
+        """Centre and scale, at most 8 scales either way; yes/no counts as 1/0."""
+        if isinstance(value, bool):
+            value = float(value)
+        if not _is_number(value):
+            return [0.0]
+        scales = (value - self.centre) / self.scale
+        return [min(max(scales, -MAX_SCALES), MAX_SCALES)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the feature as plain JSON."""
+        return {
+            "type": "number",
+            "attribute": self.attribute,
+            "centre": self.centre,
+            "scale": self.scale,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """Which attributes a policy looks at; the first column is always the intercept, 1."""
+
+    features: tuple[CategoryFeature | NumberFeature, ...]
+
+    def __post_init__(self) -> None:
+        attributes = [feature.attribute for feature in self.features]
+        for attribute in attributes:
+            if attributes.count(attribute) > 1:
+                raise ValueError(f"“{attribute}” is used twice.")
+        if self.size > MAX_SIZE:
+            raise ValueError(f"These features need {self.size} columns; {MAX_SIZE} is the most.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names, shape (d,)."""
+        return ("intercept", *(name for feature in self.features for name in feature.names))
+
+    @property
+    def size(self) -> int:
+        """Number of columns, d, the intercept included."""
+        return len(self.names)
+
+    def encode(self, attributes: Mapping[str, object]) -> FloatArray:
+        """Describe one customer as a row of d numbers.
+
+        Attributes that are missing, of the wrong type or not finite leave their columns at 0.
+        """
+        row = [1.0]
+        for feature in self.features:
+            row += feature.encode(attributes.get(feature.attribute))
+        return np.array(row)  # (d,)
+
+    def encode_many(self, rows: Iterable[Mapping[str, object]]) -> FloatArray:
+        """Describe customers, one row each, shape (n, d)."""
+        encoded = [self.encode(row) for row in rows]
+        return np.array(encoded).reshape(len(encoded), self.size)  # (n, d)
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the specification as plain JSON."""
+        return {"features": [feature.to_json() for feature in self.features]}
+
+    @classmethod
+    def from_json(cls, value: object) -> "FeatureSpec":
+        """Read what `to_json` writes.
+
+        Raises:
+            ValueError: The JSON means no specification; the message can be shown in a form.
+        """
+        if not isinstance(value, dict) or set(value) != {"features"}:
+            raise ValueError("Write features as an object with one entry, “features”.")
+        if not isinstance(value["features"], list):
+            raise ValueError("“features” must be a list.")
+        return cls(tuple(_feature_from_json(item) for item in value["features"]))
+
+
+def _feature_from_json(item: object) -> CategoryFeature | NumberFeature:
+    match item:
+        case {"type": "category", "attribute": str(attribute), "values": list(values), **rest}:
+            feature: CategoryFeature | NumberFeature = CategoryFeature(attribute, tuple(values))
+        case {"type": "number", "attribute": str(attribute), "centre": c, "scale": s, **rest}:
+            feature = NumberFeature(attribute, c, s)
+        case _:
+            raise ValueError(
+                "Each feature has a type: a “category” with an attribute and values, or a "
+                f"“number” with an attribute, a centre and a scale. Found {item!r}."
+            )
+    if rest:
+        raise ValueError(
+            f"“{feature.attribute}” has unknown entries: {', '.join(sorted(map(str, rest)))}."
+        )
+    return feature
+
+
+def _check_attribute(attribute: object) -> None:
+    if not isinstance(attribute, str) or not attribute.strip():
+        raise ValueError("Each feature needs the name of an attribute.")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # A comparison, because math.isfinite raises on an integer too large for a float.
+    return -LARGEST <= value <= LARGEST

@@ -1,0 +1,201 @@
+"""Policies and their versions, the decisions they made and what those earned."""
+
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from audience.models import Customer
+from recommender.bandits import bandit_choices
+from recommender.features import FeatureSpec
+
+
+def no_features() -> dict[str, Any]:
+    """Return the specification of a policy that treats all customers alike."""
+    return FeatureSpec(()).to_json()
+
+
+class RewardKind(models.TextChoices):
+    """How the events in a decision's window make its reward."""
+
+    ANY = "any", "1 if it happened, else 0"
+    COUNT = "count", "How often it happened"
+    SUM = "sum", "The sum of its values"
+
+
+class Policy(models.Model):
+    """A rule that picks an offer and learns from what its decisions earned."""
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=100)
+    # A callable, so that a new bandit makes no migration.
+    kind = models.CharField(max_length=30, choices=bandit_choices)
+    hyperparameters = models.JSONField(default=dict, blank=True)
+    features = models.JSONField(
+        default=no_features, blank=True, help_text="Which attributes it looks at, and how."
+    )
+    offers = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    reward_event = models.CharField(max_length=255)
+    reward_kind = models.CharField(
+        max_length=10, choices=RewardKind.choices, default=RewardKind.ANY
+    )
+    reward_window_seconds = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    floor = models.FloatField(
+        default=0.01,
+        validators=[MinValueValidator(0.0001), MaxValueValidator(0.2)],
+        help_text="The least probability of an eligible offer.",
+    )
+    held_back_share = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(0.9)],
+        help_text="The share of customers it never learns from, so that it can be judged on them.",
+    )
+
+    class Meta:
+        verbose_name_plural = "policies"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reward_window_seconds__gt=0), name="reward_window_is_positive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(floor__gt=0, floor__lte=0.2), name="floor_is_small_and_positive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(held_back_share__gte=0, held_back_share__lt=1),
+                name="held_back_share_below_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PolicyVersion(models.Model):
+    """What a policy had learned at one time, as the arrays from which the web samples."""
+
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    odds = models.BinaryField()
+    learned_from = models.PositiveBigIntegerField(help_text="Decisions learned from, in all.")
+    published_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "number"], name="one_version_per_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} v{self.number}"
+
+
+class OfferStatistics(models.Model):
+    """The additive sums from which a policy learns one offer."""
+
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="statistics")
+    offer = models.CharField(max_length=60)
+    sums = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "offer statistics"
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "offer"], name="one_statistics_per_offer")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy}: {self.offer}"
+
+
+class Decision(models.Model):
+    """One logged choice: who, where, what (or nothing), and with which probability.
+
+    Append-only. The id is a UUID of version 7, so it sorts by time, and the table is partitioned
+    by month on it. `weights` belong to `eligible`, place by place, and an empty key stands for no
+    offer; both are empty where nothing was drawn. A draw can be replayed from the row alone
+    (`campaigns/draw.py`). `campaign` and `arm` are keys of the layer above.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    decided_at = models.DateTimeField()
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    campaign = models.CharField(max_length=60)
+    placement = models.CharField(max_length=60)
+    arm = models.CharField(max_length=40)
+    policy = models.ForeignKey(
+        Policy, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    policy_version = models.PositiveIntegerField(null=True)
+    offer = models.CharField(max_length=60, null=True)  # noqa: DJ001 - no offer is not an empty key
+    propensity = models.FloatField()
+    eligible = ArrayField(models.CharField(max_length=60))
+    weights = ArrayField(models.FloatField())
+    features = ArrayField(models.FloatField())
+    reasons = models.JSONField(default=list)
+    held_back = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["customer", "campaign", "-decided_at"], name="decision_of_customer"
+            ),
+            models.Index(fields=["campaign", "decided_at"], name="decision_of_campaign"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(propensity__gt=0, propensity__lte=1),
+                name="propensity_is_a_probability",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.offer or 'no offer'} ({self.propensity:.2%})"
+
+
+class Reward(models.Model):
+    """What a decision earned in its window: pending until the window has passed, settled once."""
+
+    decision = models.OneToOneField(
+        Decision, primary_key=True, on_delete=models.PROTECT, related_name="reward"
+    )
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="+", db_index=False)
+    due_at = models.DateTimeField()
+    value = models.FloatField(null=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["policy", "due_at"],
+                condition=models.Q(settled_at__isnull=True),
+                name="reward_pending",
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(value__isnull=True, settled_at__isnull=True)
+                | models.Q(value__isnull=False, settled_at__isnull=False),
+                name="value_when_settled",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return "pending" if self.value is None else f"{self.value:g}"
+
+
+class PolicyEvaluation(models.Model):
+    """What a policy would have earned, estimated from logged decisions."""
+
+    campaign = models.CharField(max_length=60, db_index=True)
+    computed_at = models.DateTimeField(db_default=Now())
+    population = models.CharField(max_length=200)
+    rows = models.JSONField()
+
+    class Meta:
+        get_latest_by = "computed_at"
+
+    def __str__(self) -> str:
+        return f"{self.campaign}: {self.population}"

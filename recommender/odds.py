@@ -1,0 +1,151 @@
+"""Hold what a policy has learned as plain arrays, and weigh offers by it without torch.
+
+A worker publishes odds; web processes and batches read them. For a customer x, offer k's reward is
+predicted as Normal(x·mean_k, ‖x·factor_k‖²), and the weights are the probabilities that each
+eligible offer is best, raised to the floor.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from recommender.arrays import BoolArray, FloatArray
+from recommender.artifacts import pack, unpack
+from recommender.features import FeatureSpec
+from recommender.propensities import offer_weights
+
+KIND = "odds"
+ROWS_AT_ONCE = 32  # keeps the (rows, offers, nodes) arrays inside the processor's cache
+
+
+class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
+    """What the artifact says beside its arrays."""
+
+    offers: list[str]
+    floor: float
+    features: dict[str, Any]
+    version: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Odds:
+    """One published version of a policy.
+
+    Attributes:
+        offers: Offer keys, K of them, in the order of every (K, ...) array.
+        mean: Posterior mean of each offer's coefficients, shape (K, d), in units of reward.
+        factor: Matrices F_k with F_k F_kᵀ the coefficients' covariance, shape (K, d, d).
+        floor: Least probability of an eligible offer, in (0, 1].
+        features: How attributes become x.
+        version: Grows with each publication.
+    """
+
+    offers: tuple[str, ...]
+    mean: FloatArray
+    factor: FloatArray
+    floor: float
+    features: FeatureSpec
+    version: int
+    _columns: FloatArray = field(init=False, repr=False)  # (d, K d): all factors in one product
+
+    def __post_init__(self) -> None:
+        k, d = len(self.offers), self.features.size
+        if not self.offers or len(set(self.offers)) < k:
+            raise ValueError("Odds need at least one offer, each listed once.")
+        for name, array, shape in (
+            ("mean", self.mean, (k, d)),
+            ("factor", self.factor, (k, d, d)),
+        ):
+            if array.shape != shape:
+                raise ValueError(
+                    f"For {k} offers and {d} features, {name} must have shape {shape}, "
+                    f"not {array.shape}."
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"The {name} of these odds is not finite.")
+        if not 0.0 < self.floor <= 1.0:
+            raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
+        columns = np.ascontiguousarray(self.factor.transpose(1, 0, 2)).reshape(d, k * d)
+        object.__setattr__(self, "_columns", columns)
+
+    @classmethod
+    def prior(
+        cls, offers: tuple[str, ...], *, features: FeatureSpec, floor: float, version: int = 0
+    ) -> "Odds":
+        """Begin with a policy that has learned nothing: all offers alike, so even weights."""
+        k, d = len(offers), features.size
+        return cls(
+            offers=offers,
+            mean=np.zeros((k, d)),
+            factor=np.tile(np.eye(d), (k, 1, 1)),  # (K, d, d)
+            floor=floor,
+            features=features,
+            version=version,
+        )
+
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Predict each offer's reward, ineligible ones too.
+
+        Args:
+            x: Encoded customers, shape (..., d).
+
+        Returns:
+            Mean and standard deviation of the predictions, each (..., K).
+        """
+        spread = (x @ self._columns).reshape(*x.shape[:-1], *self.mean.shape)  # (..., K, d)
+        return x @ self.mean.T, np.sqrt(np.einsum("...kd,...kd->...k", spread, spread))
+
+    def weights(self, x: FloatArray, eligible: BoolArray) -> FloatArray:
+        """Weigh the offers for one customer.
+
+        Args:
+            x: The encoded customer, shape (d,).
+            eligible: Which offers may be chosen, shape (K,).
+
+        Returns:
+            Probabilities, shape (K,): 0 where not eligible, positive elsewhere, summing to 1.
+
+        Raises:
+            ValueError: No offer is eligible.
+        """
+        mean, sd = self.predict(x)
+        weights: FloatArray = offer_weights(mean, sd, eligible, floor=self.floor)  # (K,)
+        return weights
+
+    def weights_many(self, x: FloatArray, eligible: BoolArray) -> FloatArray:
+        """Weigh the offers for many customers, (n, d) and (n, K) to (n, K), as in `weights`."""
+        weights = np.empty((len(x), len(self.offers)))
+        for first in range(0, len(x), ROWS_AT_ONCE):
+            rows = slice(first, first + ROWS_AT_ONCE)
+            weights[rows] = self.weights(x[rows], eligible[rows])
+        return weights  # (n, K)
+
+    def to_bytes(self) -> bytes:
+        """Write the odds as a safetensors blob."""
+        facts = OddsFacts(
+            offers=list(self.offers),
+            floor=self.floor,
+            features=self.features.to_json(),
+            version=self.version,
+        )
+        return pack({"mean": self.mean, "factor": self.factor}, kind=KIND, facts=facts)
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> "Odds":
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: The blob is damaged, holds something else, or its arrays are not finite or
+                do not fit its offers and features.
+        """
+        arrays, facts = unpack(blob, kind=KIND, names=("mean", "factor"), facts=OddsFacts)
+        return cls(
+            offers=tuple(facts.offers),
+            mean=arrays["mean"],
+            factor=arrays["factor"],
+            floor=facts.floor,
+            features=FeatureSpec.from_json(facts.features),
+            version=facts.version,
+        )

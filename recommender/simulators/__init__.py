@@ -1,0 +1,1 @@
+"""Simulated customers, whose true behaviour is known."""

@@ -1,0 +1,185 @@
+"""Verdicts: which of them is reached, and the sentence it is told in."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from experiments.health.base import Finding
+from experiments.stats.estimate import Inconclusive, Result
+from experiments.stats.lift import compare_means
+from experiments.stats.moments import Moments
+from experiments.stats.proportions import compare_proportions
+from experiments.verdict import ArmResult, Goal, Progress, Verdict, reach_verdict
+
+VISITS = Goal("Visits", "percent")
+DONE = Progress(64_000, 64_000, is_running=False)
+# Hillstrom's visits; see shared/data/README.md.
+MENS = ArmResult("Men's e-mail", compare_proportions(x_c=2262, n_c=21306, x_t=3894, n_t=21307))
+WOMENS = ArmResult("Women's e-mail", compare_proportions(x_c=2262, n_c=21306, x_t=3238, n_t=21387))
+
+
+def arm(label: str, x: int, *, n: int = 10_000, control: int = 1000) -> ArmResult:
+    """One arm against a control of 10,000 customers of whom 1,000 converted."""
+    return ArmResult(label, compare_proportions(x_c=control, n_c=10_000, x_t=x, n_t=n))
+
+
+def judge(
+    *arms: ArmResult,
+    goal: Goal = VISITS,
+    findings: tuple[Finding, ...] = (),
+    progress: Progress = DONE,
+) -> Verdict:
+    return reach_verdict(arms, control="No e-mail", goal=goal, findings=findings, progress=progress)
+
+
+def test_a_winner_is_told_in_one_sentence() -> None:
+    verdict = judge(MENS)
+    assert verdict.kind == "win"
+    assert verdict.sentence == (
+        "Men's e-mail wins: visits rose from 10.6% to 18.3% (+72%, between +64% and +81%)."
+    )
+    assert verdict.next_step == "Give Men's e-mail to everyone."
+    assert verdict.basis == "Decided at p < 0.05, once, at the planned end."
+
+
+def test_the_best_of_two_winners_wins_and_the_other_is_mentioned() -> None:
+    verdict = judge(WOMENS, MENS)
+    assert verdict.sentence.startswith("Men's e-mail wins:")
+    assert verdict.sentence.endswith(" Women's e-mail also beats No e-mail.")
+    assert "p < 0.025 for each of 2 arms" in verdict.basis
+    assert "Bonferroni" in verdict.basis
+
+
+def test_several_other_winners_are_listed() -> None:
+    verdict = judge(arm("A", 1500), arm("B", 1400), arm("C", 1300))
+    assert verdict.sentence.endswith(" B and C also beat No e-mail.")
+
+
+def test_more_arms_need_stronger_evidence() -> None:
+    close_call = arm("A", 1090)  # p = .036
+    assert judge(close_call).kind == "win"
+    verdict = judge(close_call, arm("B", 1000))
+    assert verdict.kind == "flat"
+    assert "No difference from No e-mail was found in visits that holds up" in verdict.sentence
+
+
+def test_a_better_but_unsure_arm_is_mentioned() -> None:
+    verdict = judge(arm("A", 1200), arm("B", 25, n=200))
+    assert verdict.sentence.startswith("A wins")
+    assert "B measured better still, but not surely better than No e-mail" in verdict.next_step
+
+
+def test_a_loser_is_told_as_such() -> None:
+    verdict = judge(arm("A", 800))
+    assert verdict.kind == "loss"
+    assert verdict.sentence == (
+        "A loses: visits fell from 10.0% to 8.00% (−20%, between −27% and −13%)."
+    )
+    assert verdict.next_step == "Keep No e-mail; no arm did better."
+
+
+def test_the_worst_loser_leads_and_the_others_follow() -> None:
+    verdict = judge(arm("A", 850), arm("B", 700), arm("C", 1001))
+    assert verdict.sentence.startswith("B loses")
+    assert verdict.sentence.endswith(" A does worse than No e-mail.")
+
+
+def test_losers_are_mentioned_beside_a_winner() -> None:
+    verdict = judge(arm("A", 1300), arm("B", 700), arm("C", 800))
+    assert verdict.sentence.endswith(" C and B do worse than No e-mail.")
+
+
+def test_where_less_is_better_a_fall_wins() -> None:
+    goal = Goal("Returns", "percent", higher_is_better=False)
+    assert judge(arm("A", 800), goal=goal).kind == "win"
+    assert judge(arm("A", 1200), goal=goal).kind == "loss"
+
+
+def test_no_difference_says_what_is_still_possible() -> None:
+    verdict = judge(arm("A", 1010), arm("B", 1000))
+    assert verdict.kind == "flat"
+    assert verdict.sentence == (
+        "No difference from No e-mail was found in visits. A true change is still possible: "
+        "between −7.0% and +9.7% for A and between −8.0% and +8.7% for B."
+    )
+
+
+def test_without_a_lift_the_difference_is_told() -> None:
+    refunds = Moments(1000, (-2.0,), ((1.0,),)), Moments(1000, (-1.0,), ((1.0,),))
+    verdict = judge(ArmResult("A", compare_means(*refunds)), goal=Goal("CTR margin", "number"))
+    assert verdict.sentence == (
+        "A wins: CTR margin rose from −2.00 to −1.00 (+1.00, between +0.912 and +1.09)."
+    )
+
+
+def test_an_arm_without_estimate_says_why_and_still_counts() -> None:
+    verdict = judge(arm("A", 1090), ArmResult("B", Inconclusive("No customers yet.")))
+    assert verdict.kind == "flat"
+    assert verdict.sentence.endswith(" B could not be compared: no customers yet.")
+
+
+@pytest.mark.parametrize(
+    ("progress", "sentence", "next_step"),
+    [
+        (
+            Progress(1200, 64_000, is_running=True),
+            "An early look, with no verdict: 1,200 of 64,000 planned customers have come.",
+            "Wait: early differences often vanish.",
+        ),
+        (
+            Progress(1200, 64_000, is_running=False),
+            "An early look, with no verdict: 1,200 of 64,000 planned customers have come. "
+            "The experiment was stopped before its planned size.",
+            "Repeat it at full size if the answer matters.",
+        ),
+        (
+            Progress(1200, None, is_running=True),
+            "An early look at 1,200 customers, with no verdict: no size was planned.",
+            "Stop the experiment on a date set beforehand, then read the verdict.",
+        ),
+    ],
+)
+def test_before_its_end_there_is_no_verdict(
+    progress: Progress, sentence: str, next_step: str
+) -> None:
+    assert judge(MENS, progress=progress) == Verdict(sentence, "early", next_step)
+
+
+def test_a_stopped_experiment_without_planned_size_is_judged() -> None:
+    assert judge(MENS, progress=Progress(1200, None, is_running=False)).kind == "win"
+
+
+def test_a_running_experiment_is_judged_once_its_size_is_reached() -> None:
+    assert judge(MENS, progress=Progress(64_000, 64_000, is_running=True)).kind == "win"
+
+
+def test_a_blocking_finding_silences_every_other_verdict() -> None:
+    warning = Finding("w", "warning", "Odd", "Look.", {})
+    blocking = Finding("b", "blocking", "The arms differ", "Find out why.", {})
+    assert judge(MENS, findings=(warning,)).kind == "win"
+    assert judge(MENS, findings=(warning, blocking)) == Verdict(
+        "Do not trust these numbers: the arms differ.", "unsound", "Find out why."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arms", "sentence"),
+    [
+        ([], "Nothing to read yet. No arm is compared with the control."),
+        (
+            [Inconclusive("No customers have been counted in the control yet.")],
+            "Nothing to read yet. No customers have been counted in the control yet.",
+        ),
+    ],
+)
+def test_without_any_estimate_there_is_nothing_to_read(arms: list[Result], sentence: str) -> None:
+    verdict = judge(*(ArmResult("A", result) for result in arms))
+    assert verdict.kind == "empty"
+    assert verdict.sentence == sentence
+
+
+def test_evidence_beyond_floating_point_still_wins() -> None:
+    assert not isinstance(MENS.result, Inconclusive)
+    sure = replace(MENS.result, p_value=0.0, ln_p_value=-5 * math.log(1e300))
+    assert judge(ArmResult("A", sure)).kind == "win"

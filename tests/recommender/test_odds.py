@@ -1,0 +1,123 @@
+"""Published odds: what they weigh, and what they refuse to be."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from recommender.artifacts import pack
+from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
+from recommender.odds import Odds, OddsFacts
+
+FEATURES = FeatureSpec((CategoryFeature("segment", ("gold",)), NumberFeature("age", 40.0, 10.0)))
+EVERYONE = np.ones(3, dtype=bool)
+
+
+def make_odds(seed: int = 0) -> Odds:
+    rng = np.random.default_rng(seed)
+    return Odds(
+        offers=("mug", "cap", "pen"),
+        mean=rng.normal(size=(3, 3)),
+        factor=rng.normal(size=(3, 3, 3)),
+        floor=0.01,
+        features=FEATURES,
+        version=7,
+    )
+
+
+def test_predictions_follow_the_posterior() -> None:
+    odds, x = make_odds(), np.array([1.0, 0.0, -1.5])
+    mean, sd = odds.predict(x)
+    for k in range(3):
+        covariance = odds.factor[k] @ odds.factor[k].T
+        np.testing.assert_allclose(mean[k], odds.mean[k] @ x)
+        np.testing.assert_allclose(sd[k], np.sqrt(x @ covariance @ x))
+
+
+def test_weights_are_the_chance_to_be_best_above_the_floor() -> None:
+    odds, x = make_odds(), np.array([1.0, 1.0, 0.5])
+    mean, sd = odds.predict(x)
+    p = stats.norm.cdf((mean[0] - mean[2]) / np.hypot(sd[0], sd[2]))
+    weights = odds.weights(x, np.array([True, False, True]))
+    np.testing.assert_allclose(weights, [0.98 * p + 0.01, 0, 0.98 * (1 - p) + 0.01], atol=1e-8)
+
+
+def test_many_customers_are_weighed_like_single_ones() -> None:
+    odds, rng = make_odds(), np.random.default_rng(1)
+    x = rng.normal(size=(70, 3))  # more than two chunks
+    eligible = rng.random((70, 3)) < 0.7
+    eligible[:, 1] = True
+    single = [odds.weights(x[i], eligible[i]) for i in range(70)]
+    np.testing.assert_allclose(odds.weights_many(x, eligible), single, atol=1e-13)
+
+
+def test_no_customers_need_no_weights() -> None:
+    assert make_odds().weights_many(np.empty((0, 3)), np.empty((0, 3), dtype=bool)).shape == (0, 3)
+
+
+def test_a_policy_that_learned_nothing_is_even() -> None:
+    odds = Odds.prior(("mug", "cap", "pen"), features=FEATURES, floor=0.01)
+    x = FEATURES.encode({"segment": "gold", "age": 70})
+    np.testing.assert_allclose(odds.weights(x, EVERYONE), 1 / 3, atol=1e-15)
+    assert odds.version == 0
+
+
+def test_bytes_round_trip_gives_the_same_weights() -> None:
+    odds, x = make_odds(), np.array([1.0, 0.0, 2.0])
+    copy = Odds.from_bytes(odds.to_bytes())
+    assert (copy.offers, copy.floor, copy.features, copy.version) == (
+        odds.offers,
+        odds.floor,
+        odds.features,
+        odds.version,
+    )
+    np.testing.assert_array_equal(copy.weights(x, EVERYONE), odds.weights(x, EVERYONE))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offers": ()}, "at least one offer"),
+        ({"offers": ("mug", "mug", "pen")}, "each listed once"),
+        ({"mean": np.zeros((3, 4))}, r"mean must have shape \(3, 3\), not \(3, 4\)"),
+        ({"factor": np.zeros((3, 3))}, "factor must have shape"),
+        ({"mean": np.full((3, 3), np.nan)}, "mean of these odds is not finite"),
+        ({"factor": np.full((3, 3, 3), np.inf)}, "factor of these odds is not finite"),
+        ({"floor": 0.0}, "floor must lie in"),
+        ({"floor": 1.5}, "floor must lie in"),
+        ({"floor": float("nan")}, "floor must lie in"),
+    ],
+)
+def test_impossible_odds_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(make_odds(), **change)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("mean", "features", "message"),
+    [
+        (np.full((1, 1), np.nan), {"features": []}, "not finite"),
+        (np.zeros((1, 2)), {"features": []}, "must have shape"),
+        (np.zeros((1, 1)), {"features": 3}, "must be a list"),
+    ],
+)
+def test_a_blob_with_impossible_contents_is_refused(
+    mean: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    features: dict[str, object],
+    message: str,
+) -> None:
+    facts = OddsFacts(offers=["mug"], floor=0.1, features=features, version=1)
+    blob = pack({"mean": mean, "factor": np.zeros((1, 1, 1))}, kind="odds", facts=facts)
+    with pytest.raises(ValueError, match=message):
+        Odds.from_bytes(blob)
+
+
+def test_web_modules_do_not_load_torch() -> None:
+    code = (
+        "import sys, recommender.odds, recommender.offpolicy, recommender.reward_model, "
+        "recommender.bandits.base, recommender.simulators.shop; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
