@@ -27,14 +27,14 @@ class SourceAdmin(ModelAdmin):
         else:
             self._show(request, obj, renew_key(obj))
 
-    @action(description="Revoke the keys")
+    @action(description="Revoke the keys", permissions=["change"])
     def revoke_keys(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
         """Stop accepting the keys of these sources."""
         for source in queryset:
             revoke(source, now=timezone.now())
         messages.success(request, "Revoked; the keys stop working within seconds.")
 
-    @action(description="Make new keys")
+    @action(description="Make new keys", permissions=["change"])
     def renew_keys(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
         """Replace the keys of these sources."""
         for source in queryset:
@@ -62,12 +62,20 @@ class CustomerAdmin(ModelAdmin):
     """Customers."""
 
     list_display = ["external_key", "attributes", "merged_into", "created_at"]
-    search_fields = ["external_key"]
-    readonly_fields = ["merged_into", "created_at", "updated_at"]
+    # The index finds how a key begins; looking inside every key would read the whole table.
+    search_fields = ["external_key__startswith"]
+    search_help_text = "How the key begins"
+    # An input named "attributes" would hide the form's own DOM property and break the page.
+    readonly_fields = ["attributes", "merged_into", "created_at", "updated_at"]
     inlines = [IdentityInline]
     # Counting every row of a large table takes longer than showing a page of it.
     show_full_result_count = False
     list_select_related = ["merged_into"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: object = None) -> list[str]:
+        """Keep a known customer's key: arms are drawn by it, and senders go on using it."""
+        fixed = [] if obj is None else ["external_key"]
+        return [*fixed, *self.readonly_fields]
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Their events and decisions name them."""

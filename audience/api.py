@@ -1,10 +1,8 @@
 """Take events from Segment's client libraries: /v1/track, /v1/identify, /v1/batch and kin."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-import msgspec
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -13,7 +11,7 @@ from audience.incoming import Incoming, Rejected
 from audience.ingest import Ingest
 from audience.keys import Keyring, KnownSource, key_of
 from audience.models import Scope
-from wire.bodies import parse
+from wire.bodies import decode, plain_body
 from wire.dispatcher import Handler
 from wire.messages import Problem, Request, Response, answer
 
@@ -26,7 +24,8 @@ PATHS = {
     "group": "/v1/g",
     "alias": "/v1/a",
 }
-KEPT_PAYLOAD = 4096
+KEPT_BYTES = 4096
+KEPT_REJECTED = 100
 
 RECORD_REJECTED = """
     INSERT INTO audience_rejectedevent (source_id, reason, payload)
@@ -62,11 +61,12 @@ class Intake:
 
     def _single(self, type_: str) -> Handler:
         async def take(request: Request) -> Response:
-            raw = parse(request, dict[str, Any], nul_allowed=True)
-            source = await self._source_of(request, raw.get("writeKey"))
+            body = plain_body(request)
+            source = await self._source_of(request, decode(body, segment.Envelope).write_key)
             try:
-                message = segment.read_item({**raw, "type": type_}, now=self._clock())
+                message = segment.read_item(body, now=self._clock(), type_=type_)
             except Rejected as error:
+                await self._record_rejected([(str(error), body)], source_id=source.id)
                 raise Problem(400, str(error)) from error
             await self._ingest.store([message], source_id=source.id)
             return answer({"success": True})
@@ -75,40 +75,44 @@ class Intake:
 
     async def batch(self, request: Request) -> Response:
         """Take what can be taken; what cannot is kept for its sender to see."""
-        envelope = parse(request, segment.Batch, nul_allowed=True)
+        envelope = decode(plain_body(request), segment.Batch)
         source = await self._source_of(request, envelope.write_key)
         now = self._clock()
         taken: list[Incoming] = []
-        rejected: list[tuple[int, str, Any]] = []
+        rejected: dict[int, str] = {}
         for index, raw in enumerate(envelope.batch):
             try:
-                taken.append(segment.read_item(raw, now=now, sent_at=envelope.sent_at))
+                taken.append(segment.read_item(bytes(raw), now=now, sent_at=envelope.sent_at))
             except Rejected as error:
-                rejected.append((index, str(error), raw))
+                rejected[index] = str(error)
         await self._ingest.store(taken, source_id=source.id)
-        if rejected:
-            await self._record_rejected(rejected, source_id=source.id)
+        await self._record_rejected(
+            [(reason, bytes(envelope.batch[index])) for index, reason in rejected.items()],
+            source_id=source.id,
+        )
         return answer(
             {
                 "success": True,
-                "rejected": [{"index": index, "reason": reason} for index, reason, _ in rejected],
+                "rejected": [{"index": i, "reason": reason} for i, reason in rejected.items()],
             }
         )
 
-    async def _source_of(self, request: Request, write_key: object) -> KnownSource:
-        in_body = write_key if isinstance(write_key, str) else None
-        return await self._keyring.find(key_of(request, in_body=in_body), scope=Scope.EVENTS)
+    async def _source_of(self, request: Request, write_key: str | None) -> KnownSource:
+        return await self._keyring.find(key_of(request, in_body=write_key), scope=Scope.EVENTS)
 
     async def _record_rejected(
-        self, rejected: list[tuple[int, str, Any]], *, source_id: int
+        self, rejected: Sequence[tuple[str, bytes]], *, source_id: int
     ) -> None:
-        payloads = [msgspec.json.encode(raw).decode()[:KEPT_PAYLOAD] for _, _, raw in rejected]
+        """Keep what could not be taken: the first ones of a batch tell what is wrong with all."""
+        kept = rejected[:KEPT_REJECTED]
+        if not kept:
+            return
         async with self._pool.connection() as connection:
             await connection.execute(
                 RECORD_REJECTED,
                 {
                     "source": source_id,
-                    "reasons": [reason.replace("\0", "") for _, reason, _ in rejected],
-                    "payloads": payloads,
+                    "reasons": [reason for reason, _ in kept],
+                    "payloads": [raw[:KEPT_BYTES].decode(errors="replace") for _, raw in kept],
                 },
             )

@@ -41,19 +41,30 @@ class Imported:
     new: int
 
 
-CUSTOMER_TABLE = "CREATE TEMP TABLE incoming (key text, attributes jsonb) ON COMMIT DROP"
+# The rows are numbered as they come, so that of two with one key or id it is clear which counts.
+MAKE_TABLE = "CREATE TEMP TABLE incoming (number bigint GENERATED ALWAYS AS IDENTITY, {})"
+DROP_TABLE = "DROP TABLE IF EXISTS pg_temp.incoming"
+
+CUSTOMER_COLUMNS = {"key": "text", "attributes": "jsonb"}
 STORE_CUSTOMERS = """
-    INSERT INTO audience_customer AS known (external_key, attributes)
-    SELECT DISTINCT ON (key) key, attributes FROM incoming ORDER BY key
-    ON CONFLICT (external_key) DO UPDATE
-        SET attributes = known.attributes || EXCLUDED.attributes, updated_at = now()
-    RETURNING (xmax = 0)::int
+    WITH stored AS (
+        INSERT INTO audience_customer AS known (external_key, attributes)
+        SELECT DISTINCT ON (key) key, attributes FROM incoming ORDER BY key, number DESC
+        ON CONFLICT (external_key) DO UPDATE
+            SET attributes = known.attributes || EXCLUDED.attributes, updated_at = now()
+            WHERE known.attributes IS DISTINCT FROM known.attributes || EXCLUDED.attributes
+        RETURNING xmax = 0 AS is_new)
+    SELECT count(*) FILTER (WHERE is_new) FROM stored
 """
 
-EVENT_TABLE = """
-    CREATE TEMP TABLE incoming (key text, name text, occurred_at timestamptz, message_id text,
-                                value double precision, properties jsonb) ON COMMIT DROP
-"""
+EVENT_COLUMNS = {
+    "key": "text",
+    "name": "text",
+    "occurred_at": "timestamptz",
+    "message_id": "text",
+    "value": "double precision",
+    "properties": "jsonb",
+}
 STORE_STRANGERS = """
     INSERT INTO audience_customer (external_key, attributes)
     SELECT DISTINCT key, '{}'::jsonb FROM incoming ORDER BY key
@@ -71,7 +82,7 @@ STORE_EVENTS = """
     FROM incoming
     JOIN fresh ON fresh.message_id = incoming.message_id
     JOIN audience_customer AS customer ON customer.external_key = incoming.key
-    ORDER BY incoming.message_id
+    ORDER BY incoming.message_id, incoming.number
 """
 
 
@@ -98,47 +109,51 @@ def analyse(table: str) -> None:
 
 
 def import_customers(rows: Iterable[CustomerRow]) -> Imported:
-    """Bring in customers, all of them or none."""
+    """Bring in customers, all of them or none; of two rows with one key the last counts."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(CUSTOMER_TABLE)
-        count = copy_rows(
-            "incoming", ["key", "attributes"], ((row.key, Jsonb(row.attributes)) for row in rows)
-        )
+        count = _stage(CUSTOMER_COLUMNS, ((row.key, Jsonb(row.attributes)) for row in rows))
         cursor.execute(STORE_CUSTOMERS)
-        new = sum(is_new for (is_new,) in cursor.fetchall())
+        (new,) = cursor.fetchone()
         analyse("audience_customer")
-        cursor.execute("DROP TABLE incoming")
+        cursor.execute(DROP_TABLE)
     return Imported(rows=count, new=new)
 
 
 def import_events(rows: Iterable[EventRow], *, source: Source) -> Imported:
     """Bring in events, all of them or none; customers that are not known yet are made."""
-    columns = ["key", "name", "occurred_at", "message_id", "value", "properties"]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(EVENT_TABLE)
-        count = copy_rows(
-            "incoming",
-            columns,
-            (
-                (
-                    row.customer_key,
-                    row.name,
-                    row.occurred_at,
-                    row.message_id,
-                    row.value,
-                    Jsonb(row.properties),
-                )
-                for row in rows
-            ),
-        )
+    with transaction.atomic():
+        count = _stage(EVENT_COLUMNS, map(_to_values, rows))
+    with connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT date_trunc('month', occurred_at, 'UTC') FROM incoming")
         months = sorted(month_of(month) for (month,) in cursor.fetchall())
-        make_partitions([event_partition(month) for month in months])
-        analyse("incoming")
-        cursor.execute(STORE_STRANGERS)
-        analyse("audience_customer")
-        cursor.execute(STORE_EVENTS, {"source": source.pk})
-        new = cursor.rowcount
-        analyse("audience_event")
-        cursor.execute("DROP TABLE incoming")
+        # A transaction of its own: nobody waits for a partition until all rows are stored.
+        with transaction.atomic():
+            make_partitions([event_partition(month) for month in months])
+        with transaction.atomic():
+            analyse("incoming")
+            cursor.execute(STORE_STRANGERS)
+            analyse("audience_customer")
+            cursor.execute(STORE_EVENTS, {"source": source.pk})
+            new = cursor.rowcount
+            analyse("audience_event")
+            cursor.execute(DROP_TABLE)
     return Imported(rows=count, new=new)
+
+
+def _stage(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> int:
+    """Copy rows into a temporary table, in place of one that a failed import left, and count."""
+    with connection.cursor() as cursor:
+        cursor.execute(DROP_TABLE)
+        cursor.execute(MAKE_TABLE.format(", ".join(f"{n} {type_}" for n, type_ in columns.items())))
+    return copy_rows("incoming", list(columns), rows)
+
+
+def _to_values(row: EventRow) -> tuple[Any, ...]:
+    return (
+        row.customer_key,
+        row.name,
+        row.occurred_at,
+        row.message_id,
+        row.value,
+        Jsonb(row.properties),
+    )

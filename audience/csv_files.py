@@ -1,38 +1,20 @@
-"""Read customers and events from CSV files as people export them."""
+"""Turn the lines of CSV files into customers and events."""
 
-import csv
-import gzip
 import hashlib
-import io
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
 
 from audience.copying import CustomerRow, EventRow
-from audience.incoming import MESSAGE_ID_LENGTH, Rejected, check_key
+from audience.csv_lines import Progress, Refused, find_numeric_columns, read_lines
+from audience.incoming import MESSAGE_ID_LENGTH, NEWEST, Rejected, check_key
 
 CUSTOMER_COLUMN = "customer"
 EVENT_COLUMNS = ("customer", "event", "time")
-Progress = Callable[[int], object]
-
-
-@dataclass(slots=True)
-class Refused:
-    """The lines that could not be taken, with the reason of the first ones."""
-
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def note(self, line: int, reason: object) -> None:
-        """Note one more."""
-        self.count += 1
-        if len(self.examples) < 20:
-            self.examples.append(f"line {line}: {reason}")
+# Before there were shops to export from; spreadsheets write an empty date as 1900 or 1970.
+OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 def read_customers(path: Path, *, refused: Refused, progress: Progress) -> Iterator[CustomerRow]:
@@ -41,67 +23,72 @@ def read_customers(path: Path, *, refused: Refused, progress: Progress) -> Itera
     A column is read as numbers when all its values are; a code such as 007 keeps its zeros.
 
     Raises:
-        Rejected: The file has no such column.
+        Rejected: The file has no such column, or cannot be read.
     """
-    numeric = _numeric_columns(path)
-    for line, row in _read(path, needed=(CUSTOMER_COLUMN,), refused=refused, progress=progress):
+    numeric = find_numeric_columns(path)
+    lines = read_lines(path, needed=(CUSTOMER_COLUMN,), refused=refused, progress=progress)
+    for line, row in lines:
         try:
-            key = check_key(row[CUSTOMER_COLUMN], what="the customer")
-            attributes = {
-                name: float(value) if name in numeric else _storable(value)
-                for name, value in row.items()
-                if name != CUSTOMER_COLUMN and value != ""
-            }
+            key = check_key(row.pop(CUSTOMER_COLUMN), what="customer")
+            yield CustomerRow(key, _values(row, numeric=numeric))
         except Rejected as error:
             refused.note(line, error)
-        else:
-            yield CustomerRow(key, attributes)
 
 
-def read_events(path: Path, *, refused: Refused, progress: Progress) -> Iterator[EventRow]:
+def read_events(
+    path: Path, *, now: datetime, refused: Refused, progress: Progress
+) -> Iterator[EventRow]:
     """Read events: `customer`, `event`, `time` (ISO 8601), perhaps `value` and `message_id`.
 
-    Every other column is a property. Without a `message_id`, the row itself is one, so that the
-    same file brings nothing twice; equal rows of one file are different events.
+    Every other column is a property, and is read as numbers when all its values are. Without a
+    `message_id`, the row itself is one, so that the same file brings nothing twice; equal rows of
+    one file are different events.
 
     Raises:
-        Rejected: The file lacks a column.
+        Rejected: The file lacks a column, or cannot be read.
     """
-    seen: Counter[str] = Counter()
-    for line, row in _read(path, needed=EVENT_COLUMNS, refused=refused, progress=progress):
+    numeric = find_numeric_columns(path)
+    seen: Counter[bytes] = Counter()
+    lines = read_lines(path, needed=EVENT_COLUMNS, refused=refused, progress=progress)
+    for line, row in lines:
         try:
-            yield _to_event(row, seen)
+            yield _to_event(row, numeric=numeric, seen=seen, now=now)
         except Rejected as error:
             refused.note(line, error)
 
 
-def _to_event(row: Mapping[str, str], seen: Counter[str]) -> EventRow:
+def _to_event(
+    row: Mapping[str, str], *, numeric: Collection[str], seen: Counter[bytes], now: datetime
+) -> EventRow:
     known = {*EVENT_COLUMNS, "value", "message_id"}
     return EventRow(
-        customer_key=check_key(row["customer"], what="the customer"),
-        name=check_key(row["event"], what="the event"),
-        occurred_at=_to_time(row["time"]),
-        message_id=_message_id(row, seen),
+        customer_key=check_key(row["customer"], what="customer"),
+        name=check_key(row["event"], what="event"),
+        occurred_at=_to_time(row["time"], now=now),
         value=_to_number(row["value"]) if row.get("value") else None,
-        properties={k: _storable(v) for k, v in row.items() if k not in known and v != ""},
+        properties=_values({k: v for k, v in row.items() if k not in known}, numeric=numeric),
+        message_id=_message_id(row, seen),
     )
 
 
-def _message_id(row: Mapping[str, str], seen: Counter[str]) -> str:
+def _message_id(row: Mapping[str, str], seen: Counter[bytes]) -> str:
     if row.get("message_id"):
         return check_key(row["message_id"], what="message_id", length=MESSAGE_ID_LENGTH)
     content = "\x1f".join(f"{name}\x1e{value}" for name, value in sorted(row.items()))
-    digest = hashlib.sha256(content.encode()).hexdigest()[:32]
+    digest = hashlib.sha256(content.encode()).digest()[:16]
     seen[digest] += 1
-    return f"csv-{digest}-{seen[digest]}"
+    return f"csv-{digest.hex()}-{seen[digest]}"
 
 
-def _to_time(text: str) -> datetime:
+def _to_time(text: str, *, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise Rejected(f"{text!r} is no time such as 2026-01-31T12:00:00Z.") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not OLDEST <= moment <= now + NEWEST:
+        raise Rejected(f"{text!r} is before {OLDEST.year} or in the future.")
+    return moment
 
 
 def _to_number(text: str) -> float:
@@ -114,89 +101,16 @@ def _to_number(text: str) -> float:
     return number
 
 
+def _values(row: Mapping[str, str], *, numeric: Collection[str]) -> dict[str, str | float]:
+    """Return what is not empty, numbers as numbers."""
+    return {
+        name: _to_number(value) if name in numeric else _storable(value)
+        for name, value in row.items()
+        if value != ""
+    }
+
+
 def _storable(text: str) -> str:
     if "\0" in text:
-        raise Rejected("a value holds the NUL character.")
+        raise Rejected("A value holds the NUL character.")
     return text
-
-
-def _numeric_columns(path: Path) -> set[str]:
-    """Return the columns in which every value is a number and none begins with a needless 0."""
-    numeric: dict[str, bool] = {}
-    ignored = Refused()
-    for _, row in _read(path, needed=(), refused=ignored, progress=lambda size: None):
-        for name, value in row.items():
-            if value != "":
-                numeric[name] = numeric.get(name, True) and _is_plain_number(value)
-    return {name for name, is_numeric in numeric.items() if is_numeric}
-
-
-def _is_plain_number(text: str) -> bool:
-    digits = text.strip().lstrip("-")
-    if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
-        return False
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def _read(
-    path: Path, *, needed: tuple[str, ...], refused: Refused, progress: Progress
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read rows by column name, with their line numbers."""
-    with _open(path, progress) as text:
-        reader = csv.reader(text, delimiter=_delimiter(text))
-        header = [name.strip() for name in next(reader, [])]
-        missing = [name for name in needed if name not in header]
-        if missing:
-            raise Rejected(f"The file has no column {missing[0]!r}; it has: {', '.join(header)}.")
-        for row in reader:
-            if len(row) == len(header):
-                yield reader.line_num, dict(zip(header, row, strict=True))
-            elif row:
-                refused.note(reader.line_num, f"{len(row)} columns instead of {len(header)}.")
-
-
-def _delimiter(text: TextIO) -> str:
-    """Return the separator that the header line uses, and go back to the start."""
-    line = text.readline()
-    text.seek(0)
-    return max(",;\t", key=line.count)
-
-
-@contextmanager
-def _open(path: Path, progress: Progress) -> Iterator[TextIO]:
-    """Open a file, plain or gzip, with or without a byte order mark."""
-    with ExitStack() as stack:
-        raw = stack.enter_context(path.open("rb"))
-        counted: Any = _Counted(raw, progress)
-        if path.suffix == ".gz":
-            counted = stack.enter_context(gzip.open(counted))
-        yield stack.enter_context(io.TextIOWrapper(counted, encoding="utf-8-sig", newline=""))
-
-
-class _Counted(io.RawIOBase):
-    """A file that tells how far it was read, for a progress bar."""
-
-    def __init__(self, raw: BinaryIO, progress: Progress) -> None:
-        self._raw = raw
-        self._progress = progress
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._raw.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._raw.tell()
-
-    def readinto(self, buffer: Any) -> int:
-        before = self._raw.tell()
-        size = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # BinaryIO hides it
-        self._progress(self._raw.tell() - before)
-        return int(size or 0)

@@ -14,6 +14,7 @@ NEWEST = timedelta(days=1)
 LARGEST = 1e15
 # Where a customer's key is not known, one is made from the anonymous id.
 ANONYMOUS_PREFIX = "anonymous:"
+ANONYMOUS_ID_LENGTH = KEY_LENGTH - len(ANONYMOUS_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,17 @@ def check_key(key: str, *, what: str, length: int = KEY_LENGTH) -> str:
     if "\0" in key:
         raise Rejected(f"{what} holds the NUL character.")
     return key
+
+
+def check_customer_key(key: str, *, what: str) -> str:
+    """Return a customer's key as a sender may choose it.
+
+    Raises:
+        Rejected: As `check_key`, or it could be taken for a visitor's.
+    """
+    if key.startswith(ANONYMOUS_PREFIX):
+        raise Rejected(f"{what} begins with {ANONYMOUS_PREFIX!r}, which marks visitors.")
+    return check_key(key, what=what)
 
 
 def check_time(occurred_at: datetime, *, now: datetime) -> datetime:

@@ -1,8 +1,9 @@
 """Make, find and revoke the keys by which sources are known."""
 
+import asyncio
 import base64
-import binascii
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -34,10 +35,15 @@ def create_source(name: str, *, scopes: Sequence[Scope]) -> tuple[Source, str]:
 
 
 def renew_key(source: Source) -> str:
-    """Give a source a key, in place of any it had, and return it; it cannot be shown again."""
+    """Give a source a key, in place of any it had, and return it; it cannot be shown again.
+
+    A source whose key was revoked is taken back in by it.
+    """
     key = f"ol_{secrets.token_urlsafe(KEY_BYTES)}"
     source.key_prefix, source.key_hash = key[:PREFIX_LENGTH], hash_key(key)
-    source.save()
+    source.revoked_at = None
+    # What else of a known source was changed meanwhile stays so.
+    source.save(update_fields=["key_prefix", "key_hash", "revoked_at"] if source.pk else None)
     return key
 
 
@@ -58,7 +64,7 @@ def key_of(request: Request, *, in_body: str | None = None) -> str:
     if scheme.lower() == "basic":
         try:
             user, _, _ = base64.b64decode(credentials, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise refused("The Authorization header is not valid Basic authentication.") from error
         if user:
             return user
@@ -87,7 +93,8 @@ class Keyring:
         """Read through this pool, when first asked."""
         self._pool = pool
         self._sources: Mapping[bytes, KnownSource] = {}
-        self._read_at = -REFRESH_SECONDS
+        self._read_at = -math.inf
+        self._reading = asyncio.Lock()
 
     async def find(self, key: str, *, scope: Scope) -> KnownSource:
         """Return the source of a key that may do this.
@@ -96,9 +103,12 @@ class Keyring:
             Problem: No source has this key (401), or it may not do this (403).
         """
         digest = hash_key(key)
-        age = time.monotonic() - self._read_at
-        if age > REFRESH_SECONDS or (digest not in self._sources and age > MISS_SECONDS):
-            await self._read()
+        if self._is_stale(digest):
+            # Requests that come while the keys are being read wait for them: a key that is not
+            # there yet is not a wrong one.
+            async with self._reading:
+                if self._is_stale(digest):
+                    await self._read()
         source = self._sources.get(digest)
         if source is None:
             raise refused("No source has this key, or it was revoked.")
@@ -106,8 +116,11 @@ class Keyring:
             raise Problem(403, f"This key may not do this: it lacks the scope {scope.value!r}.")
         return source
 
+    def _is_stale(self, digest: bytes) -> bool:
+        age = time.monotonic() - self._read_at
+        return age > REFRESH_SECONDS or (digest not in self._sources and age > MISS_SECONDS)
+
     async def _read(self) -> None:
-        self._read_at = time.monotonic()
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
                 "SELECT key_hash, id, scopes FROM audience_source"
@@ -115,3 +128,4 @@ class Keyring:
             )
             rows = await cursor.fetchall()
         self._sources = {bytes(key): KnownSource(id_, frozenset(s)) for key, id_, s in rows}
+        self._read_at = time.monotonic()

@@ -25,14 +25,28 @@ def next_month(month: datetime) -> datetime:
 
 
 def partition_statement(table: str, low: object, high: object, *, month: datetime) -> sql.Composed:
-    """Write the statement that makes one month's partition, holding keys in [low, high)."""
+    """Write the statement that makes one month's partition, holding keys in [low, high).
+
+    The partition is made by itself and then attached: made in place it would wait for every
+    reader of the table, a long report for instance, and everybody else would wait for it.
+    """
+    name = f"{table}_{month:%Y_%m}"
     return sql.SQL(
-        "CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})"
+        """
+        DO $make$ BEGIN
+            IF to_regclass({quoted_name}) IS NULL THEN
+                CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+                ALTER TABLE {table} ATTACH PARTITION {partition}
+                    FOR VALUES FROM ({low}) TO ({high});
+            END IF;
+        END $make$
+        """
     ).format(
-        sql.Identifier(f"{table}_{month:%Y_%m}"),
-        sql.Identifier(table),
-        sql.Literal(low),
-        sql.Literal(high),
+        quoted_name=sql.Literal(name),
+        partition=sql.Identifier(name),
+        table=sql.Identifier(table),
+        low=sql.Literal(low),
+        high=sql.Literal(high),
     )
 
 

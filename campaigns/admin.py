@@ -2,28 +2,21 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
-from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminSelectMultipleWidget,
-    UnfoldAdminSelectWidget,
-)
 
-from audience.sampling import sample_attributes
-from campaigns.drafting import CampaignPlan, Split, draft_campaign, reward_of
+from campaigns.drafting import draft_campaign
+from campaigns.forms import NewCampaignForm
 from campaigns.lifecycle import tell_policy_its_offers
 from campaigns.models import Campaign, CampaignOffer, Offer, Placement, Status
-from experiments.models import Metric
+from experiments.models import Role
 from recommender.notices import announce_change
-from recommender.profiling import fit_features, name_attributes
 
 
 @admin.register(Placement)
@@ -73,98 +66,6 @@ class OfferAdmin(ModelAdmin):
         announce_change()
 
 
-class NewCampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A new campaign, with what makes its experiment and its policy."""
-
-    goal = forms.ModelChoiceField(
-        Metric.objects.all(),
-        widget=UnfoldAdminSelectWidget,
-        help_text="What the offers are for; the verdict and the policy go by it.",
-    )
-    planned_customers = forms.IntegerField(
-        min_value=100,
-        initial=5000,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="The verdict is given when this many took part, not before.",
-    )
-    holdout_percent = forms.IntegerField(
-        min_value=1,
-        max_value=50,
-        initial=10,
-        widget=UnfoldAdminIntegerFieldWidget,
-        label="Hold-out, %",
-        help_text="See no offer, and so show what offers are worth.",
-    )
-    control_percent = forms.IntegerField(
-        min_value=1,
-        max_value=90,
-        initial=20,
-        widget=UnfoldAdminIntegerFieldWidget,
-        label="Control, %",
-        help_text="See offers by fixed shares, and so show what personalising is worth.",
-    )
-    attributes = forms.MultipleChoiceField(
-        required=False,
-        widget=UnfoldAdminSelectMultipleWidget,
-        help_text="What the policy looks at. None: it learns what is best for everybody.",
-    )
-    reward_window_hours = forms.IntegerField(
-        min_value=1,
-        max_value=24 * 90,
-        initial=72,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="For how long after it was shown an offer is given credit for the goal.",
-    )
-
-    class Meta:
-        model = Campaign
-        fields = ["name", "key", "placement", "priority", "hold_minutes", "starts_at", "ends_at"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.sample = sample_attributes()
-        attributes = self.fields["attributes"]
-        assert isinstance(attributes, forms.MultipleChoiceField)
-        attributes.choices = [(name, name) for name in name_attributes(self.sample)]
-
-    def clean(self) -> dict[str, Any]:
-        """Refuse a split or a goal that proves or teaches nothing."""
-        cleaned = super().clean() or {}
-        if {"holdout_percent", "control_percent"} <= cleaned.keys():
-            try:
-                self.split().to_arms()
-            except ValidationError as error:
-                self.add_error("control_percent", error)
-        if cleaned.get("goal") is not None:
-            try:
-                reward_of(cleaned["goal"])
-            except ValidationError as error:
-                self.add_error("goal", error)
-        return cleaned
-
-    def split(self) -> Split:
-        """Return the division of customers that was asked for."""
-        return Split(self.cleaned_data["holdout_percent"], self.cleaned_data["control_percent"])
-
-    def to_plan(self) -> CampaignPlan:
-        """Return the campaign that was asked for."""
-        cleaned = self.cleaned_data
-        return CampaignPlan(
-            key=cleaned["key"],
-            name=cleaned["name"],
-            placement=cleaned["placement"],
-            goal=cleaned["goal"],
-            planned_customers=cleaned["planned_customers"],
-            split=self.split(),
-            features=fit_features(self.sample, cleaned["attributes"]),
-            reward_window_seconds=cleaned["reward_window_hours"] * 3600,
-            priority=cleaned["priority"],
-            hold_minutes=cleaned["hold_minutes"],
-            starts_at=cleaned["starts_at"],
-            ends_at=cleaned["ends_at"],
-        )
-
-
 class CampaignOfferInline(TabularInline):
     """The offers of a campaign."""
 
@@ -173,6 +74,7 @@ class CampaignOfferInline(TabularInline):
     min_num = 1
     autocomplete_fields = ["offer"]
     fields = ["offer", "baseline_weight", "position"]
+    verbose_name = "offer"
     verbose_name_plural = "offers"
 
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
@@ -190,6 +92,12 @@ class CampaignAdmin(ModelAdmin):
     list_select_related = ["placement", "experiment"]
     inlines = [CampaignOfferInline]
     actions_detail = ["start", "pause", "finish", "open_report"]
+    view_on_site = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
+        """Fetch the goals with the campaigns."""
+        campaigns: QuerySet[Campaign] = super().get_queryset(request)
+        return campaigns.prefetch_related("experiment__measured__metric")
 
     def get_form(
         self, request: HttpRequest, obj: Campaign | None = None, change: bool = False, **kwargs: Any
@@ -211,7 +119,7 @@ class CampaignAdmin(ModelAdmin):
                 "Goal and proof",
                 {"fields": ["goal", "planned_customers", "holdout_percent", "control_percent"]},
             ),
-            ("Learning", {"fields": ["attributes", "reward_window_hours"]}),
+            ("Learning", {"fields": ["learns_from", "reward_window_hours"]}),
             when,
         ]
 
@@ -255,7 +163,8 @@ class CampaignAdmin(ModelAdmin):
     @admin.display(description="Goal")
     def goal(self, campaign: Campaign) -> str:
         """Name the goal."""
-        return str(campaign.experiment.metrics.filter(experimentmetric__role="goal").first() or "–")
+        measured = campaign.experiment.measured.all()
+        return next((str(m.metric) for m in measured if m.role == Role.GOAL), "–")
 
     @admin.display(description="Divided into")
     def proof(self, campaign: Campaign) -> str:
@@ -268,17 +177,33 @@ class CampaignAdmin(ModelAdmin):
         """Link to the report."""
         return format_html('<a href="{}">Open report</a>', campaign.get_absolute_url())
 
-    @action(description="Start…", icon="play_arrow")
+    def has_start_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Offer only the steps that the campaign can take."""
+        return self._may_take_step(request, object_id, Status.DRAFT, Status.PAUSED)
+
+    def has_pause_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Offer only the steps that the campaign can take."""
+        return self._may_take_step(request, object_id, Status.RUNNING)
+
+    def has_finish_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Offer only the steps that the campaign can take."""
+        return self._may_take_step(request, object_id, Status.RUNNING, Status.PAUSED)
+
+    def _may_take_step(self, request: HttpRequest, pk: str | None, *statuses: Status) -> bool:
+        in_time = Campaign.objects.filter(pk=pk or 0, status__in=statuses).exists()
+        return in_time and bool(self.has_change_permission(request))
+
+    @action(description="Start…", icon="play_arrow", permissions=["start"])
     def start(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Go to the page that starts it."""
         return _go_to_step(object_id, "start")
 
-    @action(description="Pause…", icon="pause")
+    @action(description="Pause…", icon="pause", permissions=["pause"])
     def pause(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Go to the page that pauses it."""
         return _go_to_step(object_id, "pause")
 
-    @action(description="Finish…", icon="stop")
+    @action(description="Finish…", icon="stop", permissions=["finish"])
     def finish(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Go to the page that finishes it."""
         return _go_to_step(object_id, "finish")

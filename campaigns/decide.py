@@ -79,7 +79,7 @@ def _arm_of(
 def _kept(campaign: RunningCampaign, arm: RunningArm, asked: Asked) -> Kept | None:
     """Return the last decision while it holds and its offer may still be shown."""
     held = asked.customer.held.get(campaign.key)
-    if held is None or held.arm != arm.key:
+    if held is None or held.arm != arm.key or campaign.hold_seconds == 0:
         return None
     if asked.now - held.decided_at >= timedelta(seconds=campaign.hold_seconds):
         return None

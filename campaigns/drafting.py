@@ -57,7 +57,11 @@ def _arm(key: str, name: str, weight: int, serves: Serves) -> ArmPlan:
 
 @dataclass(frozen=True, slots=True)
 class CampaignPlan:
-    """What a marketer settles about a campaign."""
+    """What a marketer settles about a campaign.
+
+    `seed` decides who falls into which arm. Only a simulation that is to be repeated sets it:
+    campaigns that share one share their arms.
+    """
 
     key: str
     name: str
@@ -69,11 +73,13 @@ class CampaignPlan:
     features: FeatureSpec = field(default_factory=lambda: FeatureSpec(()))
     reward_window_seconds: int = 3 * 86_400
     held_back_share: float = 0.0
+    floor: float = 0.01
     priority: int = 100
     hold_minutes: int = 30
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: str = ""
 
 
 def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None) -> Campaign:
@@ -91,6 +97,7 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             goal=plan.goal,
             others=plan.others,
             planned_customers=plan.planned_customers,
+            seed=plan.seed,
         )
         policy = Policy.objects.create(
             key=plan.key,
@@ -102,6 +109,7 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             reward_kind=kind,
             reward_window_seconds=plan.reward_window_seconds,
             held_back_share=plan.held_back_share,
+            floor=plan.floor,
         )
         return Campaign.objects.create(
             key=plan.key,

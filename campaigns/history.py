@@ -1,5 +1,6 @@
 """Bring in a campaign that ran elsewhere: its decisions, as if they had been logged here."""
 
+import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ REASON = "imported: decided elsewhere"
 class PastDecision:
     """What was chosen for whom, out of what and with which probabilities.
 
-    `weights` belong to `eligible`, place by place; an empty key, or None, is no offer.
+    `weights` belong to `eligible`, place by place; an empty key, or None, is no offer. Where the
+    log tells only the probability of what was chosen, `eligible` holds that alone.
     """
 
     customer_key: str
@@ -50,6 +52,11 @@ class PastDecision:
     def propensity(self) -> float:
         """The probability of what was chosen."""
         return self.weights[self.eligible.index(self.offer or "")]
+
+    @property
+    def is_whole_draw(self) -> bool:
+        """Whether every choice is known, so that other policies can be judged on this one."""
+        return math.isclose(sum(self.weights), 1.0, abs_tol=1e-6)
 
 
 def import_decisions(
@@ -111,8 +118,10 @@ def _import_chunk(campaign: Campaign, chunk: Sequence[PastDecision]) -> None:
             None,
             d.offer,
             d.propensity,
-            list(d.eligible),
-            list(d.weights),
+            # Off-policy evaluation takes what is logged here for the whole draw, so a part of
+            # one is left out, and the propensity stands alone.
+            list(d.eligible) if d.is_whole_draw else [],
+            list(d.weights) if d.is_whole_draw else [],
             features.encode(d.attributes).tolist(),
             Jsonb([REASON]),
             is_held_back(policy.key, customer_key=d.customer_key, share=policy.held_back_share),

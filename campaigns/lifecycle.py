@@ -77,12 +77,14 @@ def _set_status(campaign: Campaign, status: Status) -> None:
 
 def _check_offers(campaign: Campaign, *, now: datetime) -> None:
     """Refuse a campaign without anything to show, and tell its policy what there is."""
-    offers = [choice.offer for choice in campaign.choices.select_related("offer")]
-    if not any(
-        offer.is_active and not (offer.ends_at and offer.ends_at <= now) for offer in offers
-    ):
+    shown = [
+        choice
+        for choice in campaign.choices.select_related("offer")
+        if choice.offer.is_active and not (choice.offer.ends_at and choice.offer.ends_at <= now)
+    ]
+    if not shown:
         raise ValidationError("A campaign needs at least one offer that can be shown.")
-    if not campaign.choices.filter(baseline_weight__gt=0).exists():
+    if not any(choice.baseline_weight > 0 for choice in shown):
         raise ValidationError("At least one offer needs a share of the control arm.")
     if campaign.ends_at is not None and campaign.ends_at <= now:
         raise ValidationError("The campaign's end has passed.")
@@ -93,7 +95,8 @@ def tell_policy_its_offers(campaign: Campaign) -> None:
     """Let the policy know the campaign's offers; what it learned of earlier ones it keeps."""
     policy = Policy.objects.select_for_update(no_key=True).get(pk=campaign.policy_id)
     keys = list(campaign.choices.values_list("offer__key", flat=True))
-    policy.offers = [*policy.offers, *(key for key in keys if key not in policy.offers)]
+    known = [] if campaign.status == Status.DRAFT else policy.offers
+    policy.offers = [*known, *(key for key in keys if key not in known)]
     policy.save(update_fields=["offers"])
 
 

@@ -24,7 +24,7 @@ def say_outcome(campaign: Campaign) -> Iterator[str]:
                 f"{row.lift} ({row.lift_interval}); {row.difference} "
                 f"({row.difference_interval}); {row.p_value}"
             )
-            yield f"  {row.arm:<16} {row.customers:>7,}  {row.mean:>8}  {words}"
+            yield f"  {row.arm:<18} {row.customers:>7,}  {row.mean:>8}  {words}"
     yield ""
     for finding in page.findings:
         yield f"{finding['severity']}: {finding['title']}. {finding['detail']}"

@@ -11,23 +11,37 @@ from psycopg import AsyncConnection
 from audience.incoming import ANONYMOUS_PREFIX
 from recommender.decision_ids import first_id_at
 
+# Whom a visitor turned out to be inherits the visitor's arms and offers; an own arm comes first.
+# One customer and one campaign at a time, the newest first, is what `decision_of_customer` holds.
+# Asked for all at once, the planner would rather read the ids of everybody's recent decisions.
 RECALL = """
     SELECT customer.id, customer.attributes,
         (SELECT COALESCE(jsonb_object_agg(experiment_id, arm_id), '{}')
-         FROM experiments_exposure
-         WHERE customer_id = customer.id AND experiment_id = ANY(%(experiments)s)),
-        (SELECT COALESCE(jsonb_object_agg(campaign, held.decision), '{}')
-         FROM (SELECT DISTINCT ON (campaign) campaign, jsonb_build_object(
-                   'id', id, 'decided_at', decided_at, 'arm', arm, 'offer', offer,
-                   'propensity', propensity, 'policy_version', policy_version,
-                   'reasons', reasons) AS decision
-               FROM recommender_decision
-               WHERE customer_id = customer.id AND campaign = ANY(%(campaigns)s)
-                 AND id >= %(since)s
-               ORDER BY campaign, id DESC) AS held)
+         FROM (SELECT DISTINCT ON (experiment_id) experiment_id, arm_id
+               FROM experiments_exposure
+               WHERE customer_id = ANY(person.ids) AND experiment_id = ANY(%(experiments)s)
+               ORDER BY experiment_id, customer_id <> customer.id, exposed_at) AS met),
+        (SELECT COALESCE(jsonb_object_agg(wanted.campaign, held.decision), '{}')
+         FROM unnest(%(campaigns)s::text[]) AS wanted (campaign)
+         CROSS JOIN LATERAL (
+             SELECT jsonb_build_object(
+                 'id', last.id, 'decided_at', last.decided_at, 'arm', last.arm,
+                 'offer', last.offer, 'propensity', last.propensity,
+                 'policy_version', last.policy_version, 'reasons', last.reasons) AS decision
+             FROM unnest(person.ids) AS same (id)
+             CROSS JOIN LATERAL (
+                 SELECT decision.* FROM recommender_decision AS decision
+                 WHERE decision.customer_id = same.id AND decision.campaign = wanted.campaign
+                   AND decision.id >= %(since)s
+                 ORDER BY decision.decided_at DESC LIMIT 1) AS last
+             ORDER BY last.decided_at DESC, last.id DESC LIMIT 1) AS held)
     FROM audience_customer AS customer
+    CROSS JOIN LATERAL (
+        SELECT ARRAY(SELECT customer.id UNION ALL
+                     SELECT id FROM audience_customer WHERE merged_into_id = customer.id) AS ids
+    ) AS person
 """
-BY_KEY = RECALL + "WHERE customer.external_key = %(key)s"
+BY_KEY = RECALL + " WHERE customer.external_key = %(key)s"
 BY_ANONYMOUS_ID = (
     RECALL
     + """

@@ -132,7 +132,13 @@ async def load_snapshot(connection: AsyncConnection[Any]) -> Snapshot:
         offers = await (await cursor.execute(OFFERS, [ids])).fetchall()
     campaigns: dict[str, list[RunningCampaign]] = {}
     for row in rows:
-        campaigns.setdefault(row["placement"], []).append(_to_campaign(row, arms, offers))
+        try:
+            campaign = _to_campaign(row, arms, offers)
+        except (KeyError, ValueError):
+            # One damaged campaign must not keep the others from deciding.
+            logger.exception("The campaign %s cannot be run", row["key"])
+        else:
+            campaigns.setdefault(row["placement"], []).append(campaign)
     return Snapshot(
         placements=frozenset(row["key"] for row in placements),
         campaigns={placement: tuple(found) for placement, found in campaigns.items()},

@@ -25,12 +25,14 @@ def evaluate_due() -> int:
         if version is None or (last is not None and last >= version.published_at):
             continue
         try:
-            evaluate_campaign(campaign)
+            evaluation = evaluate_campaign(campaign)
         except Exception:
             # One damaged policy must not keep the others from being judged.
             logger.exception("The policy of %s could not be judged", campaign)
         else:
             done += 1
+            if evaluation is not None:
+                logger.info("%s: the policy was judged on %s", campaign, evaluation.population)
     return done
 
 

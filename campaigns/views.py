@@ -16,9 +16,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
 from campaigns.models import Campaign
+from campaigns.snapshot import Serves
 from campaigns.values import to_value_table
+from experiments.assignment import BUCKETS
 from experiments.lifecycle import request_analysis
 from experiments.views import report_context
+from experiments.wording import say_value
 from recommender.models import PolicyEvaluation
 
 
@@ -49,6 +52,13 @@ STEPS = {
         "The campaign and its experiment end for good, and the report is brought up to date.",
         finish_campaign,
     ),
+}
+
+
+SEES = {
+    Serves.NOTHING: "no offer",
+    Serves.BASELINE: "offers by fixed shares",
+    Serves.POLICY: "offers chosen by the learning policy",
 }
 
 
@@ -110,5 +120,17 @@ def step(request: HttpRequest, key: str, verb: str) -> HttpResponse:
                 request, f"{campaign.name} is {campaign.get_status_display().lower()}."
             )
         return redirect("admin:campaigns_campaign_change", campaign.pk)
-    context = {"campaign": campaign, "step": chosen, "arms": campaign.experiment.arms.all()}
+    context = {
+        "campaign": campaign,
+        "step": chosen,
+        "arms": [
+            {
+                "name": arm.name,
+                "sees": SEES.get(arm.payload.get("serves", ""), "what its payload says"),
+                "share": say_value(arm.weight / BUCKETS, unit="percent"),
+            }
+            for arm in campaign.experiment.arms.all()
+        ],
+        "offers": campaign.choices.select_related("offer"),
+    }
     return render(request, "campaigns/step.html", context)

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
+from django.db.models import Max
 from django.utils import timezone
 
 from campaigns.models import Campaign
@@ -10,6 +12,7 @@ from campaigns.tasks import EVALUATE_TASK
 from experiments.lifecycle import request_analysis
 from experiments.models import Experiment
 from recommender.models import PolicyEvaluation, Reward
+from recommender.rewards import GRACE
 from recommender.tasks import LEARN_TASK
 from wire.wakeups import wake
 
@@ -23,15 +26,30 @@ class NoWorker(RuntimeError):
 def wait_for_learning(
     campaign: Campaign,
     *,
+    decided_by: datetime | None = None,
     progress: Callable[[int], object] = lambda count: None,
     patience_seconds: float = 90,
 ) -> None:
     """Wait until every reward of the campaign's policy is settled.
 
+    Args:
+        campaign: The campaign.
+        decided_by: Wait for the rewards of the decisions made up to then; None is all of them.
+        progress: Told how many more are settled.
+        patience_seconds: How long nothing may move.
+
     Raises:
         NoWorker: No reward was settled for a long time.
     """
     pending = Reward.objects.filter(policy=campaign.policy, settled_at=None)
+    if decided_by is not None:
+        window = timedelta(seconds=campaign.policy.reward_window_seconds)
+        pending = pending.filter(due_at__lte=decided_by + window)
+    last_due_at = pending.aggregate(last=Max("due_at"))["last"]
+    if last_due_at is not None:
+        # A worker woken before that would find nothing to settle.
+        seconds = (last_due_at + GRACE - timezone.now()).total_seconds()
+        time.sleep(min(max(seconds, 0.0), patience_seconds))
     left = pending.count()
     wake(LEARN_TASK)
     moved_at = time.monotonic()

@@ -22,11 +22,20 @@ from wire.dispatcher import Dispatcher  # noqa: E402
 from wire.messages import Request, Response  # noqa: E402
 
 POOL_SIZE = 8
+# Whoever has waited so long for a connection or a lock is asked to come again, and so is whoever
+# finds a longer queue than can be served in that time.
+PATIENCE_SECONDS = 5
+LONGEST_QUEUE = 1000
 
 
 async def healthz(request: Request) -> Response:
     """Say that the process lives; nothing else is asked."""
     return Response(200, b"ok", content_type="text/plain")
+
+
+async def limit_waiting(connection: AsyncConnection) -> None:
+    """Let a statement give up on locks, such as those of a large import, instead of piling up."""
+    await connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'")
 
 
 def build_application(database_url: str, redis_url: str) -> Dispatcher:
@@ -35,8 +44,10 @@ def build_application(database_url: str, redis_url: str) -> Dispatcher:
         database_url,
         min_size=1,
         max_size=POOL_SIZE,
-        timeout=10,
+        timeout=PATIENCE_SECONDS,
+        max_waiting=LONGEST_QUEUE,
         kwargs={"autocommit": True},
+        configure=limit_waiting,
         open=False,
         name="hot paths",
     )

@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 
 def text(name: str, default: str = "") -> str:
@@ -29,19 +31,20 @@ def words(name: str, default: str = "") -> list[str]:
 
 
 def database(url: str) -> dict[str, object]:
-    """Turn a `postgresql://` URL into Django's connection settings."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgres", "postgresql"}:
+    """Turn a `postgresql://` URL into Django's connection settings, as libpq reads it."""
+    if not url.startswith(("postgres://", "postgresql://")):
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql://.")
-    options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from error
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host"}
+    named = {name: str(parts.pop(key, "")) for name, key in names.items()}
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": options.pop("host", unquote(parts.hostname or "")),
-        "PORT": str(options.pop("port", parts.port or "")),
-        "OPTIONS": options,
+        **named,
+        "PORT": str(parts.pop("port", "")),
+        "OPTIONS": parts,
     }
 
 

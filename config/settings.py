@@ -101,6 +101,7 @@ TEMPLATES = [
     }
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -117,6 +118,13 @@ UNFOLD = {
     "SITE_HEADER": "OfferLab",
     "SITE_SUBHEADER": "Offers whose lift is proven",
     "SITE_SYMBOL": "experiment",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("offerlab/icon.svg"),
+        }
+    ],
     "STYLES": [lambda request: static("offerlab/admin.css")],
     "SIDEBAR": {
         "show_search": True,
@@ -194,6 +202,8 @@ CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = TIME_ZONE
+# LOGGING decides what a worker says, as everywhere else.
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "learn": {"task": "recommender.learn_due", "schedule": 5.0, "options": {"expires": 5.0}},
     "analyse": {"task": "experiments.analyse_due", "schedule": 5.0, "options": {"expires": 5.0}},
@@ -213,4 +223,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": environment.text("LOG_LEVEL", "INFO")},
+    # A wake-up call every few seconds is no news; our tasks say so when they did something.
+    "loggers": {"celery": {"level": environment.text("LOG_LEVEL", "WARNING")}},
 }

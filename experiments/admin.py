@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin, TabularInline
 
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
-from experiments.models import Arm, Experiment, ExperimentMetric, Metric
+from experiments.models import Arm, Experiment, ExperimentMetric, Metric, Status
 
 
 class MetricForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -41,7 +41,15 @@ class MetricAdmin(ModelAdmin):
     form = MetricForm
     list_display = ["name", "kind", "key", "higher_is_better"]
     search_fields = ["name", "key"]
-    prepopulated_fields = {"key": ["name"]}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Metric | None = None) -> list[str]:
+        """Keep what a started experiment is judged by."""
+        is_kept = obj is not None and obj.is_settled
+        return ["key", "kind", "params", "higher_is_better"] if is_kept else []
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Propose a key for a new metric."""
+        return {"key": ["name"]} if obj is None else {}
 
 
 class ReadOnlyInline(TabularInline):
@@ -80,14 +88,22 @@ class ExperimentAdmin(ModelAdmin):
     list_display = ["name", "status", "started_at", "planned_customers", "report"]
     list_filter = ["status"]
     search_fields = ["name", "key"]
-    readonly_fields = ["key", "seed", "status", "started_at", "stopped_at", "report"]
-    fields = ["name", "hypothesis", "planned_customers", *readonly_fields]
+    fields = [
+        "name", "hypothesis", "planned_customers",
+        "key", "seed", "status", "started_at", "stopped_at", "report",
+    ]  # fmt: skip
     inlines = [ArmInline, MeasuredInline]
 
     @admin.display(description="Report")
     def report(self, experiment: Experiment) -> str:
         """Link to the report."""
         return format_html('<a href="{}">Open report</a>', experiment.get_absolute_url())
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Experiment | None = None) -> list[str]:
+        """Keep the planned end once it runs: one that is moved to please proves nothing."""
+        kept = ["key", "seed", "status", "started_at", "stopped_at", "report"]
+        is_draft = obj is not None and obj.status == Status.DRAFT
+        return kept if is_draft else ["planned_customers", *kept]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Experiments begin with their campaign."""

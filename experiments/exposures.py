@@ -6,11 +6,13 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
+# In one order, so that two batches that share customers never wait for each other in a circle.
 RECORD = """
     INSERT INTO experiments_exposure (experiment_id, customer_id, arm_id, exposed_at)
     SELECT experiment, customer, arm, at
     FROM unnest(%(experiments)s::bigint[], %(customers)s::bigint[], %(arms)s::bigint[],
                 %(times)s::timestamptz[]) AS met (experiment, customer, arm, at)
+    ORDER BY experiment, customer
     ON CONFLICT (experiment_id, customer_id) DO NOTHING
 """
 

@@ -10,6 +10,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import DateTimeField, Value
+from django.db.models.functions import NullIf
 
 from experiments.assignment import BUCKETS
 from experiments.models import Arm, Change, Experiment, ExperimentMetric, Metric, Role, Status
@@ -37,13 +39,14 @@ def plan_experiment(
     goal: Metric,
     others: Sequence[Metric] = (),
     planned_customers: int,
+    seed: str = "",
 ) -> Experiment:
-    """Make a draft with its arms and metrics, and a seed of its own."""
+    """Make a draft with its arms and metrics, and a seed of its own unless one is given."""
     with transaction.atomic():
         experiment = Experiment.objects.create(
             key=key,
             name=name,
-            seed=f"{key}:{secrets.token_hex(4)}",
+            seed=seed or f"{key}:{secrets.token_hex(4)}",
             planned_customers=planned_customers,
         )
         Arm.objects.bulk_create(
@@ -115,6 +118,17 @@ def request_analysis(experiment: Experiment, *, now: datetime) -> None:
     """Ask a worker for a fresh analysis."""
     Experiment.objects.filter(pk=experiment.pk).update(analysis_requested_at=now)
     transaction.on_commit(partial(wake, ANALYSE_TASK))
+
+
+def record_analysis(experiment: Experiment, *, now: datetime) -> None:
+    """Note that an experiment was analysed, as it was read then.
+
+    A request that came since stays open, whatever the clocks of web and worker say.
+    """
+    seen = Value(experiment.analysis_requested_at, DateTimeField())
+    Experiment.objects.filter(pk=experiment.pk).update(
+        analysed_at=now, analysis_requested_at=NullIf("analysis_requested_at", seen)
+    )
 
 
 def _lock(experiment: Experiment) -> Experiment:

@@ -1,5 +1,8 @@
 """Experiments, their arms, who met them, what is measured and what came out."""
 
+from datetime import datetime, timedelta
+from typing import Self
+
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -34,6 +37,25 @@ class Metric(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether an experiment that was started measures it."""
+        started = ExperimentMetric.objects.exclude(experiment__status=Status.DRAFT)
+        return started.filter(metric=self).exists()
+
+
+class ExperimentQuerySet(models.QuerySet["Experiment"]):
+    """Filters of experiments."""
+
+    def due_for_analysis(self, *, now: datetime, interval_seconds: float) -> Self:
+        """Find what was asked for, and what runs and was not looked at for so long."""
+        stale = now - timedelta(seconds=interval_seconds)
+        is_old = models.Q(analysed_at__isnull=True) | models.Q(analysed_at__lt=stale)
+        return self.filter(
+            models.Q(analysis_requested_at__isnull=False)
+            | (models.Q(status=Status.RUNNING) & is_old)
+        ).order_by("analysis_requested_at", "pk")
+
 
 class Experiment(models.Model):
     """A randomised comparison of arms over customers."""
@@ -41,8 +63,8 @@ class Experiment(models.Model):
     key = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=100)
     hypothesis = models.TextField(blank=True)
-    # Fixed for life, so that a customer keeps an arm.
-    seed = models.CharField(max_length=60, editable=False)
+    # Fixed for life, so that a customer keeps an arm. Longer than the key that it begins with.
+    seed = models.CharField(max_length=80, editable=False)
     status = models.CharField(
         max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False
     )
@@ -54,11 +76,17 @@ class Experiment(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     stopped_at = models.DateTimeField(null=True, editable=False)
+    # Empty again as soon as an analysis saw it.
     analysis_requested_at = models.DateTimeField(null=True, editable=False)
     analysed_at = models.DateTimeField(null=True, editable=False)
 
+    objects = ExperimentQuerySet.as_manager()
+
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(planned_customers__gte=2), name="two_customers_planned_or_more"
+            ),
             models.CheckConstraint(
                 condition=models.Q(status=Status.DRAFT) | models.Q(started_at__isnull=False),
                 name="started_when_no_draft",
@@ -142,9 +170,12 @@ class ExperimentMetric(models.Model):
 class Exposure(models.Model):
     """The first time a customer met an experiment, and in which arm."""
 
-    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="+")
+    # The constraint's index serves the experiment; nobody searches by arm, and every decision pays.
+    experiment = models.ForeignKey(
+        Experiment, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+")
-    arm = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
+    arm = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+", db_index=False)
     exposed_at = models.DateTimeField()
 
     class Meta:

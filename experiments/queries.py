@@ -42,6 +42,9 @@ QUERY = sql.SQL("""
     FROM contributed GROUP BY arm_id
 """)
 
+# Any number: it tells these locks from others.
+CLAIM = 0x0FFE21AC
+
 COLUMN = {
     "any": "(count(*) FILTER (WHERE {filter}) > 0)::int::double precision",
     "count": "count(*) FILTER (WHERE {filter})::double precision",
@@ -55,6 +58,18 @@ class ArmMoments:
 
     by_arm: dict[int, Moments]
     moved: int
+
+
+def claim_analysis(experiment_id: int) -> bool:
+    """Keep other workers from this experiment's analysis until the transaction at hand ends.
+
+    A lock of its own: one on the row would let everybody who asks for an analysis, or stops the
+    experiment, wait until this one is done.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [CLAIM, experiment_id])
+        (is_ours,) = cursor.fetchone()
+    return bool(is_ours)
 
 
 def measure(experiment_id: int, aggregates: Sequence[Aggregate], *, now: datetime) -> ArmMoments:

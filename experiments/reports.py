@@ -80,11 +80,11 @@ def to_page(analysis: Analysis) -> ReportPage:
 
 def _section(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> MetricSection:
     results = {key: result_from_json(result) for key, result in metric["results"].items()}
-    estimates = {
-        arm["name"]: results[arm["key"]]
+    estimates = [
+        (arm["name"], result)
         for arm in arms
-        if isinstance(results.get(arm["key"]), Estimate)
-    }
+        if isinstance(result := results.get(arm["key"]), Estimate)
+    ]
     return MetricSection(
         name=metric["name"],
         describes=metric["describes"],
@@ -137,37 +137,42 @@ def _tone(result: Estimate, *, higher_is_better: bool) -> str:
     return "good" if (result.direction == "up") == higher_is_better else "bad"
 
 
-def _forest(estimates: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
+def _forest(estimates: Sequence[tuple[str, Estimate]], metric: Mapping[str, Any]) -> str:
     """Draw the lifts, or the differences where an arm has no lift."""
-    relative = all(estimate.relative is not None for estimate in estimates.values())
+    if not estimates:
+        return ""
+    lifts = [
+        (name, estimate.relative, estimate.relative_interval)
+        for name, estimate in estimates
+        if estimate.relative is not None and estimate.relative_interval is not None
+    ]
+    are_lifts = len(lifts) == len(estimates)
+    unit: Unit = "percent" if are_lifts else metric["unit"]
+    drawn = lifts if are_lifts else [(n, e.difference, e.difference_interval) for n, e in estimates]
     rows = []
-    for name, estimate in estimates.items():
-        interval = estimate.relative_interval if relative else estimate.difference_interval
-        point = estimate.relative if relative else estimate.difference
+    for name, point, interval in drawn:
         said = [
-            say_lift(value) if relative else say_difference(value, unit=metric["unit"])
+            say_lift(value) if are_lifts else say_difference(value, unit=unit)
             for value in (point, interval.low, interval.high)
         ]
         text = f"{said[0]}, between {said[1]} and {said[2]}"
         rows.append(ForestRow(name, interval.low, point, interval.high, text))
-    if not rows:
-        return ""
-    unit: Unit = "percent" if relative else metric["unit"]
     return forest_plot(rows, unit=unit, title=f"Change in {metric['name']} against the control")
 
 
 def _rates(
-    estimates: Mapping[str, Any], arms: Sequence[Mapping[str, Any]], metric: Mapping[str, Any]
+    estimates: Sequence[tuple[str, Estimate]],
+    arms: Sequence[Mapping[str, Any]],
+    metric: Mapping[str, Any],
 ) -> str:
     """Draw every arm's mean, the control first."""
     if not estimates:
         return ""
     unit = metric["unit"]
     control = next(arm["name"] for arm in arms if arm["is_control"])
-    any_estimate = next(iter(estimates.values()))
-    measured = [(control, any_estimate.control_mean, any_estimate.control_interval)] + [
-        (name, estimate.treatment_mean, estimate.treatment_interval)
-        for name, estimate in estimates.items()
+    _, first = estimates[0]
+    measured = [(control, first.control_mean, first.control_interval)] + [
+        (name, estimate.treatment_mean, estimate.treatment_interval) for name, estimate in estimates
     ]
     rows = [
         RateRow(

@@ -1,43 +1,50 @@
 """Analyse the experiments that are due."""
 
-from datetime import datetime, timedelta
+import logging
 
 from celery import shared_task
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 
 from experiments.analysis import analyse
-from experiments.lifecycle import ANALYSE_TASK
-from experiments.models import Experiment, Status
+from experiments.lifecycle import ANALYSE_TASK, record_analysis
+from experiments.models import Experiment, ExperimentQuerySet
+from experiments.queries import claim_analysis
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name=ANALYSE_TASK)
 def analyse_due() -> int:
     """Analyse what was asked for, and what runs and was not looked at for a while."""
     done = 0
-    while analyse_next(now=timezone.now()):
-        done += 1
+    for experiment_id in _due().values_list("pk", flat=True):
+        try:
+            done += analyse_if_due(experiment_id)
+        except Exception:
+            # One damaged experiment must not keep the others from their analysis.
+            logger.exception("Experiment %s could not be analysed", experiment_id)
     return done
 
 
-def analyse_next(*, now: datetime) -> bool:
-    """Analyse one due experiment that no other worker has in hand; tell whether there was one."""
-    stale = now - timedelta(seconds=settings.ANALYSIS_INTERVAL_SECONDS)
-    asked = Q(analysis_requested_at__isnull=False) & (
-        Q(analysed_at__isnull=True) | Q(analysed_at__lt=F("analysis_requested_at"))
-    )
-    old = Q(status=Status.RUNNING) & (Q(analysed_at__isnull=True) | Q(analysed_at__lt=stale))
+def analyse_if_due(experiment_id: int) -> bool:
+    """Analyse an experiment unless another worker has it in hand or just did it."""
     with transaction.atomic():
-        experiment = (
-            Experiment.objects.select_for_update(skip_locked=True, no_key=True)
-            .filter(asked | old, measured__isnull=False)
-            .order_by("analysis_requested_at", "pk")
-            .first()
-        )
+        if not claim_analysis(experiment_id):
+            return False
+        # Whoever held the claim before may have done it meanwhile.
+        experiment = _due().filter(pk=experiment_id).first()
         if experiment is None:
             return False
-        analyse(experiment, now=now)
-        Experiment.objects.filter(pk=experiment.pk).update(analysed_at=now)
+        now = timezone.now()
+        analysis = analyse(experiment, now=now)
+        record_analysis(experiment, now=now)
+    logger.info("%s: analysed, %d customers so far", experiment, analysis.report["customers"])
     return True
+
+
+def _due() -> ExperimentQuerySet:
+    return Experiment.objects.due_for_analysis(
+        now=timezone.now(), interval_seconds=settings.ANALYSIS_INTERVAL_SECONDS
+    )

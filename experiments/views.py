@@ -36,14 +36,10 @@ def refresh(request: HttpRequest, key: str) -> HttpResponse:
 def report_context(experiment: Experiment) -> dict[str, object]:
     """Return what the report's template needs, also as a part of another page."""
     analysis: Analysis | None = experiment.analyses.order_by("-computed_at").first()
-    asked = experiment.analysis_requested_at
-    is_waiting = asked is not None and (
-        experiment.analysed_at is None or experiment.analysed_at < asked
-    )
     return {
         "experiment": experiment,
         "analysis": analysis,
         "page": None if analysis is None else to_page(analysis),
-        "is_waiting": is_waiting,
+        "is_waiting": experiment.analysis_requested_at is not None,
         "changes": experiment.changes.select_related("by")[:20],
     }

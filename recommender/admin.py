@@ -1,10 +1,12 @@
 """Policies and what they learned, in the admin."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from recommender.models import Policy
+from recommender.models import Policy, PolicyQuerySet
 
 
 @admin.register(Policy)
@@ -14,13 +16,18 @@ class PolicyAdmin(ModelAdmin):
     list_display = ["name", "kind", "reward_event", "newest_version"]
     search_fields = ["name", "key"]
 
+    def get_queryset(self, request: HttpRequest) -> PolicyQuerySet:
+        """Fetch the newest versions with the policies."""
+        policies: PolicyQuerySet = super().get_queryset(request)
+        return policies.with_newest_version()
+
     @admin.display(description="Newest version")
-    def newest_version(self, policy: Policy) -> str:
-        """Say how much the policy has learned."""
-        version = policy.versions.defer("odds").first()
-        if version is None:
+    def newest_version(self, policy: Any) -> str:
+        """Say how much the policy, fetched with its newest version, has learned."""
+        number, learned_from = policy.newest_number, policy.newest_learned_from
+        if number is None:
             return "has learned nothing yet"
-        return f"v{version.number}, from {version.learned_from:,} decisions"
+        return f"v{number}, from {learned_from:,} decisions"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Policies begin with their campaign."""

@@ -1,6 +1,6 @@
 """Estimate from the log what policies would have earned, and store it for the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,9 @@ from recommender.reward_model import crossfit_predictions
 
 # Decides the folds of the cross-fitting, so that an evaluation can be repeated.
 SEED = 2008
+FOLDS = 5
+# So many decisions make the intervals narrow enough, and are read and judged within seconds.
+MOST = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +60,15 @@ def evaluate_policy(
         now: The time of the evaluation.
 
     Returns:
-        The stored evaluation, or None while there is no version or no decision to judge it on.
+        The stored evaluation, or None while there is no version or no log to judge it on.
     """
     version = policy.versions.first()
-    log = read_log(policy, campaign=campaign)
-    if version is None or log is None:
+    if version is None:
         return None
     odds = Odds.from_bytes(bytes(version.odds))
+    log = read_log(policy, campaign=campaign, offers=odds.offers)
+    if log is None:
+        return None
     targets = target_policies(odds, log, names=names)
     rows = estimate_values(targets, log)
     return PolicyEvaluation.objects.create(
@@ -77,17 +82,29 @@ def evaluate_policy(
     )
 
 
-def read_log(policy: Policy, *, campaign: str) -> Log | None:
-    """Read the held-back decisions of a campaign whose rewards are settled."""
+def read_log(policy: Policy, *, campaign: str, offers: Sequence[str]) -> Log | None:
+    """Read the newest held-back decisions of a campaign whose rewards are settled.
+
+    Args:
+        policy: Whose rewards count.
+        campaign: Whose decisions are read.
+        offers: Decisions in which none of these could be drawn say nothing about them.
+
+    Returns:
+        The log, or None while it is too short to be judged on.
+    """
     rows = list(
         Decision.objects.filter(
-            campaign=campaign, policy=policy, held_back=True, reward__settled_at__isnull=False
+            campaign=campaign,
+            policy=policy,
+            held_back=True,
+            reward__settled_at__isnull=False,
+            eligible__overlap=list(offers),
         )
-        .exclude(eligible=[])
-        .order_by("id")
-        .values_list("features", "offer", "eligible", "propensity", "reward__value")
+        .order_by("-id")
+        .values_list("features", "offer", "eligible", "propensity", "reward__value")[:MOST]
     )
-    if not rows:
+    if len(rows) < FOLDS:
         return None
     actions = tuple(sorted({key for row in rows for key in row[2]}))
     place = {key: index for index, key in enumerate(actions)}
@@ -139,7 +156,12 @@ def _learned(odds: Odds, log: Log, offered: BoolArray) -> FloatArray:
 def estimate_values(targets: Mapping[str, FloatArray], log: Log) -> list[dict[str, Any]]:
     """Estimate each policy's mean reward by SNIPS and DR, and its distance from the first's."""
     predicted = crossfit_predictions(
-        log.features, log.action, log.reward, n_actions=len(log.actions), seed=SEED
+        log.features,
+        log.action,
+        log.reward,
+        n_actions=len(log.actions),
+        folds=FOLDS,
+        seed=SEED,
     )
     each = np.arange(len(log.reward))
     rows: list[dict[str, Any]] = []

@@ -17,6 +17,9 @@ from recommender.rewards import Settled, settle_rewards
 
 # So many rows fit in memory easily and keep the transaction down to a second or so.
 BATCH = 20_000
+# A busy policy publishes every few seconds, half a megabyte at a time; the log itself holds the
+# weights of every decision, so old versions are only there to look at.
+KEPT_VERSIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ def _publish(policy: Policy, lessons: Sequence[Settled], *, now: datetime, devic
         learned_from=sum(round(each.n) for each in statistics),
         published_at=now,
     )
+    policy.versions.filter(number__lte=last + 1 - KEPT_VERSIONS).delete()
     announce_change()
     return last + 1
 

@@ -25,6 +25,18 @@ class RewardKind(models.TextChoices):
     SUM = "sum", "The sum of its values"
 
 
+class PolicyQuerySet(models.QuerySet["Policy"]):
+    """What policies can be fetched with."""
+
+    def with_newest_version(self) -> "PolicyQuerySet":
+        """Add number and size of the newest version, without its odds."""
+        newest = PolicyVersion.objects.filter(policy=models.OuterRef("pk")).order_by("-number")
+        return self.annotate(
+            newest_number=models.Subquery(newest.values("number")[:1]),
+            newest_learned_from=models.Subquery(newest.values("learned_from")[:1]),
+        )
+
+
 class Policy(models.Model):
     """A rule that picks an offer and learns from what its decisions earned."""
 
@@ -52,6 +64,8 @@ class Policy(models.Model):
         validators=[MinValueValidator(0.0), MaxValueValidator(0.9)],
         help_text="The share of customers it never learns from, so that it can be judged on them.",
     )
+
+    objects = PolicyQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "policies"
@@ -113,8 +127,9 @@ class Decision(models.Model):
 
     Append-only. The id is a UUID of version 7, so it sorts by time, and the table is partitioned
     by month on it. `weights` belong to `eligible`, place by place, and an empty key stands for no
-    offer; both are empty where nothing was drawn. A draw can be replayed from the row alone
-    (`campaigns/draw.py`). `campaign` and `arm` are keys of the layer above.
+    offer; both are empty where nothing was drawn, or where it was drawn elsewhere and the other
+    weights are not known. A draw can be replayed from the row alone (`campaigns/draw.py`).
+    `campaign` and `arm` are keys of the layer above.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -142,7 +157,11 @@ class Decision(models.Model):
             models.Index(
                 fields=["customer", "campaign", "-decided_at"], name="decision_of_customer"
             ),
-            models.Index(fields=["campaign", "decided_at"], name="decision_of_campaign"),
+            models.Index(
+                fields=["campaign", "id"],
+                condition=models.Q(held_back=True),
+                name="decision_held_back",
+            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -8,6 +8,7 @@ import numpy as np
 from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
 
 MOST_VALUES = 12
+LARGEST = 1e100
 
 
 def name_attributes(rows: Sequence[Mapping[str, object]]) -> list[str]:
@@ -38,9 +39,16 @@ def _fit(name: str, rows: Sequence[Mapping[str, object]]) -> CategoryFeature | N
     values = [row[name] for row in rows if name in row]
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(numbers) > len(values) / 2:
-        scale = float(np.std(numbers))
-        return NumberFeature(name, float(np.mean(numbers)), scale) if scale > 0 else None
+        return _fit_numbers(name, numbers)
     words = Counter(v for v in values if isinstance(v, str) and v)
     words.update(str(v).lower() for v in values if isinstance(v, bool))
     common = [value for value, n in words.most_common(MOST_VALUES) if n > 1]
     return CategoryFeature(name, tuple(sorted(common))) if len(words) > 1 and common else None
+
+
+def _fit_numbers(name: str, numbers: Sequence[float]) -> NumberFeature | None:
+    # Squares of larger ones leave what a float can hold.
+    if any(abs(number) > LARGEST for number in numbers):
+        return None
+    scale = float(np.std(numbers))
+    return NumberFeature(name, float(np.mean(numbers)), scale) if scale > 0 else None

@@ -5,15 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 
-from recommender.models import Policy
+from recommender.models import Policy, Reward
 
 # Events arrive a little after they happen; a window is settled when they have had time to.
 GRACE = timedelta(seconds=3)
 
 # An event that names its decision counts for that decision alone. Any other counts for the last
-# decision that the policy made for the customer before it, so that nothing is earned twice.
-# The claim and the value are one statement: whoever runs it second finds nothing pending.
+# decision that the policy made for the person before it, so that nothing is earned twice; whoever
+# was merged is one person. The claim and the value are one statement: whoever runs it second finds
+# nothing pending.
+# OFFSET 0 keeps a look-up apart, so that each row finds its own month and index range; the planner
+# would rather read whole tables, which grow without end.
+# Ids begin with the time in milliseconds (see `decision_ids.py`), so "not before this millisecond"
+# spares the search in the partitions of earlier months.
 SETTLE = """
     WITH due AS (
         SELECT decision_id FROM recommender_reward
@@ -21,16 +27,24 @@ SETTLE = """
         ORDER BY due_at, decision_id LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ), decision AS (
-        SELECT decision.*, COALESCE(customer.merged_into_id, customer.id) AS person,
+        SELECT decision.id, decision.offer, decision.held_back, decision.features,
+               decision.decided_at, person.id AS person,
                LEAST(decision.decided_at + make_interval(secs => %(window)s),
-                     (SELECT min(later.decided_at) FROM recommender_decision AS later
-                      WHERE later.customer_id = decision.customer_id
+                     (SELECT min(later.decided_at)
+                      FROM audience_customer AS same
+                      JOIN recommender_decision AS later ON later.customer_id = same.id
+                      WHERE (same.id = person.id OR same.merged_into_id = person.id)
                         AND later.policy_id = decision.policy_id
                         AND later.campaign = decision.campaign
-                        AND later.decided_at > decision.decided_at)) AS until
+                        AND (later.decided_at, later.id) > (decision.decided_at, decision.id)
+                        AND later.id >= (left(decision.id::text, 13)
+                                         || '-0000-0000-000000000000')::uuid)) AS until
         FROM due
-        JOIN recommender_decision AS decision ON decision.id = due.decision_id
+        CROSS JOIN LATERAL (
+            SELECT * FROM recommender_decision WHERE id = due.decision_id OFFSET 0) AS decision
         JOIN audience_customer AS customer ON customer.id = decision.customer_id
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(customer.merged_into_id, customer.id) AS id) AS person
     ), earned AS (
         SELECT decision.id,
                CASE %(kind)s WHEN 'any' THEN LEAST(count(event.id), 1)
@@ -38,17 +52,21 @@ SETTLE = """
                              ELSE COALESCE(sum(event.value), 0) END AS value
         FROM decision
         LEFT JOIN LATERAL (
-            SELECT event.id, event.value
-            FROM audience_customer AS customer
-            JOIN audience_event AS event ON event.customer_id = customer.id
-            WHERE (customer.id = decision.person OR customer.merged_into_id = decision.person)
-              AND event.name = %(event)s
-              AND event.occurred_at >= decision.decided_at
-              AND event.occurred_at
-                  < decision.decided_at + make_interval(secs => %(window)s)
-              AND CASE WHEN event.properties ? 'decision_id'
-                       THEN event.properties ->> 'decision_id' = decision.id::text
-                       ELSE event.occurred_at < decision.until END
+            SELECT found.id, found.value
+            FROM audience_customer AS same
+            CROSS JOIN LATERAL (
+                SELECT event.id, event.value FROM audience_event AS event
+                WHERE event.customer_id = same.id
+                  AND event.name = %(event)s
+                  AND event.occurred_at >= decision.decided_at
+                  AND event.occurred_at
+                      < decision.decided_at + make_interval(secs => %(window)s)
+                  AND CASE WHEN event.properties ->> 'decision_id' IS NULL
+                           THEN event.occurred_at < decision.until
+                           ELSE event.properties ->> 'decision_id' = decision.id::text END
+                OFFSET 0
+            ) AS found
+            WHERE same.id = decision.person OR same.merged_into_id = decision.person
         ) AS event ON true
         GROUP BY decision.id
     ), settled AS (
@@ -71,6 +89,12 @@ class Settled:
     held_back: bool
     features: Sequence[float]
     value: float
+
+
+def find_due_policies(*, now: datetime) -> list[Policy]:
+    """Find the policies with a reward to settle, by one look into the index for each."""
+    due = Reward.objects.filter(policy=OuterRef("pk"), settled_at=None, due_at__lte=now - GRACE)
+    return list(Policy.objects.filter(Exists(due)).order_by("pk"))
 
 
 def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled]:

@@ -7,8 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from recommender.learning import learn_batch
-from recommender.models import Reward
-from recommender.rewards import GRACE
+from recommender.rewards import find_due_policies
 
 logger = logging.getLogger(__name__)
 
@@ -17,16 +16,18 @@ LEARN_TASK = "recommender.learn_due"
 
 @shared_task(name=LEARN_TASK)
 def learn_due() -> int:
-    """Settle and learn until nothing is due; return the number of rewards settled."""
-    settled = 0
-    due = Reward.objects.filter(settled_at=None, due_at__lte=timezone.now() - GRACE)
-    for policy_id in sorted(set(due.values_list("policy_id", flat=True))):
+    """Settle and learn what is due by now; return the number of rewards settled."""
+    settled, now = 0, timezone.now()
+    for policy in find_due_policies(now=now):
         try:
-            while batch := learn_batch(
-                policy_id, now=timezone.now(), device=settings.LEARNING_DEVICE
-            ):
+            # With one `now` for all batches: what falls due meanwhile would else make a version
+            # of a few decisions each, over and over.
+            while batch := learn_batch(policy.pk, now=now, device=settings.LEARNING_DEVICE):
                 settled += batch.settled
+                if batch.version is not None:
+                    words = "%s: learned from %d decisions, version %d"
+                    logger.info(words, policy, batch.learned, batch.version)
         except Exception:
             # One policy with damaged settings must not keep the others from learning.
-            logger.exception("Policy %s could not learn", policy_id)
+            logger.exception("%s could not learn", policy)
     return settled

@@ -6,6 +6,8 @@ The file has no times: what happened "within two weeks" is dated one day after t
 
 import csv
 import gzip
+import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -59,26 +61,46 @@ def read_rows(path: Path) -> list[Row]:
     """Read the file.
 
     Raises:
-        ValueError: A group is none of the three, or a column is missing or no number.
+        ValueError: It is damaged, a group is none of the three, or a column is missing or no
+            number.
+        OSError: It cannot be read or is not packed with gzip.
     """
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
-        return [_to_row(index, row) for index, row in enumerate(csv.DictReader(text), start=1)]
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
+            rows = [_to_row(index, row) for index, row in enumerate(csv.DictReader(text), start=1)]
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"The file is damaged: {error}.") from error
+    if not rows:
+        raise ValueError("The file is empty.")
+    return rows
 
 
 def _to_row(index: int, row: dict[str, str]) -> Row:
     try:
-        if row["segment"] not in GROUPS:
-            raise ValueError(f"Line {index + 1}: the group {row['segment']!r} is not known.")
-        return Row(
-            key=f"hillstrom-{index:05d}",
-            group=row["segment"],
-            attributes={a: float(row[a]) if a in NUMBERS else row[a] for a in ATTRIBUTES},
-            visited=row["visit"] == "1",
-            converted=row["conversion"] == "1",
-            spend=float(row["spend"]),
-        )
+        group = row["segment"]
+        attributes = {a: _to_number(row[a]) if a in NUMBERS else row[a] for a in ATTRIBUTES}
+        visited, converted, spend = row["visit"], row["conversion"], _to_number(row["spend"])
     except KeyError as error:
         raise ValueError(f"The file has no column {error}.") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Line {index + 1}: {error}.") from error
+    if group not in GROUPS:
+        raise ValueError(f"Line {index + 1}: the group {group!r} is not known.")
+    return Row(
+        key=f"hillstrom-{index:05d}",
+        group=group,
+        attributes=attributes,
+        visited=visited == "1",
+        converted=converted == "1",
+        spend=spend,
+    )
+
+
+def _to_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is no finite number")
+    return number
 
 
 def import_hillstrom(

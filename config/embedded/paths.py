@@ -18,6 +18,11 @@ def lock_file(data_dir: Path) -> Path:
     return data_dir.absolute() / "lock"
 
 
+def secret_key(data_dir: Path) -> Path:
+    """Return the file of the key that signs log-ins."""
+    return data_dir.absolute() / "secret_key"
+
+
 def postgres_cluster(data_dir: Path) -> Path:
     """Return the directory of PostgreSQL's data files."""
     return data_dir.absolute() / "postgres"

@@ -174,7 +174,8 @@ class Supervisor:
 def _prefix(name: str, *, output: TextIO, colour: int) -> str:
     label = f"{name:<7}|"
     if output.isatty() and not os.environ.get("NO_COLOR"):
-        return f"\x1b[{colour}m{label}\x1b[0m "
+        # A progress bar may stand in this line: it makes room, and is drawn again below.
+        return f"\r\x1b[K\x1b[{colour}m{label}\x1b[0m "
     return f"{label} "
 
 

@@ -17,6 +17,10 @@ ANSWER_SECONDS = 180.0
 POLL_SECONDS = 0.2
 PORTS_TRIED = 100
 
+# Celery warns root of pickled messages, and ours are JSON; WhiteNoise warns of files that were not
+# collected, and it serves them from where they are.
+HUSHED = "ignore:You're running the worker with superuser privileges,ignore:No directory at"
+
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -146,6 +150,7 @@ def stopping(supervisor: Supervisor) -> Iterator[None]:
 def environment_for(site_url: str, *, database_url: str, redis_url: str) -> dict[str, str]:
     """Return our environment with the servers' addresses and the site's own."""
     return {
+        "PYTHONWARNINGS": HUSHED,
         "HTTPS": "no",  # Unless ours says otherwise: nothing in front of it speaks TLS.
         **os.environ,
         "DATABASE_URL": database_url,

@@ -12,6 +12,7 @@ from experiments.stats.moments import Moments
 from experiments.wording import Unit
 
 SECONDS_PER_DAY = 86_400
+LONGEST_WINDOW_DAYS = 3660
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,14 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     event: Annotated[str, msgspec.Meta(min_length=1)]
-    window_days: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    window_days: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_WINDOW_DAYS)] | None = None
 
     @property
     def window_seconds(self) -> int | None:
-        """The window in whole seconds."""
-        return None if self.window_days is None else round(self.window_days * SECONDS_PER_DAY)
+        """The window in whole seconds, one at least."""
+        if self.window_days is None:
+            return None
+        return max(1, round(self.window_days * SECONDS_PER_DAY))
 
     def describe_window(self) -> str:
         """Say the window as the end of a sentence."""

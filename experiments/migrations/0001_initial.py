@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ("key", models.SlugField(max_length=60, unique=True)),
                 ("name", models.CharField(max_length=100)),
                 ("hypothesis", models.TextField(blank=True)),
-                ("seed", models.CharField(editable=False, max_length=60)),
+                ("seed", models.CharField(editable=False, max_length=80)),
                 (
                     "status",
                     models.CharField(
@@ -193,6 +193,7 @@ class Migration(migrations.Migration):
                 (
                     "arm",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",
                         to="experiments.arm",
@@ -209,6 +210,7 @@ class Migration(migrations.Migration):
                 (
                     "experiment",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",
                         to="experiments.experiment",
@@ -308,6 +310,13 @@ class Migration(migrations.Migration):
                 condition=models.Q(("role", "goal")),
                 fields=("experiment",),
                 name="one_goal_per_experiment",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="experiment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("planned_customers__gte", 2)),
+                name="two_customers_planned_or_more",
             ),
         ),
         migrations.AddConstraint(

@@ -279,7 +279,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="decision",
-            index=models.Index(fields=["campaign", "decided_at"], name="decision_of_campaign"),
+            index=models.Index(
+                condition=models.Q(("held_back", True)),
+                fields=["campaign", "id"],
+                name="decision_held_back",
+            ),
         ),
         migrations.AddConstraint(
             model_name="decision",

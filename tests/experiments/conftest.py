@@ -1,32 +1,11 @@
-"""Reads the reference material beside the repository, where there is any."""
+"""Reads the numbers that others computed."""
 
-import csv
-import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-
-SHARED = Path(__file__).parents[3] / "shared"
-
-Arms = dict[str, dict[str, NDArray[np.float64]]]
-
-
-@pytest.fixture(scope="session")
-def shared_file() -> Callable[[str], Path]:
-    """Find a file of the shared folder, or skip."""
-
-    def find(name: str) -> Path:
-        path = SHARED / name
-        if not path.exists():
-            pytest.skip(f"needs {path}: reference material that is not part of the project")
-        return path
-
-    return find
 
 
 @pytest.fixture(scope="session")
@@ -43,18 +22,3 @@ def references(shared_file: Callable[[str], Path]) -> dict[str, Any]:
     """Numbers computed by scipy and statsmodels on raw rows; formulas stand in `_formulas`."""
     numbers: dict[str, Any] = json.loads(shared_file("data/reference_results.json").read_text())
     return numbers
-
-
-@pytest.fixture(scope="session")
-def hillstrom(shared_file: Callable[[str], Path]) -> Arms:
-    """Hillstrom's e-mail experiment: raw visit, conversion and spend of every customer, by arm."""
-    rows: dict[str, list[tuple[float, float, float]]] = {}
-    with gzip.open(shared_file("data/hillstrom.csv.gz"), "rt", newline="") as file:
-        for row in csv.DictReader(file):
-            rows.setdefault(row["segment"], []).append(
-                (float(row["visit"]), float(row["conversion"]), float(row["spend"]))
-            )
-    return {
-        arm: dict(zip(("visit", "conversion", "spend"), np.array(values).T, strict=True))
-        for arm, values in rows.items()
-    }

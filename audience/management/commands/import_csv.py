@@ -1,14 +1,15 @@
 """Import customers or events from a CSV file."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 from tqdm import tqdm
 
 from audience.copying import Imported, import_customers, import_events
-from audience.csv_files import Refused, read_customers, read_events
+from audience.csv_files import read_customers, read_events
+from audience.csv_lines import Refused
 from audience.incoming import Rejected
 from audience.models import Source
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         with tqdm(total=file.stat().st_size, unit="B", unit_scale=True, desc=file.name) as bar:
             try:
                 imported = self._import(what, file, source, refused=refused, bar=bar)
-            except (Rejected, UnicodeDecodeError, csv.Error, EOFError, OSError) as error:
+            except (Rejected, OSError) as error:
                 raise CommandError(f"{file.name}: {error}") from error
         self.stdout.write(f"{imported.rows:,} {what} read, {imported.new:,} of them new.")
         if refused.count:
@@ -48,4 +49,5 @@ class Command(BaseCommand):
         if what == "customers":
             return import_customers(read_customers(file, refused=refused, progress=bar.update))
         sender, _ = Source.objects.get_or_create(name=source)
-        return import_events(read_events(file, refused=refused, progress=bar.update), source=sender)
+        rows = read_events(file, now=timezone.now(), refused=refused, progress=bar.update)
+        return import_events(rows, source=sender)

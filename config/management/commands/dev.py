@@ -12,6 +12,7 @@ from django.db import connections
 from config.embedded import site
 from config.embedded.failure import ServerError
 from config.embedded.processes import Supervisor, Surroundings
+from config.embedded.secret_key import keep_secret_key
 from config.embedded.services import EmbeddedServices
 
 
@@ -63,12 +64,12 @@ class Command(BaseCommand):
         if free_port != port:
             self.report(f"Port {port} is in use; taking {free_port}")
         url = site.address(host, free_port)
-        surroundings = Surroundings(
-            environment=site.environment_for(
-                url, database_url=settings.DATABASE_URL, redis_url=settings.REDIS_URL
-            ),
-            directory=settings.BASE_DIR,
+        environment = site.environment_for(
+            url, database_url=settings.DATABASE_URL, redis_url=settings.REDIS_URL
         )
+        if not settings.SECRET_KEY_IS_OURS:
+            environment["SECRET_KEY"] = keep_secret_key(settings.DATA_DIR)
+        surroundings = Surroundings(environment=environment, directory=settings.BASE_DIR)
         supervisor = Supervisor(output=sys.stdout, report=self.report)
         with site.stopping(supervisor):
             self.report("Starting web, worker and beat")

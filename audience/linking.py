@@ -1,0 +1,173 @@
+"""Find the customers that messages are about: make strangers, join visitors to customers.
+
+Two batches at once may be about the same people. They wait for each other in a circle unless all
+take their locks in one order, so every statement here sorts, and the tables come in turn: customers
+that are made, identities that are made, identities that move, customers that change.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg import AsyncConnection
+
+from audience.incoming import ANONYMOUS_PREFIX, Incoming
+
+FIND_STRANGERS = """
+    SELECT candidate FROM unnest(%(anonymous_ids)s::text[]) AS candidate
+    WHERE NOT EXISTS (
+        SELECT 1 FROM audience_identity WHERE kind = 'anonymous_id' AND value = candidate)
+"""
+
+CREATE_CUSTOMERS = """
+    INSERT INTO audience_customer (external_key, attributes)
+    SELECT key, '{}' FROM unnest(%(keys)s::text[]) AS key ORDER BY key
+    ON CONFLICT (external_key) DO NOTHING
+"""
+
+FIND_CUSTOMERS = """
+    SELECT external_key, id FROM audience_customer WHERE external_key = ANY(%(keys)s::text[])
+"""
+
+# An anonymous id that nobody has yet belongs to whoever came with it, or to itself.
+CREATE_IDENTITIES = """
+    INSERT INTO audience_identity (kind, value, customer_id)
+    SELECT 'anonymous_id', link.anonymous_id, link.customer_id
+    FROM unnest(%(anonymous_ids)s::text[], %(customers)s::bigint[])
+        AS link (anonymous_id, customer_id)
+    ORDER BY link.anonymous_id
+    ON CONFLICT (kind, value) DO NOTHING
+"""
+
+# A browser that somebody else used before belongs to whoever uses it now.
+HAND_OVER_IDENTITIES = """
+    WITH moving AS (
+        SELECT identity.id, link.customer_id
+        FROM unnest(%(anonymous_ids)s::text[], %(customers)s::bigint[])
+            AS link (anonymous_id, customer_id)
+        JOIN audience_identity AS identity
+          ON identity.kind = 'anonymous_id' AND identity.value = link.anonymous_id
+        WHERE identity.customer_id <> link.customer_id
+        ORDER BY identity.value
+        FOR NO KEY UPDATE OF identity)
+    UPDATE audience_identity AS identity SET customer_id = moving.customer_id
+    FROM moving WHERE identity.id = moving.id
+"""
+
+FIND_OWNERS = """
+    SELECT value, customer_id FROM audience_identity
+    WHERE kind = 'anonymous_id' AND value = ANY(%(anonymous_ids)s::text[])
+"""
+
+LOCK_CUSTOMERS = """
+    SELECT id FROM audience_customer
+    WHERE id = ANY(%(described)s::bigint[])
+       OR (external_key = ANY(%(visitors)s::text[]) AND merged_into_id IS NULL)
+    ORDER BY external_key
+    FOR NO KEY UPDATE
+"""
+
+# A visitor who logs in turns out to be a customer. Once merged, a visitor stays so: what another
+# customer did with the same browser later is that customer's own.
+MERGE_VISITORS = """
+    UPDATE audience_customer AS visitor
+    SET merged_into_id = COALESCE(customer.merged_into_id, customer.id), updated_at = now()
+    FROM unnest(%(visitors)s::text[], %(customers)s::bigint[]) AS link (visitor, customer_id)
+    JOIN audience_customer AS customer ON customer.id = link.customer_id
+    WHERE visitor.external_key = link.visitor AND visitor.merged_into_id IS NULL
+      AND visitor.id <> COALESCE(customer.merged_into_id, customer.id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ids of customers, by their own keys and by their anonymous ids."""
+
+    by_key: Mapping[str, int]
+    by_anonymous_id: Mapping[str, int]
+
+    def customer_of(self, message: Incoming) -> int:
+        """Return the id of the customer that a message is about."""
+        if message.customer_key is not None:
+            return self.by_key[message.customer_key]
+        assert message.anonymous_id is not None, "a message names somebody"
+        return self.by_anonymous_id[message.anonymous_id]
+
+
+async def find_customers(connection: AsyncConnection, messages: Sequence[Incoming]) -> Found:
+    """Find everybody that the messages name, in the transaction at hand.
+
+    Who is not known is made, who logs in is joined to what they did before, and the customers
+    whom the messages describe are locked until the transaction ends.
+    """
+    links = [
+        (message.anonymous_id, message.customer_key)
+        for message in messages
+        if message.anonymous_id is not None and message.customer_key is not None
+    ]
+    linked = {anonymous_id for anonymous_id, _ in links}
+    asked = {
+        message.anonymous_id
+        for message in messages
+        if message.anonymous_id is not None and message.customer_key is None
+    }
+    strangers = {
+        anonymous_id: ANONYMOUS_PREFIX + anonymous_id
+        for anonymous_id in await _find_strangers(connection, asked - linked)
+    }
+    keys = {message.customer_key for message in messages if message.customer_key is not None}
+    by_key = await _make_customers(connection, {*keys, *strangers.values()})
+    # Who came first with a browser had its past; who came last has its future.
+    firsts = {anonymous_id: by_key[key] for anonymous_id, key in reversed(links)}
+    lasts = {anonymous_id: by_key[key] for anonymous_id, key in links}
+    await _make_identities(connection, firsts | {a: by_key[key] for a, key in strangers.items()})
+    await _execute_links(connection, HAND_OVER_IDENTITIES, lasts)
+    found = Found(by_key, await _find_owners(connection, asked))
+    described = sorted({found.customer_of(message) for message in messages if message.traits})
+    visitors = [ANONYMOUS_PREFIX + anonymous_id for anonymous_id in firsts]
+    if described or visitors:
+        locked = {"described": described, "visitors": visitors}
+        await connection.execute(LOCK_CUSTOMERS, locked)
+    if visitors:
+        merged = {"visitors": visitors, "customers": list(firsts.values())}
+        await connection.execute(MERGE_VISITORS, merged)
+    return found
+
+
+async def _find_strangers(connection: AsyncConnection, anonymous_ids: Iterable[str]) -> list[str]:
+    """Return the anonymous ids that belong to nobody yet."""
+    wanted = {"anonymous_ids": list(anonymous_ids)}
+    if not wanted["anonymous_ids"]:
+        return []
+    cursor = await connection.execute(FIND_STRANGERS, wanted)
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def _make_customers(connection: AsyncConnection, keys: Iterable[str]) -> dict[str, int]:
+    """Make the customers that do not exist yet; return the ids of all."""
+    wanted = {"keys": list(keys)}
+    if not wanted["keys"]:
+        return {}
+    await connection.execute(CREATE_CUSTOMERS, wanted)
+    cursor = await connection.execute(FIND_CUSTOMERS, wanted)
+    return dict(await cursor.fetchall())
+
+
+async def _make_identities(connection: AsyncConnection, links: Mapping[str, int]) -> None:
+    await _execute_links(connection, CREATE_IDENTITIES, links)
+
+
+async def _execute_links(
+    connection: AsyncConnection, statement: str, links: Mapping[str, int]
+) -> None:
+    if links:
+        parameters = {"anonymous_ids": list(links), "customers": list(links.values())}
+        await connection.execute(statement, parameters)
+
+
+async def _find_owners(connection: AsyncConnection, anonymous_ids: Iterable[str]) -> dict[str, int]:
+    """Return the ids of the customers to whom anonymous ids belong."""
+    wanted = {"anonymous_ids": list(anonymous_ids)}
+    if not wanted["anonymous_ids"]:
+        return {}
+    cursor = await connection.execute(FIND_OWNERS, wanted)
+    return dict(await cursor.fetchall())

@@ -1,0 +1,132 @@
+import html
+import re
+from datetime import UTC, datetime
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from audience.keys import hash_key, revoke
+from audience.models import Customer, RejectedEvent, Scope, Source
+from tests.makers import make_customer, make_source, make_user
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SOURCES = "admin:audience_source_changelist"
+
+
+def signed_in(*permissions: str, is_superuser: bool = False) -> Client:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(*permissions, is_superuser=is_superuser))
+    return client
+
+
+@pytest.fixture
+def admin() -> Client:
+    return signed_in(is_superuser=True)
+
+
+def act(client: Client, action: str, *sources: Source) -> str:
+    response = client.post(
+        reverse(SOURCES),
+        {"action": action, "_selected_action": [source.pk for source in sources]},
+        follow=True,
+    )
+    return html.unescape(response.content.decode())
+
+
+def shown_keys(page: str) -> list[str]:
+    return re.findall(r"ol_[\w-]{32}", page)
+
+
+def test_a_new_source_shows_its_key_once(admin: Client) -> None:
+    page = admin.post(
+        reverse("admin:audience_source_add"), {"name": "shop", "scopes": "events"}, follow=True
+    )
+    (key,) = shown_keys(page.content.decode())
+    source = Source.objects.get()
+    assert (source.name, source.scopes) == ("shop", ["events"])
+    assert bytes(source.key_hash or b"") == hash_key(key)
+    assert shown_keys(admin.get(reverse(SOURCES)).content.decode()) == []
+    change = admin.get(reverse("admin:audience_source_change", args=[source.pk]))
+    assert key not in change.content.decode()
+    assert key[:8] in change.content.decode()
+
+
+def test_editing_a_source_keeps_its_key(admin: Client) -> None:
+    source, key = make_source(Scope.EVENTS)
+    url = reverse("admin:audience_source_change", args=[source.pk])
+    page = admin.post(url, {"name": "renamed", "scopes": "events,decide"}, follow=True)
+    source.refresh_from_db()
+    assert (source.name, source.scopes) == ("renamed", ["events", "decide"])
+    assert bytes(source.key_hash or b"") == hash_key(key)
+    assert shown_keys(page.content.decode()) == []
+
+
+def test_an_unknown_scope_is_refused(admin: Client) -> None:
+    page = admin.post(
+        reverse("admin:audience_source_add"), {"name": "shop", "scopes": "everything"}
+    )
+    assert "everything" in page.content.decode()
+    assert not Source.objects.exists()
+
+
+def test_keys_are_revoked(admin: Client) -> None:
+    (one, _), (two, _), (other, _) = (make_source(Scope.EVENTS) for _ in range(3))
+    assert "stop working within seconds" in act(admin, "revoke_keys", one, two)
+    assert set(Source.objects.filter(revoked_at=None)) == {other}
+
+
+def test_a_renewed_key_is_shown_and_takes_the_source_back_in(admin: Client) -> None:
+    source, old_key = make_source(Scope.EVENTS)
+    revoke(source, now=NOW)
+    (key,) = shown_keys(act(admin, "renew_keys", source))
+    source.refresh_from_db()
+    assert bytes(source.key_hash or b"") == hash_key(key) != hash_key(old_key)
+    assert source.revoked_at is None
+
+
+def test_who_may_only_look_can_neither_renew_nor_revoke() -> None:
+    source, key = make_source(Scope.EVENTS)
+    client = signed_in("audience.view_source")
+    for action in ("renew_keys", "revoke_keys"):
+        assert shown_keys(act(client, action, source)) == []
+    source.refresh_from_db()
+    assert bytes(source.key_hash or b"") == hash_key(key)
+    assert source.revoked_at is None
+
+
+@pytest.mark.parametrize("model", ["source", "customer"])
+def test_what_events_name_cannot_be_deleted(admin: Client, model: str) -> None:
+    pk = make_source(Scope.EVENTS)[0].pk if model == "source" else make_customer().pk
+    assert admin.post(reverse(f"admin:audience_{model}_delete", args=[pk])).status_code == 403
+
+
+def test_customers_are_found_by_how_their_key_begins(admin: Client) -> None:
+    for key in ("ann-1", "ann-2", "joann"):
+        Customer.objects.create(external_key=key)
+    page = admin.get(reverse("admin:audience_customer_changelist"), {"q": "ann"})
+    assert {row.external_key for row in page.context["cl"].queryset} == {"ann-1", "ann-2"}
+
+
+def test_a_customers_key_is_chosen_once(admin: Client) -> None:
+    add = admin.get(reverse("admin:audience_customer_add"))
+    assert "external_key" in add.context["adminform"].form.fields
+    customer = make_customer()
+    change = admin.get(reverse("admin:audience_customer_change", args=[customer.pk]))
+    assert "external_key" not in change.context["adminform"].form.fields
+    assert customer.external_key in change.content.decode()
+
+
+def test_rejected_events_can_be_read_and_not_written(admin: Client) -> None:
+    source, _ = make_source(Scope.EVENTS)
+    rejected = RejectedEvent.objects.create(
+        source=source, reason="event is empty.", payload="<script>alert(1)</script>"
+    )
+    listed = admin.get(reverse("admin:audience_rejectedevent_changelist"), {"source": source.pk})
+    assert "event is empty." in listed.content.decode()
+    page = admin.get(reverse("admin:audience_rejectedevent_change", args=[rejected.pk]))
+    assert "<script>alert" not in page.content.decode()
+    assert page.context["adminform"].form.fields == {}
+    assert admin.get(reverse("admin:audience_rejectedevent_add")).status_code == 403

@@ -1,0 +1,43 @@
+"""Hold branch coverage to its floors: all of it in pure modules, 90% of everything."""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+OVERALL = 90.0
+CONTRACT = "Mathematics knows nothing of Django"
+
+
+def pure_modules() -> list[str]:
+    """Read which modules are pure from the contract that keeps them so."""
+    settings = tomllib.loads(Path("pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    return [
+        module
+        for contract in contracts
+        if contract["name"] == CONTRACT
+        for module in contract["source_modules"]
+    ]
+
+
+def main(report: Path) -> int:
+    """Print what is below its floor; return 1 if anything is."""
+    coverage = json.loads(report.read_text())
+    pure = tuple(module.replace(".", "/") for module in pure_modules())
+    misses = [
+        f"{path}: {file['summary']['percent_covered']:.1f}% of a pure module"
+        for path, file in coverage["files"].items()
+        if path.removesuffix(".py").startswith(pure) and file["summary"]["percent_covered"] < 100
+    ]
+    overall = coverage["totals"]["percent_covered"]
+    if overall < OVERALL:
+        misses.append(f"{overall:.1f}% of everything; the floor is {OVERALL:.0f}%")
+    for miss in misses:
+        sys.stdout.write(f"{miss}\n")
+    sys.stdout.write(f"Branch coverage: {overall:.1f}% of everything.\n")
+    return 1 if misses else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,57 @@
+"""Policies in the admin: to look at, and nothing else."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from recommender.models import PolicyVersion
+from tests.makers import NOW, make_policy, make_user
+
+pytestmark = pytest.mark.django_db
+
+Queries = Callable[[int], AbstractContextManager[Any]]
+
+
+@pytest.fixture
+def admin() -> Client:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+    return client
+
+
+def test_the_list_says_what_each_policy_learned(admin: Client) -> None:
+    make_policy()
+    learned = make_policy()
+    for number, learned_from in ((1, 10), (2, 1234)):
+        PolicyVersion.objects.create(
+            policy=learned, number=number, odds=b"", learned_from=learned_from, published_at=NOW
+        )
+    page = admin.get(reverse("admin:recommender_policy_changelist")).content.decode()
+    assert "v2, from 1,234 decisions" in page
+    assert "has learned nothing yet" in page
+
+
+def test_the_list_takes_as_many_queries_for_ten_policies_as_for_one(
+    admin: Client, django_assert_max_num_queries: Queries
+) -> None:
+    for _ in range(10):
+        make_policy()
+    with django_assert_max_num_queries(8):
+        page = admin.get(reverse("admin:recommender_policy_changelist")).content.decode()
+    assert page.count("has learned nothing yet") == 10
+
+
+def test_a_policy_is_looked_at_and_not_touched(admin: Client) -> None:
+    policy = make_policy()
+    address = reverse("admin:recommender_policy_change", args=[policy.pk])
+    assert admin.get(address).status_code == HTTPStatus.OK
+    assert admin.post(address, {"name": "Other"}).status_code == HTTPStatus.FORBIDDEN
+    gone = reverse("admin:recommender_policy_delete", args=[policy.pk])
+    assert admin.get(gone).status_code == HTTPStatus.FORBIDDEN
+    added = reverse("admin:recommender_policy_add")
+    assert admin.get(added).status_code == HTTPStatus.FORBIDDEN

@@ -1,0 +1,83 @@
+"""A decision is logged as it was made, with the reward that it waits for, or not at all."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import IntegrityError, connection
+from psycopg import AsyncConnection
+
+from recommender.decisions import Logged, log_decisions
+from recommender.models import Decision, Reward
+from tests.makers import HOUR, NOW, log_all, logged, make_customer, make_decision, make_policy
+
+
+async def log_elsewhere(decisions: Sequence[Logged]) -> None:
+    """Log through a connection of the kind that the decide API has."""
+    name = connection.settings_dict["NAME"]
+    async with await AsyncConnection.connect(settings.DATABASE_URL, dbname=name) as session:
+        await log_decisions(session, decisions)
+
+
+@pytest.mark.django_db
+def test_every_field_comes_back_exactly() -> None:
+    policy, customer = make_policy(), make_customer()
+    made = replace(
+        logged(policy, customer, "blue", at=NOW),
+        propensity=0.1 + 0.2,
+        weights=[0.7, 0.1 + 0.2],
+        features=[1.0, -1e-17, 1e300],
+        reasons=["drawn by policy version 3", 'it said "hello" \\ ✓'],
+        policy_version=3,
+        held_back=True,
+    )
+    log_all([made])
+    row = Decision.objects.get()
+    for name in Logged.__slots__:
+        if name != "due_at":
+            kept = getattr(row, name)
+            sent = getattr(made, name)
+            assert kept == (list(sent) if isinstance(sent, tuple) else sent), name
+    assert Reward.objects.get(decision=row).due_at == NOW + HOUR
+
+
+@pytest.mark.django_db
+def test_a_decision_without_a_policy_waits_for_no_reward() -> None:
+    decision = replace(logged(make_policy(), make_customer(), "red", at=NOW), policy_id=None)
+    log_all([decision])
+    assert Decision.objects.count() == 1
+    assert not Reward.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("propensity", [0.0, 1.5, -0.1])
+def test_what_is_no_probability_is_refused(propensity: float) -> None:
+    decision = logged(make_policy(), make_customer(), "red", at=NOW)
+    with pytest.raises(IntegrityError, match="propensity_is_a_probability"):
+        log_all([replace(decision, propensity=propensity)])
+
+
+@pytest.mark.django_db
+def test_a_decision_says_what_it_was() -> None:
+    policy, customer = make_policy(), make_customer()
+    assert str(make_decision(policy, customer, "red", at=NOW)) == "red (50.00%)"
+    assert str(make_decision(policy, customer, None, at=NOW)) == "no offer (100.00%)"
+    assert str(Reward.objects.first()) == "pending"
+    assert str(Reward(value=2.5)) == "2.5"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_decisions_are_logged_together_or_not_at_all() -> None:
+    policy, customer = make_policy(), make_customer()
+    log_all([first := logged(policy, customer, "red", at=NOW)])
+    second = logged(policy, customer, "red", at=NOW)
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        asyncio.run(log_elsewhere([second, first]))
+    assert [row.pk for row in Decision.objects.all()] == [first.id]
+
+    asyncio.run(log_elsewhere([second]))
+    assert Reward.objects.count() == Decision.objects.count() == 2

@@ -1,0 +1,82 @@
+"""The shape of the code, where no other tool checks it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("audience", "campaigns", "config", "experiments", "recommender", "wire")
+MODULES = [
+    path
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if "migrations" not in path.parts
+]
+MOST_LINES = 400
+NAMELESS = {"utils", "helpers", "common", "misc", "core", "managers", "constants"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_short_and_named_for_its_job(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+    assert path.stem not in NAMELESS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_its_job_in_its_first_line(path: Path) -> None:
+    source = path.read_text()
+    if source:
+        assert ast.get_docstring(ast.parse(source)), "the first line should say the module's job"
+
+
+def test_the_web_process_loads_neither_torch_nor_statsmodels() -> None:
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, config.asgi, config.urls;"
+            "from django.urls import get_resolver; get_resolver().url_patterns;"
+            "print([m for m in ('torch', 'statsmodels', 'pandas') if m in sys.modules])",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_settings_and_imports_start_nothing() -> None:
+    started = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, os;"
+            "subprocess.Popen = os.fork = None;"
+            "import config.asgi, config.celery, config.settings;"
+            "print('nothing')",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert started.stdout.strip() == "nothing"
+
+
+def test_no_module_reads_the_environment_but_the_settings() -> None:
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if "os.environ" in path.read_text() or "os.getenv" in path.read_text()
+    }
+    # The entry points name the settings module; the supervisor hands its environment on.
+    assert readers <= {
+        "config/asgi.py",
+        "config/celery.py",
+        "config/embedded/site.py",
+        "config/environment.py",
+    } | {p for p in readers if p.startswith("config/embedded/")}
