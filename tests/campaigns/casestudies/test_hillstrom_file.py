@@ -36,7 +36,7 @@ def write(path: Path, rows: list[dict[str, str]]) -> Path:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    path.write_bytes(gzip.compress(text.getvalue().encode()))
+    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
     return path
 
 
@@ -105,7 +105,7 @@ def test_rows_that_mean_nothing_are_refused(
 
 def test_a_short_line_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "short.csv.gz"
-    path.write_bytes(gzip.compress((",".join(ROW) + "\n6,x,329\n").encode()))
+    path.write_bytes(gzip.compress((",".join(ROW) + "\n6,x,329\n").encode(), mtime=0))
     with pytest.raises(ValueError, match=r"^Line 2: "):
         read_rows(path)
 
@@ -115,9 +115,9 @@ def test_a_short_line_is_refused(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (b"recency,history\n", "Not a gzipped file"),
-        (gzip.compress(SHEET + SHEET.splitlines()[1] * 1000)[:-20], "The file is damaged"),
-        (gzip.compress(b""), "The file is empty"),
-        (gzip.compress(SHEET.splitlines()[0]), "The file is empty"),
+        (gzip.compress(SHEET + SHEET.splitlines()[1] * 1000, mtime=0)[:-20], "The file is damaged"),
+        (gzip.compress(b"", mtime=0), "The file is empty"),
+        (gzip.compress(SHEET.splitlines()[0], mtime=0), "The file is empty"),
     ],
     ids=["not gzip", "cut off", "empty", "header alone"],
 )
