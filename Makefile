@@ -33,13 +33,13 @@ beat: setup ## Run the clock alone, on servers of your own
 	$(BIN)/celery -A config beat --loglevel INFO --scheduler celery.beat:Scheduler
 
 test: setup ## Run the tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 test-slow: setup ## Run the calibrations and long stories too
-	$(BIN)/pytest -n 2 -m "not gpu"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not gpu"
 
 coverage: setup ## Run the tests and hold branch coverage to its floors
-	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json:.coverage.json
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-report=json:.coverage.json
 	$(BIN)/python tests/coverage_floors.py .coverage.json
 
 check: setup ## Lint, types, borders, migrations, deployment settings

@@ -142,9 +142,6 @@ class _Counted(io.RawIOBase):
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._raw.seek(offset, whence)
 
-    def tell(self) -> int:
-        return self._raw.tell()
-
     def readinto(self, buffer: Any) -> int:
         size = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # BinaryIO hides it
         # The beginning is read twice, once to find the separator.

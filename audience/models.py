@@ -1,5 +1,7 @@
 """Sources, customers, identities and events."""
 
+import math
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
@@ -121,6 +123,14 @@ class Event(models.Model):
     received_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        constraints = [
+            # Neither infinite nor NaN, which sorts above every number here: one such value would
+            # spoil each mean that it goes into.
+            models.CheckConstraint(
+                condition=models.Q(value__gt=-math.inf, value__lt=math.inf),
+                name="event_value_is_finite",
+            )
+        ]
         indexes = [
             models.Index(fields=["customer", "name", "occurred_at"], name="event_of_customer")
         ]

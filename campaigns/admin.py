@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, URLField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.html import format_html
@@ -41,6 +41,7 @@ class OfferAdmin(ModelAdmin):
     list_filter = ["is_active"]
     search_fields = ["name", "key", "headline"]
     prepopulated_fields = {"key": ["name"]}
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
     fieldsets = [
         (None, {"fields": ["name", "key", "headline", "text", "link"]}),
         ("Worth", {"fields": ["value_cents", "cost_cents", "currency"]}),

@@ -8,7 +8,7 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.incoming import ANONYMOUS_PREFIX, KEY_LENGTH
+from audience.incoming import ANONYMOUS_ID_LENGTH, ANONYMOUS_PREFIX, KEY_LENGTH
 from audience.keys import Keyring, key_of
 from audience.models import Scope
 from audience.partitions import Months
@@ -23,6 +23,7 @@ from wire.dispatcher import Handler
 from wire.messages import Problem, Request, Response, answer
 
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_LENGTH)]
+AnonymousId = Annotated[str, msgspec.Meta(min_length=1, max_length=ANONYMOUS_ID_LENGTH)]
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -30,7 +31,7 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
 
     placements: Annotated[list[str], msgspec.Meta(min_length=1, max_length=20)]
     customer: Key | None = None
-    anonymous_id: Key | None = None
+    anonymous_id: AnonymousId | None = None
     context: dict[str, Any] = {}
 
 

@@ -14,7 +14,7 @@ from experiments.assignment import BUCKETS
 from experiments.lifecycle import ArmPlan, plan_experiment
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
-from experiments.models import Metric
+from experiments.models import Experiment, Metric
 from recommender.features import FeatureSpec
 from recommender.models import Policy, RewardKind
 
@@ -122,6 +122,11 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             starts_at=plan.starts_at,
             ends_at=plan.ends_at,
         )
+
+
+def is_key_free(key: str) -> bool:
+    """Tell whether a campaign's experiment and policy can have its key."""
+    return not any(model.objects.filter(key=key).exists() for model in (Experiment, Policy))
 
 
 def add_offers(campaign: Campaign, offers: Sequence[Offer]) -> None:

@@ -11,7 +11,7 @@ from unfold.widgets import (
 )
 
 from audience.sampling import sample_attributes
-from campaigns.drafting import CampaignPlan, Split, reward_of
+from campaigns.drafting import CampaignPlan, Split, is_key_free, reward_of
 from campaigns.models import Campaign
 from experiments.models import Metric
 from recommender.profiling import fit_features, name_attributes
@@ -85,6 +85,13 @@ class NewCampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
                 reward_of(cleaned["goal"])
             except ValidationError as error:
                 self.add_error("goal", error)
+        if cleaned.get("key") and not is_key_free(cleaned["key"]):
+            self.add_error("key", "An experiment or a policy already has this key.")
+        if "learns_from" in cleaned:
+            try:
+                fit_features(self.sample, cleaned["learns_from"])
+            except ValueError as error:
+                self.add_error("learns_from", str(error))
         return cleaned
 
     def split(self) -> Split:

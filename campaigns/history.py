@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -69,16 +68,19 @@ def import_decisions(
 
     The customers must be known already, each decided for once.
     """
-    count = 0
-    waiting = iter(decisions)
+    all_decisions = list(decisions)
+    months = sorted({month_of(decision.decided_at) for decision in all_decisions})
+    # A transaction of its own: who writes customers would wait for one that makes partitions.
     with transaction.atomic():
-        while chunk := list(islice(waiting, CHUNK)):
+        make_partitions([decision_partition(month) for month in months])
+    with transaction.atomic():
+        for first in range(0, len(all_decisions), CHUNK):
+            chunk = all_decisions[first : first + CHUNK]
             _import_chunk(campaign, chunk)
-            count += len(chunk)
             progress(len(chunk))
         for table in (EXPOSURES, DECISIONS, REWARDS):
             analyse(table)
-    return count
+    return len(all_decisions)
 
 
 def _import_chunk(campaign: Campaign, chunk: Sequence[PastDecision]) -> None:
@@ -87,8 +89,6 @@ def _import_chunk(campaign: Campaign, chunk: Sequence[PastDecision]) -> None:
         Customer.objects.filter(external_key__in=keys).values_list("external_key", "pk")
     )
     arms = dict(campaign.experiment.arms.values_list("key", "pk"))
-    months = sorted({month_of(decision.decided_at) for decision in chunk})
-    make_partitions([decision_partition(month) for month in months])
     copy_rows(
         EXPOSURES,
         ["experiment_id", "customer_id", "arm_id", "exposed_at"],

@@ -52,6 +52,7 @@ class Offer(models.Model):
                 | models.Q(ends_at__isnull=True)
                 | models.Q(starts_at__lt=models.F("ends_at")),
                 name="offer_starts_before_it_ends",
+                violation_error_message="The end must come after the start.",
             )
         ]
 
@@ -91,6 +92,7 @@ class Campaign(models.Model):
                 | models.Q(ends_at__isnull=True)
                 | models.Q(starts_at__lt=models.F("ends_at")),
                 name="campaign_starts_before_it_ends",
+                violation_error_message="The end must come after the start.",
             )
         ]
 

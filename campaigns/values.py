@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.charts.rates import RateRow, rates_chart
-from experiments.wording import Unit, say_difference, say_value
+from experiments.wording import Unit, say_difference, say_difference_range, say_value
 from recommender.models import PolicyEvaluation
 
 
@@ -84,7 +84,5 @@ def _say(value: Mapping[str, Any], *, unit: Unit) -> str:
 def _say_change(value: Mapping[str, Any], *, unit: Unit) -> str:
     if "withheld" in value:
         return f"withheld: {value['withheld']}"
-    estimate, low, high = (
-        say_difference(value[name], unit=unit) for name in ("estimate", "low", "high")
-    )
-    return f"{estimate} ({low} to {high})"
+    estimate = say_difference(value["estimate"], unit=unit)
+    return f"{estimate} ({say_difference_range(value['low'], value['high'], unit=unit)})"

@@ -11,7 +11,8 @@ from campaigns.models import Campaign
 from campaigns.tasks import EVALUATE_TASK
 from experiments.lifecycle import request_analysis
 from experiments.models import Experiment
-from recommender.models import PolicyEvaluation, Reward
+from recommender.evaluation import can_be_judged
+from recommender.models import Policy, PolicyEvaluation, Reward
 from recommender.rewards import GRACE
 from recommender.tasks import LEARN_TASK
 from wire.wakeups import wake
@@ -83,8 +84,9 @@ def _is_analysed(campaign: Campaign, asked_at: object) -> bool:
 
 def _is_evaluated(campaign: Campaign) -> bool:
     """Tell whether the newest version was judged, if it is one that can be."""
-    version = campaign.policy.versions.defer("odds").first()
-    if version is None or campaign.policy.held_back_share == 0:
+    policy = Policy.objects.get(pk=campaign.policy_id)
+    version = policy.versions.defer("odds").first()
+    if version is None or not can_be_judged(policy, campaign=campaign.key):
         return True
     return PolicyEvaluation.objects.filter(
         campaign=campaign.key, computed_at__gte=version.published_at

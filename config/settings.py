@@ -26,6 +26,10 @@ REDIS_URL = environment.text("REDIS_URL") or paths.redis_url(DATA_DIR)
 SITE_URL = environment.text("OFFERLAB_SITE_URL", "http://127.0.0.1:8000")
 
 DATABASES = {"default": {**environment.database(DATABASE_URL), "CONN_HEALTH_CHECKS": True}}
+# A worker whose machine vanishes keeps its locks until the server notices that nobody is there.
+DATABASES["default"]["OPTIONS"].setdefault(
+    "options", "-c tcp_keepalives_idle=30 -c idle_in_transaction_session_timeout=10min"
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Security -------------------------------------------------------------------------------
@@ -101,7 +105,7 @@ TEMPLATES = [
     }
 ]
 LOGIN_URL = reverse_lazy("admin:login")
-LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+LOGIN_REDIRECT_URL = reverse_lazy("home")
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

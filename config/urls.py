@@ -5,7 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", RedirectView.as_view(pattern_name="admin:campaigns_campaign_changelist"), name="home"),
     path("admin/", admin.site.urls),
     path("experiments/", include("experiments.urls")),
     path("campaigns/", include("campaigns.urls")),

@@ -16,6 +16,8 @@ from experiments.stats.moments import Moments
 from experiments.verdict import ArmResult, Goal, Progress, reach_verdict
 
 CONFIDENCE = 0.95
+# A verdict of these kinds decides.
+FINAL = ("win", "loss", "flat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
         ],
         "metrics": [_metric_report(item, arms, found, compared[item.row.pk]) for item in measured],
         "findings": [asdict(finding) for finding in findings],
-        "verdict": _verdict(experiment, measured, arms, compared, findings, found),
+        "verdict": _verdict(experiment, measured, arms, compared, findings, found, now),
     }
     moments = {arm.key: found.by_arm[arm.pk].to_json() for arm in arms if arm.pk in found.by_arm}
     return Analysis.objects.create(
@@ -125,6 +127,7 @@ def _verdict(
     compared: Mapping[int, Mapping[str, Result]],
     findings: Sequence[Finding],
     found: ArmMoments,
+    now: datetime,
 ) -> dict[str, Any]:
     goal = next(item for item in measured if item.row.role == Role.GOAL)
     results = compared[goal.row.pk]
@@ -139,4 +142,15 @@ def _verdict(
             is_running=experiment.status == Status.RUNNING,
         ),
     )
-    return asdict(verdict)
+    said = {**asdict(verdict), "decided_at": now.isoformat()}
+    return (_first_verdict(experiment) or said) if verdict.kind in FINAL else said
+
+
+def _first_verdict(experiment: Experiment) -> dict[str, Any] | None:
+    """Return the verdict given when the planned size was reached.
+
+    It stands: one that is given anew with every look finds winners that are none.
+    """
+    decided = experiment.analyses.filter(report__verdict__kind__in=FINAL).order_by("computed_at")
+    first = decided.first()
+    return None if first is None else first.report["verdict"]

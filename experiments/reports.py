@@ -3,13 +3,21 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from experiments.charts.forest import ForestRow, forest_plot
 from experiments.charts.rates import RateRow, rates_chart
 from experiments.models import Analysis
 from experiments.stats.estimate import Estimate, Inconclusive, result_from_json
-from experiments.wording import Unit, say_difference, say_lift, say_p_value, say_value
+from experiments.wording import (
+    Unit,
+    say_difference,
+    say_difference_range,
+    say_lift,
+    say_p_value,
+    say_value,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class ReportPage:
     planned_customers: int
     progress_percent: int
     confidence_percent: str
+    decided_at: datetime | None
 
 
 def to_page(analysis: Analysis) -> ReportPage:
@@ -59,6 +68,8 @@ def to_page(analysis: Analysis) -> ReportPage:
     report = analysis.report
     customers, planned = report["customers"], report["planned_customers"]
     total = sum(arm["weight"] for arm in report["arms"]) or 1
+    # Said only where the numbers went on after the verdict.
+    decided_at = datetime.fromisoformat(report["verdict"]["decided_at"])
     return ReportPage(
         verdict=report["verdict"],
         metrics=[_section(metric, report["arms"]) for metric in report["metrics"]],
@@ -75,6 +86,7 @@ def to_page(analysis: Analysis) -> ReportPage:
         planned_customers=planned,
         progress_percent=min(100, math.floor(100 * customers / planned)),
         confidence_percent=f"{100 * report['confidence']:g}%",
+        decided_at=decided_at if decided_at < analysis.computed_at else None,
     )
 
 
@@ -123,9 +135,7 @@ def _row(
             f"{say_lift(result.relative_interval.high)}"
         ),
         difference=say_difference(result.difference, unit=unit),
-        difference_interval=(
-            f"{say_difference(low, unit=unit)} to {say_difference(high, unit=unit)}"
-        ),
+        difference_interval=say_difference_range(low, high, unit=unit),
         p_value=say_p_value(result.ln_p_value),
         tone=_tone(result, higher_is_better=metric["higher_is_better"]),
     )

@@ -216,7 +216,8 @@ def _say_basis(comparisons: int, confidence: float) -> str:
     return (
         f"Decided at p < {error / comparisons:.2g} for each of {comparisons} arms, which is "
         f"{error:.2g} shared equally (Bonferroni), once, at the planned end. Each interval holds "
-        f"at {confidence:.3g}, on its own. Arms are compared with the control, not with each other."
+        f"at {100 * confidence:.3g}%, on its own. "
+        "Arms are compared with the control, not with each other."
     )
 
 

@@ -40,6 +40,14 @@ def say_difference(difference: float, *, unit: Unit) -> str:
     return _say_signed(difference, digits=3)
 
 
+def say_difference_range(low: float, high: float, *, unit: Unit) -> str:
+    """Say between which absolute changes the truth may lie, the unit once."""
+    if unit == "percent":
+        said = (_say_signed(100 * value, digits=3) for value in (low, high))
+        return f"{' to '.join(said)} points"
+    return f"{say_difference(low, unit=unit)} to {say_difference(high, unit=unit)}"
+
+
 def say_p_value(ln_p_value: float) -> str:
     """Say a p-value from its natural logarithm: p = 0.031, or a power of ten when tiny."""
     if ln_p_value > math.log(0.0001):

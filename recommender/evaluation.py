@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from django.db.models import QuerySet
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.models import Decision, Policy, PolicyEvaluation
@@ -82,6 +83,12 @@ def evaluate_policy(
     )
 
 
+def can_be_judged(policy: Policy, *, campaign: str) -> bool:
+    """Tell whether enough decisions were held back, and settled, to judge the policy on them."""
+    decisions = _find_held_back(policy, campaign=campaign, offers=policy.offers)
+    return decisions[:FOLDS].count() == FOLDS
+
+
 def read_log(policy: Policy, *, campaign: str, offers: Sequence[str]) -> Log | None:
     """Read the newest held-back decisions of a campaign whose rewards are settled.
 
@@ -93,16 +100,9 @@ def read_log(policy: Policy, *, campaign: str, offers: Sequence[str]) -> Log | N
     Returns:
         The log, or None while it is too short to be judged on.
     """
+    decisions = _find_held_back(policy, campaign=campaign, offers=offers).order_by("-id")
     rows = list(
-        Decision.objects.filter(
-            campaign=campaign,
-            policy=policy,
-            held_back=True,
-            reward__settled_at__isnull=False,
-            eligible__overlap=list(offers),
-        )
-        .order_by("-id")
-        .values_list("features", "offer", "eligible", "propensity", "reward__value")[:MOST]
+        decisions.values_list("features", "offer", "eligible", "propensity", "reward__value")[:MOST]
     )
     if len(rows) < FOLDS:
         return None
@@ -118,6 +118,16 @@ def read_log(policy: Policy, *, campaign: str, offers: Sequence[str]) -> Log | N
         propensity=np.array([row[3] for row in rows], dtype=np.float64),
         reward=np.array([row[4] for row in rows], dtype=np.float64),
         actions=actions,
+    )
+
+
+def _find_held_back(policy: Policy, *, campaign: str, offers: Sequence[str]) -> QuerySet[Decision]:
+    return Decision.objects.filter(
+        campaign=campaign,
+        policy=policy,
+        held_back=True,
+        reward__settled_at__isnull=False,
+        eligible__overlap=list(offers),
     )
 
 

@@ -3,8 +3,8 @@
 The whole site, hot paths and Django, on the test's own database and Redis:
 
     @pytest.fixture
-    def site(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Site]:
-        with committing(django_db_blocker), open_site() as site:
+    def site(transactional_db: None) -> Iterator[Site]:
+        with open_site() as site:
             yield site
 
     def test_stranger_gets_an_offer(site: Site) -> None:
@@ -15,8 +15,9 @@ The whole site, hot paths and Django, on the test's own database and Redis:
 
 The test itself is synchronous, so it may use the ORM between two requests; every request of one
 `with` runs on the same event loop. The hot paths have connections of their own, which see only
-what is committed: such a test needs `committing`, or the slower `transactional_db`, which is the
-fixture behind `@pytest.mark.django_db(transaction=True)`.
+what is committed: such a test needs `transactional_db`, the fixture behind
+`@pytest.mark.django_db(transaction=True)`. Where many tests do, a conftest.py may put `committing`
+in its place, which is faster.
 For requests at the same time, hand a coroutine to `run`:
 
     answers = site.run(gather(*(site.client.post(PATH, body, key=key) for _ in range(20))))
@@ -204,6 +205,8 @@ def committing(blocker: DjangoDbBlocker) -> Iterator[None]:
     of a second; this takes a hundredth. Permissions and content types must be left alone.
     """
     with blocker.unblock():
+        # pytest-django makes no test database for a session in which it sees no need of one.
+        assert str(connection.settings_dict["NAME"]).startswith("test_"), "not a test database"
         yield
         kept = {"contenttypes", "auth.permission"}
         tables = [

@@ -235,6 +235,13 @@ class Migration(migrations.Migration):
                 fields=["customer", "name", "occurred_at"], name="event_of_customer"
             ),
         ),
+        migrations.AddConstraint(
+            model_name="event",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("value__gt", float("-inf")), ("value__lt", float("inf"))),
+                name="event_value_is_finite",
+            ),
+        ),
         migrations.RunSQL(
             "CREATE SEQUENCE audience_event_id_seq AS bigint OWNED BY audience_event.id;"
             "ALTER TABLE audience_event"

@@ -134,6 +134,8 @@ def import_open_bandit(
         start_campaign(campaign, by=None, now=began_at, reason=f"imported: {CREDIT}")
         import_decisions(campaign, map(_to_decision, impressions), progress=progress)
         finish_campaign(campaign, by=None, now=ended_at, reason="imported")
+        # The items had their week: they are not to be shown by anyone else.
+        campaign.offers.update(is_active=False)
     return campaign
 
 
@@ -184,12 +186,10 @@ def _draft(*, customers: int, began_at: datetime, ended_at: datetime) -> Campaig
         ArmPlan("thompson", "Thompson sampling", half, payload={"serves": "policy"}),
     ]
     campaign = draft_campaign(plan, arms=arms)
-    # The items had their week: they are not to be shown by anyone else.
-    week = {"starts_at": began_at, "ends_at": ended_at}
     offers = [
-        Offer.objects.get_or_create(
-            key=_offer_key(item), defaults={"name": f"Men's item {item}", **week}
-        )[0]
+        Offer.objects.get_or_create(key=_offer_key(item), defaults={"name": f"Men's item {item}"})[
+            0
+        ]
         for item in range(ITEMS)
     ]
     add_offers(campaign, offers)

@@ -136,6 +136,7 @@ class Migration(migrations.Migration):
                             _connector="OR",
                         ),
                         name="offer_starts_before_it_ends",
+                        violation_error_message="The end must come after the start.",
                     )
                 ],
             },
@@ -211,6 +212,7 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="campaign_starts_before_it_ends",
+                violation_error_message="The end must come after the start.",
             ),
         ),
     ]

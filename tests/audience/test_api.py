@@ -260,7 +260,7 @@ def test_a_database_that_breaks_off_asks_to_come_again(
 
 
 @pytest.fixture
-def small_site(committed_db: None) -> Iterator[Site]:
+def small_site(transactional_db: None) -> Iterator[Site]:
     """The tracking API on a pool of one connection, for which nobody waits long."""
     pool = AsyncConnectionPool(
         database_url(), min_size=0, max_size=1, timeout=0.1, max_waiting=1, open=False

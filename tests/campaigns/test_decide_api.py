@@ -292,6 +292,7 @@ HOSTILE: list[tuple[str, Any, int]] = [
     ("a number as customer", {"customer": 5, "placements": ["here"]}, 422),
     ("an empty customer", {"customer": "", "placements": ["here"]}, 422),
     ("a long customer", {"customer": "a" * 256, "placements": ["here"]}, 422),
+    ("a long anonymous id", {"anonymous_id": "a" * 250, "placements": ["here"]}, 422),
     ("NUL in the customer", {"customer": "a\0", "placements": ["here"]}, 400),
     ("a text as placements", {"customer": "a", "placements": "here"}, 422),
     ("a list as context", {"customer": "a", "placements": ["here"], "context": []}, 422),

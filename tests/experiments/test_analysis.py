@@ -131,3 +131,28 @@ def test_a_goal_where_less_is_better_wins_by_falling() -> None:
     fill(experiment, "control", customers=60, orders=40)
     fill(experiment, "new", customers=60, orders=10)
     assert analyse(experiment, now=LATER).report["verdict"]["kind"] == "win"
+
+
+def test_a_verdict_stands_however_often_one_looks_again() -> None:
+    experiment = make_experiment(planned_customers=120)
+    fill(experiment, "control", customers=60, orders=10)
+    fill(experiment, "new", customers=60, orders=30)
+    first = analyse(experiment, now=LATER).report["verdict"]
+    fill(experiment, "control", customers=60, orders=60)
+    fill(experiment, "new", customers=60, orders=0)
+
+    second = analyse(experiment, now=LATER + DAY).report
+
+    assert first["kind"] == "win"
+    assert second["verdict"] == first
+    assert second["customers"] == 240
+
+
+def test_a_verdict_does_not_stand_against_a_check_that_fails_later() -> None:
+    experiment = make_experiment(planned_customers=120)
+    fill(experiment, "control", customers=60, orders=10)
+    fill(experiment, "new", customers=60, orders=30)
+    analyse(experiment, now=LATER)
+    fill(experiment, "control", customers=200, orders=50)
+
+    assert analyse(experiment, now=LATER + DAY).report["verdict"]["kind"] == "unsound"

@@ -8,6 +8,7 @@ from experiments.models import Analysis
 from experiments.reports import to_page
 from experiments.stats.estimate import Estimate, Inconclusive, Interval, Result
 from experiments.wording import say_difference
+from tests.makers import DAY, NOW
 
 
 def estimate(**changes: Any) -> Estimate:
@@ -61,9 +62,15 @@ def analysis(
         "arms": arms,
         "metrics": [metric],
         "findings": [],
-        "verdict": {"kind": "win", "sentence": "", "next_step": "", "basis": ""},
+        "verdict": {
+            "kind": "win",
+            "sentence": "",
+            "next_step": "",
+            "basis": "",
+            "decided_at": NOW.isoformat(),
+        },
     }
-    return Analysis(report=report, moments={})
+    return Analysis(report=report, moments={}, computed_at=NOW)
 
 
 def test_a_row_says_what_came_out() -> None:
@@ -134,3 +141,10 @@ def test_a_hostile_name_is_escaped_in_the_pictures() -> None:
 def test_progress_never_exceeds_the_plan() -> None:
     assert to_page(analysis(estimate(), customers=100)).progress_percent == 13
     assert to_page(analysis(estimate(), customers=9999)).progress_percent == 100
+
+
+def test_a_verdict_of_an_earlier_day_says_when_it_was_given() -> None:
+    today = analysis(estimate())
+    assert to_page(today).decided_at is None
+    today.computed_at = NOW + DAY
+    assert to_page(today).decided_at == NOW

@@ -103,7 +103,7 @@ class Command(BaseCommand):
 
     def finish_report(self, campaign: Campaign) -> None:
         """Wait for the worker to learn, analyse and judge, and print what came out."""
-        self.say("Waiting for the worker to learn, analyse and judge the policy …")
+        self.say("Waiting for the worker to learn and analyse …")
         wait_for_learning(campaign)
         wait_for_report(campaign)
         self.say("", *say_outcome(campaign))

@@ -25,6 +25,9 @@ from experiments.stats.estimate import Estimate, result_from_json
 from recommender.models import Decision, PolicyEvaluation, Reward
 from recommender.tasks import learn_due
 
+# With `--dist loadgroup` one xdist worker imports the file for all of these tests.
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("hillstrom")]
+
 Arms = dict[str, dict[str, NDArray[np.float64]]]
 
 ARMS = {"mens-email": "Mens E-Mail", "womens-email": "Womens E-Mail"}
@@ -65,7 +68,6 @@ def close(expected: Any) -> Any:
     return pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.django_db
 def test_everybody_is_in_the_arm_of_the_file(job: Job, hillstrom: Arms) -> None:
     report = job.analysis.report
     assert {arm["key"]: arm["customers"] for arm in report["arms"]} == SIZES
@@ -74,7 +76,6 @@ def test_everybody_is_in_the_arm_of_the_file(job: Job, hillstrom: Arms) -> None:
     assert Exposure.objects.filter(experiment=job.campaign.experiment_id).count() == 64_000
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("arm", ARMS)
 @pytest.mark.parametrize("metric", SHARES)
 def test_shares_are_those_that_statsmodels_finds_in_the_raw_rows(
@@ -96,7 +97,6 @@ def test_shares_are_those_that_statsmodels_finds_in_the_raw_rows(
     assert (1 + ours.relative_interval.low, 1 + ours.relative_interval.high) == close(ratio)
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("arm", ARMS)
 def test_spend_is_that_which_scipy_finds_in_the_raw_rows(
     job: Job, hillstrom: Arms, arm: str
@@ -114,7 +114,6 @@ def test_spend_is_that_which_scipy_finds_in_the_raw_rows(
     )
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("arm", [*ARMS, "no-email"])
 def test_the_moments_are_those_of_the_raw_rows(job: Job, hillstrom: Arms, arm: str) -> None:
     raw = hillstrom[ARMS.get(arm, CONTROL)]
@@ -124,7 +123,6 @@ def test_the_moments_are_those_of_the_raw_rows(job: Job, hillstrom: Arms, arm: s
     np.testing.assert_allclose(stored["covariance"], np.cov(rows), rtol=1e-9)
 
 
-@pytest.mark.django_db
 def test_mens_e_mail_wins_the_visits(job: Job) -> None:
     verdict = job.analysis.report["verdict"]
     assert verdict["kind"] == "win"
@@ -132,7 +130,6 @@ def test_mens_e_mail_wins_the_visits(job: Job) -> None:
     assert verdict["sentence"].startswith("Men's e-mail wins: visits rose from 10.6% to 18.3%")
 
 
-@pytest.mark.django_db
 def test_the_learned_policy_is_better_than_chance_and_no_worse_than_the_best_e_mail(
     job: Job,
 ) -> None:

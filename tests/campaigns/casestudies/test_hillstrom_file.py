@@ -4,14 +4,19 @@ import csv
 import gzip
 import io
 from pathlib import Path
+from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from audience.models import Customer, Event
+from audience import models as audience
 from campaigns.casestudies.hillstrom import import_hillstrom, read_rows
 from campaigns.models import Campaign, Status
+from campaigns.tasks import evaluate_due
+from experiments.tasks import analyse_due
 from recommender.models import Decision, Reward
+from recommender.tasks import learn_due
+from tests.racing import other_sessions
 
 ROW = {
     "recency": "6",
@@ -69,9 +74,14 @@ def test_a_file_becomes_a_finished_campaign_with_everything_in_it(tmp_path: Path
     campaign = import_hillstrom(read_rows(small_file(tmp_path)), progress=seen.append)
     assert campaign.status == Status.FINISHED
     assert sum(seen) == 60
-    assert Customer.objects.count() == Decision.objects.count() == Reward.objects.count() == 60
-    assert Event.objects.filter(name="Site Visited").count() == 21
-    assert Event.objects.filter(name="Order Completed", value=10.0).count() == 12
+    assert (
+        audience.Customer.objects.count()
+        == Decision.objects.count()
+        == Reward.objects.count()
+        == 60
+    )
+    assert audience.Event.objects.filter(name="Site Visited").count() == 21
+    assert audience.Event.objects.filter(name="Order Completed", value=10.0).count() == 12
     actions = [change.action for change in campaign.experiment.changes.order_by("id")]
     assert actions == ["started", "campaign started", "campaign finished", "stopped"]
 
@@ -84,7 +94,7 @@ def test_an_import_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stumbled"):
         import_hillstrom(read_rows(small_file(tmp_path)), progress=stumble)
     assert not Campaign.objects.exists()
-    assert not Customer.objects.exists()
+    assert not audience.Customer.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -134,3 +144,29 @@ def test_the_command_says_what_is_wrong_with_a_file(
 def test_the_command_says_that_a_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="No such file"):
         call_command("hillstrom", str(tmp_path / "missing.csv.gz"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_runs_the_whole_job_and_a_second_time_only_reports(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = small_file(tmp_path)
+    is_over = Event()
+
+    def work() -> None:
+        while not is_over.wait(0.1):
+            learn_due()
+            analyse_due()
+            evaluate_due()
+
+    with other_sessions(1) as run:
+        worker = run(work)
+        try:
+            call_command("hillstrom", str(path))
+            call_command("hillstrom", str(tmp_path / "not needed any more"))
+        finally:
+            is_over.set()
+        worker.result(timeout=20)
+    said = capsys.readouterr().out
+    assert said.count("An early look, with no verdict: 60 of 64,000 planned customers") == 2
+    assert said.count("Policies, judged on ") == 2

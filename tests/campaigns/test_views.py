@@ -1,0 +1,136 @@
+"""A campaign's report and steps, for those who may see and take them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from campaigns.models import Campaign, Status
+from campaigns.outcome import say_outcome
+from experiments.analysis import analyse
+from recommender.models import PolicyEvaluation, PolicyVersion
+from tests.makers import DAY, NOW, make_campaign, make_user
+
+pytestmark = pytest.mark.django_db
+
+Queries = Callable[[int], AbstractContextManager[Any]]
+VIEW, CHANGE = "campaigns.view_campaign", "campaigns.change_campaign"
+HOSTILE = "<script>alert(1)</script>"
+LATER = NOW + 30 * DAY
+
+
+def browse(*permissions: str, **account: bool) -> Client:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(*permissions, **account))
+    return client
+
+
+def judge(campaign: Campaign) -> None:
+    """Publish a version and store what it would have earned."""
+    PolicyVersion.objects.create(
+        policy=campaign.policy, number=3, odds=b"", learned_from=1234, published_at=NOW
+    )
+    value = {"estimate": 0.2, "low": 0.1, "high": 0.3}
+    rows = [
+        {"policy": "Learned policy", "snips": value, "dr": value, "advantage": None},
+        {"policy": f"{HOSTILE} to all", "snips": value, "dr": value, "advantage": value},
+    ]
+    PolicyEvaluation.objects.create(
+        campaign=campaign.key, computed_at=NOW, population="500 decisions", rows=rows
+    )
+
+
+def test_the_report_shows_the_experiment_and_what_policies_would_have_earned() -> None:
+    campaign = make_campaign(name=HOSTILE)
+    analyse(campaign.experiment, now=LATER)
+    judge(campaign)
+    page = browse(VIEW).get(campaign.get_absolute_url()).content.decode()
+    assert "version 3 has learned from 1,234 decisions" in page
+    assert "The learned policy beats the best simple one" in page
+    assert "500 decisions" in page
+    assert HOSTILE not in page
+
+
+def test_a_young_campaign_has_a_report_too() -> None:
+    page = browse(VIEW).get(make_campaign().get_absolute_url()).content.decode()
+    assert "The policy has learned nothing yet." in page
+    assert "There is no analysis yet." in page
+
+
+def test_the_report_takes_few_queries(django_assert_num_queries: Queries) -> None:
+    campaign = make_campaign()
+    analyse(campaign.experiment, now=LATER)
+    judge(campaign)
+    client = browse(is_superuser=True)
+    # Session, user, campaign, evaluation, version, analysis, changes.
+    with django_assert_num_queries(7):
+        client.get(campaign.get_absolute_url())
+
+
+def test_the_button_asks_for_an_analysis() -> None:
+    campaign = make_campaign()
+    response = browse(VIEW).post(reverse("campaign-refresh", args=[campaign.key]))
+    assert response["location"] == campaign.get_absolute_url()
+    campaign.experiment.refresh_from_db()
+    assert campaign.experiment.analysis_requested_at is not None
+
+
+def test_a_step_out_of_turn_says_why_not() -> None:
+    campaign = make_campaign()
+    client = browse(VIEW, CHANGE)
+    response = client.post(reverse("campaign-step", args=[campaign.key, "start"]), follow=True)
+    assert f"{campaign.name} is running: it cannot be started." in response.content.decode()
+
+
+def test_a_step_is_confirmed_in_words() -> None:
+    campaign = make_campaign()
+    client = browse(VIEW, CHANGE)
+    response = client.post(reverse("campaign-step", args=[campaign.key, "pause"]), follow=True)
+    assert f"{campaign.name} is paused." in response.content.decode()
+
+
+def test_a_step_that_there_is_not_is_not_found() -> None:
+    address = reverse("campaign-step", args=[make_campaign().key, "explode"])
+    assert browse(CHANGE).post(address).status_code == HTTPStatus.NOT_FOUND
+
+
+def addresses(campaign: Campaign) -> list[str]:
+    steps = [reverse("campaign-step", args=[campaign.key, v]) for v in ("start", "finish")]
+    return [campaign.get_absolute_url(), *steps]
+
+
+def test_strangers_are_sent_to_the_log_in() -> None:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    for address in addresses(make_campaign()):
+        response = client.get(address)
+        assert response.status_code == HTTPStatus.FOUND
+        assert response["location"].startswith(reverse("admin:login"))
+
+
+def test_staff_without_the_permission_are_refused() -> None:
+    for address in addresses(make_campaign()):
+        assert browse().get(address).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_who_may_only_look_changes_nothing() -> None:
+    campaign = make_campaign()
+    response = browse(VIEW).post(reverse("campaign-step", args=[campaign.key, "finish"]))
+    assert response.status_code == HTTPStatus.FORBIDDEN
+    campaign.refresh_from_db()
+    assert campaign.status == Status.RUNNING
+
+
+def test_the_outcome_in_a_terminal_says_the_same() -> None:
+    campaign = make_campaign()
+    assert list(say_outcome(campaign)) == ["There is no analysis yet."]
+    analyse(campaign.experiment, now=LATER)
+    judge(campaign)
+    said = "\n".join(say_outcome(campaign))
+    assert said.startswith("Nothing to read yet.")
+    assert "(goal)" in said
+    assert "The checks found nothing wrong." in said
+    assert "The learned policy beats the best simple one" in said
