@@ -141,15 +141,24 @@ def _verdict(
             planned=experiment.planned_customers,
             is_running=experiment.status == Status.RUNNING,
         ),
+        earlier_looks=_earlier_looks(experiment),
     )
     said = {**asdict(verdict), "decided_at": now.isoformat()}
     return (_first_verdict(experiment) or said) if verdict.kind in FINAL else said
 
 
-def _first_verdict(experiment: Experiment) -> dict[str, Any] | None:
-    """Return the verdict given when the planned size was reached.
+def _earlier_looks(experiment: Experiment) -> list[float]:
+    """Return at which fractions of the planned size the experiment was judged before."""
+    looks = experiment.analyses.order_by("computed_at").values_list(
+        "report__verdict__look", flat=True
+    )
+    return [float(look) for look in looks if look is not None]
 
-    It stands: one that is given anew with every look finds winners that are none.
+
+def _first_verdict(experiment: Experiment) -> dict[str, Any] | None:
+    """Return the first verdict that decided; it stands.
+
+    The error is spent by then, and one that is given anew with every look finds false winners.
     """
     decided = experiment.analyses.filter(report__verdict__kind__in=FINAL).order_by("computed_at")
     first = decided.first()

@@ -1,11 +1,12 @@
 """Says in one sentence what an experiment found, and what to do next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from experiments.health.base import Finding
-from experiments.stats.estimate import Estimate, Inconclusive, Result
+from experiments.looks import Look, judge, take_look, widen
+from experiments.stats.estimate import Estimate, Inconclusive, Interval, Result
 from experiments.wording import Unit, say_difference, say_lift, say_list, say_values
 
 Kind = Literal["win", "loss", "flat", "early", "unsound", "empty"]
@@ -46,12 +47,14 @@ class Verdict:
         kind: The same in one word, for colour and icon.
         next_step: What to do about it.
         basis: How it was decided, for people who ask; empty when nothing was.
+        look: The fraction of the planned size at which it was judged; None when it was not.
     """
 
     sentence: str
     kind: Kind
     next_step: str
     basis: str = ""
+    look: float | None = None
 
 
 def reach_verdict(
@@ -61,12 +64,14 @@ def reach_verdict(
     goal: Goal,
     findings: Sequence[Finding],
     progress: Progress,
+    earlier_looks: Sequence[float] = (),
 ) -> Verdict:
-    """Judge an experiment on its goal, once and at its planned end.
+    """Judge an experiment on its goal, at one look out of several.
 
-    An arm wins when it beats the control significantly, in the goal's good direction, after
-    Bonferroni across all treatment arms; of several such arms the best estimate wins. A blocking
-    finding, too few customers or no estimate come first and give no verdict.
+    An arm wins when it crosses the boundary that allows for all looks and all arms, in the goal's
+    good direction; of several such arms the best estimate wins. Before the planned size nothing
+    is said to be flat, and one losing arm of several decides nothing. A blocking finding, too few
+    customers or no estimate come first and give no verdict.
 
     Args:
         arms: Every treatment arm.
@@ -74,52 +79,117 @@ def reach_verdict(
         goal: The metric that decides.
         findings: What the health checks found.
         progress: Customers so far and planned.
+        earlier_looks: The fractions of the planned size at the looks before this one.
     """
-    for finding in findings:
-        if finding.severity == "blocking":
-            return Verdict(
-                f"Do not trust these numbers: {_lower_first(finding.title)}.",
-                "unsound",
-                finding.detail,
-            )
+    if blocked := _say_blocked(findings):
+        return blocked
     estimates = [(arm.label, arm.result) for arm in arms if isinstance(arm.result, Estimate)]
     if not estimates:
         return _say_empty(arms)
-    if early := _say_early(progress):
-        return early
+    confidence = estimates[0][1].confidence
+    look = _look_now(progress, earlier_looks, comparisons=len(arms), confidence=confidence)
+    if look is None:
+        return _say_early(progress)
+    standing = _rank(estimates, look, goal=goal)
+    if look.is_early and not standing.better and len(standing.worse) < len(arms):
+        return replace(_say_early(progress), look=look.fraction)
+    decided = _decide(standing, control=control, goal=goal, unlike=_say_incomparable(arms))
+    basis = _say_basis(len(arms), confidence, look=look)
+    return replace(decided, basis=basis, look=look.fraction)
 
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The arms with an estimate, the best first: all, and those that crossed a boundary."""
+
+    ranked: Sequence[tuple[str, Estimate]]
+    better: Sequence[tuple[str, Estimate]]
+    worse: Sequence[tuple[str, Estimate]]
+
+
+def _rank(estimates: Sequence[tuple[str, Estimate]], look: Look, *, goal: Goal) -> _Standing:
+    """Order the arms and see which have crossed a boundary, with intervals that agree."""
     sign = 1 if goal.higher_is_better else -1
-    estimates.sort(key=lambda arm: sign * arm[1].difference, reverse=True)
-    clear = [arm for arm in estimates if arm[1].is_significant_among(len(arms))]
-    better = [arm for arm in clear if sign * arm[1].difference > 0]
-    worse = [arm for arm in clear if sign * arm[1].difference < 0]
+    ranked = sorted(estimates, key=lambda arm: sign * arm[1].difference, reverse=True)
+    judged = [judge(e, look, higher_is_better=goal.higher_is_better) for _, e in ranked]
+    if look.number > 1 or look.is_early:
+        ranked = [(label, _widened(estimate, look, goal=goal)) for label, estimate in ranked]
+    found = list(zip(ranked, judged, strict=True))
+    return _Standing(
+        ranked,
+        better=[arm for arm, side in found if side == "better"],
+        worse=[arm for arm, side in found if side == "worse"],
+    )
+
+
+def _decide(standing: _Standing, *, control: str, goal: Goal, unlike: str) -> Verdict:
+    """Say who won, lost, or that nobody did."""
+    better, worse = standing.better, standing.worse
     others = (
         _mention(better[1:], "also beats", "also beat", control=control)
         + _mention(
             worse if better else worse[:-1], "does worse than", "do worse than", control=control
         )
-        + _say_incomparable(arms)
+        + unlike
     )
-    basis = _say_basis(len(arms), estimates[0][1].confidence)
     if better:
         label, estimate = better[0]
+        best = standing.ranked[0][0]
         next_step = f"Give {label} to everyone."
-        if estimates[0][0] != label:
+        if best != label:
             next_step += (
-                f" {estimates[0][0]} measured better still, but not surely better than {control}:"
+                f" {best} measured better still, but not surely better than {control}:"
                 " it needs more customers."
             )
         sentence = f"{label} wins: {_say_change(estimate, goal=goal)}.{others}"
-        return Verdict(sentence, "win", next_step, basis)
+        return Verdict(sentence, "win", next_step)
     if worse:
         label, estimate = worse[-1]
         sentence = f"{label} loses: {_say_change(estimate, goal=goal)}.{others}"
-        return Verdict(sentence, "loss", f"Keep {control}; no arm did better.", basis)
+        return Verdict(sentence, "loss", f"Keep {control}; no arm did better.")
     return Verdict(
-        _say_flat(estimates, control=control, goal=goal) + others,
+        _say_flat(standing.ranked, control=control, goal=goal) + others,
         "flat",
         f"Keep {control}, or plan a larger experiment if a change this small would matter.",
-        basis,
+    )
+
+
+def _say_blocked(findings: Sequence[Finding]) -> Verdict | None:
+    for finding in findings:
+        if finding.severity == "blocking":
+            title = _lower_first(finding.title)
+            return Verdict(f"Do not trust these numbers: {title}.", "unsound", finding.detail)
+    return None
+
+
+def _look_now(
+    progress: Progress, earlier: Sequence[float], *, comparisons: int, confidence: float
+) -> Look | None:
+    """Look, unless it is too soon after the last look, or nothing says when the end is."""
+    if progress.planned is None:
+        fraction = 0.0 if progress.is_running else 1.0
+    else:
+        fraction = progress.customers / progress.planned
+    return take_look(fraction, earlier, comparisons=comparisons, confidence=confidence)
+
+
+def _widened(estimate: Estimate, look: Look, *, goal: Goal) -> Estimate:
+    """Give an estimate the intervals that hold over all looks."""
+
+    def holding(interval: Interval, *, is_lift: bool) -> Interval:
+        return widen(
+            interval,
+            look,
+            confidence=estimate.confidence,
+            is_lift=is_lift,
+            higher_is_better=goal.higher_is_better,
+        )
+
+    lift = estimate.relative_interval
+    return replace(
+        estimate,
+        difference_interval=holding(estimate.difference_interval, is_lift=False),
+        relative_interval=None if lift is None else holding(lift, is_lift=True),
     )
 
 
@@ -129,19 +199,15 @@ def _say_empty(arms: Sequence[ArmResult]) -> Verdict:
     return Verdict(f"Nothing to read yet. {sentence}", "empty", "Come back when data have arrived.")
 
 
-def _say_early(progress: Progress) -> Verdict | None:
-    """Give no verdict before the planned end, because looks add up to false winners."""
+def _say_early(progress: Progress) -> Verdict:
+    """Give no verdict yet, because looks add up to false winners."""
     customers, planned = progress.customers, progress.planned
     if planned is None:
-        if not progress.is_running:
-            return None
         return Verdict(
             f"An early look at {customers:,} customers, with no verdict: no size was planned.",
             "early",
             "Stop the experiment on a date set beforehand, then read the verdict.",
         )
-    if customers >= planned:
-        return None
     sentence = (
         f"An early look, with no verdict: {customers:,} of {planned:,} planned customers have come."
     )
@@ -209,8 +275,16 @@ def _say_incomparable(arms: Sequence[ArmResult]) -> str:
     )
 
 
-def _say_basis(comparisons: int, confidence: float) -> str:
+def _say_basis(comparisons: int, confidence: float, *, look: Look) -> str:
     error = 1 - confidence
+    if look.number > 1 or look.is_early:
+        shared = "" if comparisons == 1 else f", shared equally by {comparisons} arms (Bonferroni)"
+        return (
+            f"Decided at look {look.number}, at {100 * look.fraction:.3g}% of the planned size, by "
+            f"boundaries that allow for every look: {error:.2g} in all{shared}, spent late for "
+            "benefit (O'Brien-Fleming) and evenly for harm (Pocock). The interval in the sentence "
+            "allows for the looks too; those in the tables are of a single look."
+        )
     if comparisons == 1:
         return f"Decided at p < {error:.2g}, once, at the planned end."
     return (

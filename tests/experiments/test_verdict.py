@@ -1,6 +1,7 @@
 """Verdicts: which of them is reached, and the sentence it is told in."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -29,8 +30,16 @@ def judge(
     goal: Goal = VISITS,
     findings: tuple[Finding, ...] = (),
     progress: Progress = DONE,
+    earlier_looks: Sequence[float] = (),
 ) -> Verdict:
-    return reach_verdict(arms, control="No e-mail", goal=goal, findings=findings, progress=progress)
+    return reach_verdict(
+        arms,
+        control="No e-mail",
+        goal=goal,
+        findings=findings,
+        progress=progress,
+        earlier_looks=earlier_looks,
+    )
 
 
 def test_a_winner_is_told_in_one_sentence() -> None:
@@ -143,7 +152,38 @@ def test_an_arm_without_estimate_says_why_and_still_counts() -> None:
 def test_before_its_end_there_is_no_verdict(
     progress: Progress, sentence: str, next_step: str
 ) -> None:
-    assert judge(MENS, progress=progress) == Verdict(sentence, "early", next_step)
+    verdict = judge(arm("A", 1020), progress=progress)
+    assert (verdict.sentence, verdict.kind, verdict.next_step) == (sentence, "early", next_step)
+
+
+def test_overwhelming_evidence_wins_early() -> None:
+    verdict = judge(MENS, progress=Progress(32_000, 64_000, is_running=True))
+    assert verdict.kind == "win"
+    assert verdict.look == 0.5
+    assert "at look 1, at 50% of the planned size" in verdict.basis
+
+
+def test_an_early_interval_allows_for_the_looks() -> None:
+    early = judge(MENS, progress=Progress(32_000, 64_000, is_running=True))
+    assert "between +" in early.sentence
+    assert early.sentence != judge(MENS).sentence
+
+
+def test_one_losing_arm_of_several_decides_nothing_early() -> None:
+    half = Progress(32_000, 64_000, is_running=True)
+    assert judge(arm("A", 500), arm("B", 1000), progress=half).kind == "early"
+    assert judge(arm("A", 500), arm("B", 500), progress=half).kind == "loss"
+
+
+def test_a_look_too_soon_after_the_last_one_is_none() -> None:
+    verdict = judge(MENS, progress=Progress(32_000, 64_000, is_running=True), earlier_looks=[0.495])
+    assert (verdict.kind, verdict.look) == ("early", None)
+
+
+def test_a_verdict_after_several_looks_says_so() -> None:
+    verdict = judge(arm("A", 1500), arm("B", 1400), earlier_looks=[0.2, 0.6])
+    assert "at look 3" in verdict.basis
+    assert "shared equally by 2 arms (Bonferroni)" in verdict.basis
 
 
 def test_a_stopped_experiment_without_planned_size_is_judged() -> None:

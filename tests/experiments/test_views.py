@@ -63,7 +63,7 @@ def fill(experiment: Experiment, *, control: tuple[int, int], new: tuple[int, in
         ("win", (80, 8), (80, 40), 160, "New wins: "),
         ("loss", (80, 40), (80, 8), 160, "New loses: "),
         ("flat", (80, 20), (80, 21), 160, "No difference from Control was found"),
-        ("early", (80, 8), (80, 40), 1000, "An early look, with no verdict"),
+        ("early", (80, 8), (80, 14), 1000, "An early look, with no verdict"),
         ("unsound", (120, 8), (40, 30), 160, "Do not trust these numbers"),
     ],
 )

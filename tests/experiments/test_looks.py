@@ -1,0 +1,147 @@
+"""Judging effects at looks."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from experiments.looks import LEAST_STEP, Look, judge, take_look, widen, z_of
+from experiments.stats.estimate import Estimate, Interval
+from experiments.stats.lift import compare_means
+from experiments.stats.moments import Moments
+from experiments.stats.sequential import Boundary, find_boundaries
+
+
+def estimate(z: float, *, ln_p: float | None = None) -> Estimate:
+    """Make an estimate with a difference of z standard errors of 1."""
+    interval = Interval(z - 1.96, z + 1.96)
+    ln_p_value = math.log(2) + float(stats.norm.logsf(abs(z))) if ln_p is None else ln_p
+    return Estimate(
+        control_mean=10.0,
+        treatment_mean=10.0 + z,
+        n_control=100,
+        n_treatment=100,
+        control_interval=Interval(9, 11),
+        treatment_interval=Interval(9, 11),
+        difference=z,
+        difference_interval=interval,
+        relative=None,
+        relative_interval=None,
+        p_value=math.exp(ln_p_value),
+        ln_p_value=ln_p_value,
+        confidence=0.95,
+        method="made up",
+    )
+
+
+def look(fraction: float = 1.0, *earlier: float, comparisons: int = 1) -> Look:
+    taken = take_look(fraction, earlier, comparisons=comparisons, confidence=0.95)
+    assert taken is not None
+    return taken
+
+
+@given(st.floats(-30, 30))
+def test_the_deviate_comes_back_from_the_p_value(z: float) -> None:
+    assert z_of(estimate(z)) == pytest.approx(z, rel=1e-9, abs=1e-9)
+
+
+def test_a_p_value_that_underflows_keeps_its_deviate() -> None:
+    assert z_of(estimate(-100.0)) == pytest.approx(-100.0, rel=1e-9)
+
+
+@given(st.floats(-5, 5), st.integers(1, 4))
+def test_a_single_look_at_the_end_is_the_ordinary_test(z: float, comparisons: int) -> None:
+    side = judge(estimate(z), look(comparisons=comparisons), higher_is_better=True)
+    assert (side != "unclear") == estimate(z).is_significant_among(comparisons)
+
+
+def test_where_less_is_better_the_boundaries_change_sides() -> None:
+    early = look(0.3)
+    assert -early.boundary.lower < 2.9 < early.boundary.upper
+    assert judge(estimate(2.9), early, higher_is_better=True) == "unclear"
+    assert judge(estimate(2.9), early, higher_is_better=False) == "worse"
+    assert judge(estimate(-9.0), early, higher_is_better=False) == "better"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "earlier", "is_taken"),
+    [
+        (0.0, [], False),
+        (LEAST_STEP / 2, [], False),
+        (LEAST_STEP, [], True),
+        (0.505, [0.5], False),
+        (0.53, [0.5], True),
+        (1.0, [0.995], True),
+        (1.3, [0.5, 1.0], True),
+    ],
+)
+def test_looks_are_so_far_apart_and_the_end_is_always_one(
+    fraction: float, earlier: list[float], is_taken: bool
+) -> None:
+    taken = take_look(fraction, earlier, comparisons=1, confidence=0.95)
+    assert (taken is not None) is is_taken
+
+
+def test_boundaries_remember_the_looks_before() -> None:
+    late = look(1.0, 0.3, 0.6)
+    assert late.number == 3
+    planned = find_boundaries([0.3, 0.6, 1.0])[-1]
+    assert late.boundary.upper == pytest.approx(planned.upper)
+    assert late.boundary.lower == pytest.approx(planned.lower)
+    assert not late.is_early
+    assert look(0.6).is_early
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize("z", [-4.0, -2.0, 0.5, 2.0, 4.0])
+def test_the_widened_interval_leaves_out_zero_exactly_when_a_boundary_is_crossed(
+    z: float, higher_is_better: bool
+) -> None:
+    now = look(0.6, 0.3)
+    wide = widen(
+        estimate(z).difference_interval,
+        now,
+        confidence=0.95,
+        is_lift=False,
+        higher_is_better=higher_is_better,
+    )
+    crossed = judge(estimate(z), now, higher_is_better=higher_is_better) != "unclear"
+    assert (0 not in wide) == crossed
+
+
+def test_a_lift_is_widened_on_its_own_scale() -> None:
+    one = Interval(math.expm1(0.2 - 1.96 * 0.1), math.expm1(0.2 + 1.96 * 0.1))
+    two = Look(0.5, Boundary(0.5, 3.0, -3.0, 0.0, 0.0), 2)
+    wide = widen(one, two, confidence=0.95, is_lift=True, higher_is_better=True)
+    assert wide.low == pytest.approx(math.expm1(0.2 - 3.0 * 0.1), abs=1e-5)
+    assert wide.high == pytest.approx(math.expm1(0.2 + 3.0 * 0.1), abs=1e-5)
+
+
+def test_a_lift_never_falls_below_everything_even_where_nothing_may_be_spent() -> None:
+    nothing_yet = Look(0.02, Boundary(0.02, math.inf, -math.inf, 0.0, 0.0), 1)
+    wide = widen(
+        Interval(-0.9, 5.0), nothing_yet, confidence=0.95, is_lift=True, higher_is_better=True
+    )
+    assert -1.0 <= wide.low < -0.9
+
+
+@pytest.mark.slow
+def test_looking_at_every_step_finds_no_more_false_winners_than_planned() -> None:
+    """2,000 A/A experiments of 2 × 2,000 customers, judged at 20 looks each."""
+    runs, n = 2000, 2000
+    rng = np.random.default_rng(11)
+    sizes = np.linspace(n / 20, n, 20).astype(int)
+    looks = [look(size / n, *(s / n for s in sizes[:i])) for i, size in enumerate(sizes)]
+    false = 0
+    for _ in range(runs):
+        rows = rng.exponential(size=(2, n, 1))
+        for size, now in zip(sizes, looks, strict=True):
+            result = compare_means(Moments.of(rows[0, :size]), Moments.of(rows[1, :size]))
+            assert isinstance(result, Estimate)
+            if judge(result, now, higher_is_better=True) != "unclear":
+                false += 1
+                break
+    assert false / runs < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
