@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from campaigns.models import Campaign
-from campaigns.values import to_value_table
+from campaigns.values import to_value_table, unit_of
 from experiments.reports import to_page
+from experiments.wording import Unit
 from recommender.models import PolicyEvaluation
 
 
@@ -34,11 +35,11 @@ def say_outcome(campaign: Campaign) -> Iterator[str]:
         PolicyEvaluation.objects.filter(campaign=campaign.key).order_by("-computed_at").first()
     )
     if evaluation is not None:
-        yield from _say_values(evaluation)
+        yield from _say_values(evaluation, unit=unit_of(campaign.policy))
 
 
-def _say_values(evaluation: PolicyEvaluation) -> Iterator[str]:
-    table = to_value_table(evaluation)
+def _say_values(evaluation: PolicyEvaluation, *, unit: Unit) -> Iterator[str]:
+    table = to_value_table(evaluation, unit=unit)
     yield ""
     yield f"Policies, judged on {evaluation.population}:"
     yield f"  {'':<28} {'SNIPS':<26} {'doubly robust':<26} learned policy's advantage"

@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.charts.rates import RateRow, rates_chart
 from experiments.wording import Unit, say_difference, say_difference_range, say_value
-from recommender.models import PolicyEvaluation
+from recommender.models import Policy, PolicyEvaluation, RewardKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,12 @@ class ValueTable:
     chart: str
 
 
-def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit = "percent") -> ValueTable:
+def unit_of(policy: Policy) -> Unit:
+    """Return how a policy's rewards are said: as a share where each is 0 or 1, else as numbers."""
+    return "percent" if policy.reward_kind == RewardKind.ANY else "number"
+
+
+def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit) -> ValueTable:
     """Turn a stored evaluation into what the template shows."""
     rows = [
         ValueRow(

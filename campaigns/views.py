@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
 from campaigns.models import Campaign
 from campaigns.snapshot import Serves
-from campaigns.values import to_value_table
+from campaigns.values import to_value_table, unit_of
 from experiments.assignment import BUCKETS
 from experiments.lifecycle import request_analysis
 from experiments.views import report_context
@@ -79,7 +79,11 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
         "campaign": campaign,
         "version": version,
         "evaluation": evaluation,
-        "values": None if evaluation is None else to_value_table(evaluation),
+        "values": (
+            None
+            if evaluation is None
+            else to_value_table(evaluation, unit=unit_of(campaign.policy))
+        ),
     }
     return render(request, "campaigns/report.html", context)
 

@@ -153,13 +153,15 @@ def target_policies(odds: Odds, log: Log, *, names: Mapping[str, str]) -> dict[s
 
 
 def _learned(odds: Odds, log: Log, offered: BoolArray) -> FloatArray:
-    columns = [log.actions.index(key) if key in log.actions else -1 for key in odds.offers]
-    eligible = np.array([offered[:, c] if c >= 0 else offered[:, 0] & False for c in columns]).T
+    """Return the policy's probabilities of the log's actions; what was never drawn it avoids."""
+    places = [(place, key) for place, key in enumerate(odds.offers) if key in log.actions]
+    columns = [log.actions.index(key) for _, key in places]
+    eligible = np.zeros((len(log.reward), len(odds.offers)), dtype=bool)
+    eligible[:, [place for place, _ in places]] = offered[:, columns]
     weights = odds.weights_many(log.features, eligible)  # (n, offers of the policy)
     probabilities = np.zeros(offered.shape)
-    for place, column in enumerate(columns):
-        if column >= 0:
-            probabilities[:, column] = weights[:, place]
+    for (place, _), column in zip(places, columns, strict=True):
+        probabilities[:, column] = weights[:, place]
     return probabilities
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from campaigns.values import say_comparison, to_value_table
-from recommender.models import PolicyEvaluation
+from campaigns.values import say_comparison, to_value_table, unit_of
+from recommender.models import Policy, PolicyEvaluation, RewardKind
 
 WITHHELD = {"withheld": "too few decisions"}
 
@@ -60,7 +60,7 @@ def test_the_table_says_estimates_intervals_and_why_there_is_none() -> None:
         row("Red to all", WITHHELD, WITHHELD),
         row("<b>Blue</b> to all", value(0.10), gain(0.05, 0.15)),
     ]
-    table = to_value_table(PolicyEvaluation(rows=rows))
+    table = to_value_table(PolicyEvaluation(rows=rows), unit="percent")
     learned, red, blue = table.rows
     assert learned.dr == "20.0% (19.0% to 21.0%)"
     assert learned.advantage == ""
@@ -71,5 +71,13 @@ def test_the_table_says_estimates_intervals_and_why_there_is_none() -> None:
 
 
 def test_nothing_but_withheld_estimates_draws_nothing() -> None:
-    table = to_value_table(PolicyEvaluation(rows=[row("Learned policy", WITHHELD)]))
+    table = to_value_table(PolicyEvaluation(rows=[row("Learned policy", WITHHELD)]), unit="percent")
     assert table.chart == ""
+
+
+def test_rewards_that_are_sums_are_said_as_numbers() -> None:
+    assert unit_of(Policy(reward_kind=RewardKind.ANY)) == "percent"
+    assert unit_of(Policy(reward_kind=RewardKind.SUM)) == "number"
+    rows = [row("Learned policy", value(8.45)), row("Gift to all", value(6.5), gain(1.0, 3.0))]
+    table = to_value_table(PolicyEvaluation(rows=rows), unit="number")
+    assert "%" not in table.rows[0].dr
