@@ -1,0 +1,40 @@
+"""Check a number: read two arms' numbers as JSON, print our estimates as JSON."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from experiments.stats_check import TooExtreme, answer
+from experiments.stats_document import Unreadable, read_document
+
+
+class Command(BaseCommand):
+    """Compare what stands in a document, without a database."""
+
+    help = (
+        "Read comparisons as JSON from a file or standard input and print our estimates as JSON. "
+        "README.md describes both under “Check a number”."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("file", type=Path, nargs="?", help="instead of standard input")
+        parser.add_argument(
+            "--indent", type=int, choices=range(9), metavar="0-8", help="print on many lines"
+        )
+
+    def handle(self, *, file: Path | None, indent: int | None, **options: Any) -> None:
+        """Print the answers."""
+        try:
+            raw = sys.stdin.buffer.read() if file is None else file.read_bytes()
+            answers = answer(read_document(raw))
+        except OSError as error:
+            source = file or "Standard input"
+            raise CommandError(f"{source} cannot be read: {error.strerror}.") from error
+        except (Unreadable, TooExtreme) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(json.dumps(answers, indent=indent, allow_nan=False))
