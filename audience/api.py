@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 from audience import segment
 from audience.incoming import Incoming, Rejected
 from audience.ingest import Ingest
-from audience.keys import Keyring, KnownSource, key_of
+from audience.keys import Keyring, key_of
 from audience.models import Scope
 from wire.bodies import decode, plain_body
 from wire.dispatcher import Handler
@@ -24,6 +24,7 @@ PATHS = {
     "group": "/v1/g",
     "alias": "/v1/a",
 }
+HIDDEN = b"(the key)"
 KEPT_BYTES = 4096
 KEPT_REJECTED = 100
 
@@ -62,11 +63,12 @@ class Intake:
     def _single(self, type_: str) -> Handler:
         async def take(request: Request) -> Response:
             body = plain_body(request)
-            source = await self._source_of(request, decode(body, segment.Envelope).write_key)
+            key = key_of(request, in_body=decode(body, segment.Envelope).write_key)
+            source = await self._keyring.find(key, scope=Scope.EVENTS)
             try:
                 message = segment.read_item(body, now=self._clock(), type_=type_)
             except Rejected as error:
-                await self._record_rejected([(str(error), body)], source_id=source.id)
+                await self._record_rejected([(str(error), body)], source_id=source.id, key=key)
                 raise Problem(400, str(error)) from error
             await self._ingest.store([message], source_id=source.id)
             return answer({"success": True})
@@ -76,7 +78,8 @@ class Intake:
     async def batch(self, request: Request) -> Response:
         """Take what can be taken; what cannot is kept for its sender to see."""
         envelope = decode(plain_body(request), segment.Batch)
-        source = await self._source_of(request, envelope.write_key)
+        key = key_of(request, in_body=envelope.write_key)
+        source = await self._keyring.find(key, scope=Scope.EVENTS)
         now = self._clock()
         taken: list[Incoming] = []
         rejected: dict[int, str] = {}
@@ -89,6 +92,7 @@ class Intake:
         await self._record_rejected(
             [(reason, bytes(envelope.batch[index])) for index, reason in rejected.items()],
             source_id=source.id,
+            key=key,
         )
         return answer(
             {
@@ -97,13 +101,13 @@ class Intake:
             }
         )
 
-    async def _source_of(self, request: Request, write_key: str | None) -> KnownSource:
-        return await self._keyring.find(key_of(request, in_body=write_key), scope=Scope.EVENTS)
-
     async def _record_rejected(
-        self, rejected: Sequence[tuple[str, bytes]], *, source_id: int
+        self, rejected: Sequence[tuple[str, bytes]], *, source_id: int, key: str
     ) -> None:
-        """Keep what could not be taken: the first ones of a batch tell what is wrong with all."""
+        """Keep what could not be taken: the first ones of a batch tell what is wrong with all.
+
+        Browsers send the key inside the message, and a key is never stored.
+        """
         kept = rejected[:KEPT_REJECTED]
         if not kept:
             return
@@ -113,6 +117,9 @@ class Intake:
                 {
                     "source": source_id,
                     "reasons": [reason for reason, _ in kept],
-                    "payloads": [raw[:KEPT_BYTES].decode(errors="replace") for _, raw in kept],
+                    "payloads": [
+                        raw.replace(key.encode(), HIDDEN)[:KEPT_BYTES].decode(errors="replace")
+                        for _, raw in kept
+                    ],
                 },
             )

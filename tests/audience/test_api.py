@@ -297,3 +297,16 @@ async def start(story: Any) -> "asyncio.Task[list[Answer]]":
 
 async def finish(task: "asyncio.Task[list[Answer]]") -> list[Answer]:
     return await task
+
+
+@pytest.mark.parametrize(
+    ("path", "wrap"),
+    [("/v1/track", lambda event: event), ("/v1/batch", lambda event: {"batch": [event]})],
+    ids=["alone", "in a batch"],
+)
+def test_a_key_sent_inside_a_rejected_event_is_not_stored(
+    site: Site, path: str, wrap: Callable[[Any], Any]
+) -> None:
+    _, key = make_source(Scope.EVENTS)
+    site.post(path, wrap({"type": "track", "userId": "ann", "writeKey": key}), key=key)
+    assert key not in RejectedEvent.objects.get().payload
