@@ -10,7 +10,7 @@ from scipy.stats import norm, t
 from experiments.looks import z_of
 from experiments.stats.confidence_sequence import ConfidenceSequence
 from experiments.stats.estimate import Estimate, Inconclusive, Interval
-from experiments.stats.lift import compare_means
+from experiments.stats.lift import compare_means, welch_df
 from experiments.stats.moments import Moments
 from experiments.stats.proportions import compare_proportions
 from experiments.stats.sequential import (
@@ -186,11 +186,10 @@ def _variance_and_size(arm: Counts | Moments) -> tuple[float, int]:
 
 
 def _welch_df(arms: Arms) -> float:
-    """Return Satterthwaite's degrees of freedom, as `compare_means` uses them."""
+    """Return the degrees of freedom that `compare_means` uses."""
     (_, n_c), (_, n_t) = (_variance_and_size(arm) for arm in arms)
     e_c, e_t = _squared_errors(arms)
-    share = e_t / (e_c + e_t)
-    return 1 / (share**2 / (n_t - 1) + (1 - share) ** 2 / (n_c - 1))
+    return welch_df(e_c, e_t, n_control=n_c, n_treatment=n_t)
 
 
 def _to_student(boundary: Boundary, *, df: float) -> Boundary:

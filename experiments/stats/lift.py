@@ -40,9 +40,7 @@ def compare_means(control: Moments, treatment: Moments, *, confidence: float = 0
             "Every customer within an arm has the same value, so there is no variation to judge by."
         )
 
-    # Satterthwaite's formula in shares: squaring tiny variances would underflow to 0 / 0.
-    share = e_t / (e_c + e_t)
-    df = 1 / (share**2 / (treatment.n - 1) + (1 - share) ** 2 / (control.n - 1))
+    df = welch_df(e_c, e_t, n_control=control.n, n_treatment=treatment.n)
     error = math.sqrt(e_c + e_t)
     statistic = (m_t - m_c) / error
     relative, relative_interval = None, None
@@ -70,6 +68,20 @@ def compare_means(control: Moments, treatment: Moments, *, confidence: float = 0
         confidence=confidence,
         method=METHOD,
     )
+
+
+def welch_df(e_c: float, e_t: float, *, n_control: int, n_treatment: int) -> float:
+    """Return Satterthwaite's degrees of freedom of a difference of two means.
+
+    Args:
+        e_c: Squared standard error of the control's mean; not 0 together with the treatment's.
+        e_t: Squared standard error of the treatment's mean.
+        n_control: Customers in the control, at least 2.
+        n_treatment: Customers in the treatment, at least 2.
+    """
+    # In shares, because squaring tiny variances would underflow to 0 / 0.
+    share = e_t / (e_c + e_t)
+    return 1 / (share**2 / (n_treatment - 1) + (1 - share) ** 2 / (n_control - 1))
 
 
 def find_too_few(n_control: int, n_treatment: int) -> str | None:
