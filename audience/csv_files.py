@@ -9,7 +9,7 @@ from pathlib import Path
 
 from audience.copying import CustomerRow, EventRow
 from audience.csv_lines import Progress, Refused, find_numeric_columns, read_lines
-from audience.incoming import MESSAGE_ID_LENGTH, NEWEST, Rejected, check_key
+from audience.incoming import LARGEST, MESSAGE_ID_LENGTH, NEWEST, Rejected, check_key
 
 CUSTOMER_COLUMN = "customer"
 EVENT_COLUMNS = ("customer", "event", "time")
@@ -65,7 +65,7 @@ def _to_event(
         customer_key=check_key(row["customer"], what="customer"),
         name=check_key(row["event"], what="event"),
         occurred_at=_to_time(row["time"], now=now),
-        value=_to_number(row["value"]) if row.get("value") else None,
+        value=_to_value(row["value"]) if row.get("value") else None,
         properties=_values({k: v for k, v in row.items() if k not in known}, numeric=numeric),
         message_id=_message_id(row, seen),
     )
@@ -89,6 +89,13 @@ def _to_time(text: str, *, now: datetime) -> datetime:
     if not OLDEST <= moment <= now + NEWEST:
         raise Rejected(f"{text!r} is before {OLDEST.year} or in the future.")
     return moment
+
+
+def _to_value(text: str) -> float:
+    value = _to_number(text)
+    if abs(value) >= LARGEST:
+        raise Rejected(f"{text!r} is more than any event is worth.")
+    return value
 
 
 def _to_number(text: str) -> float:

@@ -8,10 +8,11 @@ from typing import Any
 KEY_LENGTH = 255
 MESSAGE_ID_LENGTH = 100
 EVENT_BYTES = 32 * 1024
+# No event is worth as much, in any currency; what is larger is taken for a mistake.
+LARGEST = 1e15
 # A clock that is wrong by more than this is not a clock; imports of old data are not bound.
 OLDEST = timedelta(days=3 * 366)
 NEWEST = timedelta(days=1)
-LARGEST = 1e15
 # Where a customer's key is not known, one is made from the anonymous id.
 ANONYMOUS_PREFIX = "anonymous:"
 ANONYMOUS_ID_LENGTH = KEY_LENGTH - len(ANONYMOUS_PREFIX)

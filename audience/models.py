@@ -1,10 +1,12 @@
 """Sources, customers, identities and events."""
 
-import math
-
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
+
+from audience.incoming import LARGEST
 
 
 class Scope(models.TextChoices):
@@ -12,6 +14,7 @@ class Scope(models.TextChoices):
 
     EVENTS = "events", "Send events"
     DECIDE = "decide", "Ask for offers"
+    READ = "read", "Read results and check numbers"
 
 
 class Source(models.Model):
@@ -124,15 +127,17 @@ class Event(models.Model):
 
     class Meta:
         constraints = [
-            # Neither infinite nor NaN, which sorts above every number here: one such value would
-            # spoil each mean that it goes into.
+            # Nor NaN, which sorts above every number here: one such value, or one too large to be
+            # squared, would spoil each mean that it goes into.
             models.CheckConstraint(
-                condition=models.Q(value__gt=-math.inf, value__lt=math.inf),
-                name="event_value_is_finite",
+                condition=models.Q(value__gt=-LARGEST, value__lt=LARGEST),
+                name="event_value_is_below_a_quadrillion",
             )
         ]
         indexes = [
-            models.Index(fields=["customer", "name", "occurred_at"], name="event_of_customer")
+            models.Index(fields=["customer", "name", "occurred_at"], name="event_of_customer"),
+            # Events are stored in the order of their receipt, which the lake reads them by.
+            BrinIndex(fields=["received_at"], name="event_by_receipt", autosummarize=True),
         ]
 
     def __str__(self) -> str:
@@ -149,3 +154,43 @@ class RejectedEvent(models.Model):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class LakeRange(models.Model):
+    """What was received in a stretch of time, all of it, as one Parquet file of the lake.
+
+    Only a file that a row names is read; see `lake.py`.
+    """
+
+    received_from = models.DateTimeField()
+    received_until = models.DateTimeField()
+    path = models.CharField(max_length=100, unique=True)
+    rows = models.PositiveBigIntegerField()
+    # What is asked from a later time on needs none of this file.
+    last_occurred_at = models.DateTimeField()
+    written_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(received_until__gt=models.F("received_from")),
+                name="lake_range_takes_time",
+            ),
+            ExclusionConstraint(
+                name="lake_has_each_event_once",
+                expressions=[
+                    (
+                        models.Func(
+                            "received_from",
+                            "received_until",
+                            function="tstzrange",
+                            output_field=DateTimeRangeField(),
+                        ),
+                        RangeOperators.OVERLAPS,
+                    )
+                ],
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.path

@@ -18,6 +18,8 @@ from campaigns.models import Campaign, CampaignOffer, Offer, Placement, Status
 from experiments.models import Role
 from recommender.notices import announce_change
 
+SPLIT = ["holdout_percent", "control_percent"]
+
 
 @admin.register(Placement)
 class PlacementAdmin(ModelAdmin):
@@ -118,7 +120,7 @@ class CampaignAdmin(ModelAdmin):
             (None, {"fields": ["name", "key", "placement"]}),
             (
                 "Goal and proof",
-                {"fields": ["goal", "planned_customers", "holdout_percent", "control_percent"]},
+                {"fields": ["goal", "planned_customers", "minimum_days", *SPLIT]},
             ),
             ("Learning", {"fields": ["learns_from", "reward_window_hours"]}),
             when,

@@ -1,7 +1,7 @@
 """Draft a campaign with its experiment and its policy, from what a marketer settles."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from experiments.assignment import BUCKETS
 from experiments.lifecycle import ArmPlan, plan_experiment
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
+from experiments.metrics.columns import Events, Total
 from experiments.models import Experiment, Metric
 from recommender.features import FeatureSpec
 from recommender.models import Policy, RewardKind
@@ -68,6 +69,7 @@ class CampaignPlan:
     placement: Placement
     goal: Metric
     planned_customers: int
+    minimum_days: int = 7
     others: Sequence[Metric] = ()
     split: Split = field(default_factory=Split)
     features: FeatureSpec = field(default_factory=lambda: FeatureSpec(()))
@@ -97,6 +99,7 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             goal=plan.goal,
             others=plan.others,
             planned_customers=plan.planned_customers,
+            minimum_days=plan.minimum_days,
             seed=plan.seed,
         )
         policy = Policy.objects.create(
@@ -141,10 +144,14 @@ def reward_of(goal: Metric) -> tuple[str, RewardKind]:
     """Return the event, and the way to count it, by which a policy serves this goal.
 
     Raises:
-        ValidationError: The goal is made of several events' numbers.
+        ValidationError: The goal is more than the number or the value of one event.
     """
     metric = METRICS[goal.kind]
-    aggregates = metric.aggregates(read_params(metric, goal.params))
-    if len(aggregates) != 1:
-        raise ValidationError(f"A policy cannot learn from {goal.name}; choose another goal.")
-    return aggregates[0].event, RewardKind(aggregates[0].how)
+    params = read_params(metric, goal.params)
+    columns = metric.columns(params, [() for _ in metric.cuts(params)])
+    if len(columns) == 1 and isinstance(total := columns[0], Total):
+        # What a policy is told of a reward is its event's name and value, from the decision on.
+        plain = Total(total.how, Events(total.events.name), cap=total.cap)
+        if replace(total, window=plain.window) == plain and total.window.opens == 0:
+            return total.events.name, RewardKind(total.how)
+    raise ValidationError(f"A policy cannot learn from {goal.name}; choose another goal.")

@@ -29,7 +29,14 @@ class NewCampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
         min_value=100,
         initial=5000,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="The verdict is given when this many took part, not before.",
+        help_text="How many are to take part; an early verdict needs overwhelming evidence.",
+    )
+    minimum_days = forms.IntegerField(
+        min_value=0,
+        max_value=365,
+        initial=7,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="Results stay hidden, and nothing wins, before so many days have passed.",
     )
     holdout_percent = forms.IntegerField(
         min_value=1,
@@ -107,6 +114,7 @@ class NewCampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
             placement=cleaned["placement"],
             goal=cleaned["goal"],
             planned_customers=cleaned["planned_customers"],
+            minimum_days=cleaned["minimum_days"],
             split=self.split(),
             features=fit_features(self.sample, cleaned["learns_from"]),
             reward_window_seconds=cleaned["reward_window_hours"] * 3600,

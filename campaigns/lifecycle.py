@@ -1,5 +1,6 @@
 """Start, pause and finish campaigns. Nothing else changes a status."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.contrib.auth.models import User
@@ -7,7 +8,12 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from campaigns.models import Campaign, Status
-from experiments.lifecycle import record_change, start_experiment, stop_experiment
+from experiments.lifecycle import (
+    change_weights,
+    record_change,
+    start_experiment,
+    stop_experiment,
+)
 from recommender.models import Policy
 from recommender.notices import announce_change
 
@@ -58,6 +64,20 @@ def finish_campaign(campaign: Campaign, *, by: User | None, now: datetime, reaso
         record_change(locked.experiment, "campaign finished", by=by, now=now, reason=reason)
         stop_experiment(locked.experiment, by=by, now=now, reason=reason)
         _set_status(locked, Status.FINISHED)
+    campaign.refresh_from_db()
+
+
+def divide_campaign(
+    campaign: Campaign, weights: Mapping[str, int], *, by: User | None, now: datetime, reason: str
+) -> None:
+    """Give a running campaign's arms other shares of the customers to come, within about a second.
+
+    Raises:
+        ValidationError: Its experiment does not run, or the shares make no comparison.
+    """
+    with transaction.atomic():
+        change_weights(campaign.experiment, weights, by=by, now=now, reason=reason)
+        announce_change()
     campaign.refresh_from_db()
 
 

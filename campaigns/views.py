@@ -75,7 +75,7 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
     )
     version = campaign.policy.versions.defer("odds").first()
     context: dict[str, Any] = {
-        **report_context(campaign.experiment),
+        **report_context(campaign.experiment, user=request.user, now=timezone.now()),
         "campaign": campaign,
         "version": version,
         "evaluation": evaluation,

@@ -18,6 +18,7 @@ from audience.api import Intake  # noqa: E402 - models come after Django is set 
 from audience.keys import Keyring  # noqa: E402
 from campaigns.api import DecideApi  # noqa: E402
 from campaigns.snapshot import CurrentSnapshot  # noqa: E402
+from experiments.api import StatsApi  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
 from wire.messages import Request, Response  # noqa: E402
 
@@ -67,6 +68,7 @@ def build_application(database_url: str, redis_url: str) -> Dispatcher:
         {
             **Intake(pool, keyring).routes(),
             **DecideApi(pool, keyring, CurrentSnapshot(pool, notices)).routes(),
+            **StatsApi(keyring).routes(),
             ("GET", "/healthz"): healthz,
         },
         fallback=django_application,

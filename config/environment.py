@@ -1,6 +1,7 @@
 """Read typed settings from the environment and complain clearly about bad ones."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,6 +25,14 @@ def flag(name: str, *, default: bool = False) -> bool:
     if value in {"", "1", "true", "yes", "on", "0", "false", "no", "off"}:
         return default if value == "" else value in {"1", "true", "yes", "on"}
     raise ImproperlyConfigured(f"{name} must be yes or no, not {value!r}.")
+
+
+def choice(name: str, options: Collection[str], default: str) -> str:
+    """Return a variable that has one of a few values."""
+    chosen = text(name) or default
+    if chosen not in options:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(options)}, not {chosen!r}.")
+    return chosen
 
 
 def words(name: str, default: str = "") -> list[str]:

@@ -216,9 +216,25 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60.0},
     },
+    "extend-lake": {
+        "task": "audience.extend_lake",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
+    },
 }
 # How often a running experiment is looked at without being asked.
 ANALYSIS_INTERVAL_SECONDS = 300
+# Where events are analysed: in PostgreSQL, or in the lake of Parquet files by DuckDB or Spark.
+ANALYTICS_ENGINE = environment.choice(
+    "OFFERLAB_ANALYTICS_ENGINE", ("postgres", "duckdb", "spark"), "postgres"
+)
+# The lake's folder, of this database alone and seen by every worker. Without a name there is a
+# lake only where an engine reads it.
+LAKE_DIR = (
+    Path(environment.text("OFFERLAB_LAKE_DIR") or DATA_DIR / "lake").absolute()
+    if environment.text("OFFERLAB_LAKE_DIR") or ANALYTICS_ENGINE != "postgres"
+    else None
+)
 LEARNING_DEVICE = environment.text("OFFERLAB_DEVICE", "cpu")
 
 LOGGING = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -15,6 +16,7 @@ from django.db.models.functions import NullIf
 
 from experiments.assignment import BUCKETS
 from experiments.models import Arm, Change, Experiment, ExperimentMetric, Metric, Role, Status
+from experiments.planning import record_plan
 from wire.wakeups import wake
 
 ANALYSE_TASK = "experiments.analyse_due"
@@ -38,16 +40,28 @@ def plan_experiment(
     arms: Sequence[ArmPlan],
     goal: Metric,
     others: Sequence[Metric] = (),
-    planned_customers: int,
+    guardrails: Mapping[Metric, float | None] = MappingProxyType({}),
     seed: str = "",
+    **promises: Any,
 ) -> Experiment:
-    """Make a draft with its arms and metrics, and a seed of its own unless one is given."""
+    """Make a draft with its arms and metrics, and a seed of its own unless one is given.
+
+    Args:
+        key: Of the experiment.
+        name: For people.
+        arms: All arms, in their order.
+        goal: The metric that decides.
+        others: Metrics that explain.
+        guardrails: Metrics that must not be harmed, each with the loss that is acceptable, if any.
+        seed: Decides who falls into which arm.
+        promises: Fields of the experiment that its plan is made of, such as `planned_customers`.
+    """
     with transaction.atomic():
         experiment = Experiment.objects.create(
             key=key,
             name=name,
             seed=seed or f"{key}:{secrets.token_hex(4)}",
-            planned_customers=planned_customers,
+            **promises,
         )
         Arm.objects.bulk_create(
             Arm(
@@ -61,12 +75,14 @@ def plan_experiment(
             )
             for position, arm in enumerate(arms)
         )
-        for position, metric in enumerate([goal, *others]):
+        parts: list[tuple[Metric, Role, float | None]] = [
+            (goal, Role.GOAL, None),
+            *((metric, Role.GUARDRAIL, margin) for metric, margin in guardrails.items()),
+            *((metric, Role.SECONDARY, None) for metric in others),
+        ]
+        for position, (metric, role, margin) in enumerate(parts):
             ExperimentMetric.objects.create(
-                experiment=experiment,
-                metric=metric,
-                role=Role.GOAL if position == 0 else Role.SECONDARY,
-                position=position,
+                experiment=experiment, metric=metric, role=role, margin=margin, position=position
             )
     return experiment
 
@@ -85,6 +101,7 @@ def start_experiment(
         _check_design(locked)
         locked.status, locked.started_at = Status.RUNNING, now
         locked.save(update_fields=["status", "started_at"])
+        record_plan(locked, now=now)
         record_change(locked, "started", by=by, now=now, reason=reason)
     experiment.refresh_from_db()
 
@@ -104,6 +121,48 @@ def stop_experiment(
         locked.save(update_fields=["status", "stopped_at"])
         record_change(locked, "stopped", by=by, now=now, reason=reason)
         request_analysis(locked, now=now)
+    experiment.refresh_from_db()
+
+
+def change_weights(
+    experiment: Experiment,
+    weights: Mapping[str, int],
+    *,
+    by: User | None,
+    now: datetime,
+    reason: str,
+) -> None:
+    """Give arms other shares of the customers to come, as a new version of the plan.
+
+    Customers are counted against the weights of the time when they came. Those who were exposed
+    before may fall into another arm by the new ranges; they are then left out as met in two arms,
+    so prefer to let an arm grow into buckets that nobody had.
+
+    Args:
+        experiment: One that runs.
+        weights: The new shares in buckets, by arm key; arms not named keep theirs.
+        by: Who does it.
+        now: When.
+        reason: Why, for those who read the report.
+
+    Raises:
+        ValidationError: It does not run, an arm is not known, or the shares make no comparison.
+    """
+    with transaction.atomic():
+        locked = _lock(experiment)
+        _require(locked, Status.RUNNING, "Only a running experiment can be given other weights.")
+        arms = {arm.key: arm for arm in locked.arms.all()}
+        for key, weight in weights.items():
+            if key not in arms:
+                raise ValidationError(f"{locked.name} has no arm {key}.")
+            arms[key].weight = weight
+            arms[key].full_clean()
+            arms[key].save(update_fields=["weight"])
+        _check_design(locked)
+        version = record_plan(locked, now=now)
+        said = ", ".join(f"{key} {weight}" for key, weight in weights.items())
+        what = f"weights changed to {said} (plan {version.number})"
+        record_change(locked, what[:200], by=by, now=now, reason=reason)
     experiment.refresh_from_db()
 
 

@@ -7,14 +7,10 @@ from typing import Literal
 
 from scipy.special import ndtri, ndtri_exp
 
+from experiments.plan import Monitoring
+from experiments.stats.confidence_sequence import ConfidenceSequence
 from experiments.stats.estimate import Estimate, Interval
-from experiments.stats.sequential import (
-    Boundary,
-    Side,
-    find_boundaries,
-    spend_obrien_fleming,
-    spend_pocock,
-)
+from experiments.stats.sequential import SPENDING, Boundary, Side, find_boundaries
 
 # Looks are at least so far apart, in parts of the planned size: more of them would find nothing
 # sooner and cost time.
@@ -30,42 +26,60 @@ class Look:
         fraction: Customers so far over planned customers; 1 and more is the planned end.
         boundary: What z must reach, in the metric's good direction upwards.
         number: How many looks there have been, this one included.
+        is_early: Whether more customers are to come before the last look.
     """
 
     fraction: float
     boundary: Boundary
     number: int
-
-    @property
-    def is_early(self) -> bool:
-        """Whether the planned size is still to come."""
-        return self.fraction < 1.0
+    is_early: bool
 
 
 def take_look(
-    fraction: float, earlier: Sequence[float], *, comparisons: int, confidence: float
+    fraction: float,
+    earlier: Sequence[float],
+    *,
+    comparisons: int,
+    confidence: float,
+    monitoring: Monitoring = Monitoring(),  # noqa: B008 - frozen
+    is_running: bool = True,
 ) -> Look | None:
     """Look at an experiment, or return None when it is too soon after the last look.
 
-    The error allowed is shared equally by the arms (Bonferroni) and by the two directions, and
-    spent over the looks: late for benefit (O'Brien-Fleming), evenly for harm (Pocock).
+    The error allowed is shared equally by the comparisons (Bonferroni) and by the two directions.
+    Looks up to a planned size spend it by the functions settled; a confidence sequence holds over
+    all looks for ever, and is sharpest at the planned size; a fixed plan has one look, at its end.
 
     Args:
         fraction: Customers so far over planned customers.
         earlier: The fractions of the looks so far, increasing.
-        comparisons: Arms that are compared with the control.
+        comparisons: How many are judged by boundaries like this one.
         confidence: One minus the error allowed in all.
+        monitoring: How looks are paid for.
+        is_running: Whether customers still come; only an experiment without an end asks.
     """
+    alpha = (1.0 - confidence) / comparisons
+    is_open_ended = monitoring.rule == "confidence_sequence"
+    is_early = is_running if is_open_ended else fraction < 1.0
     # What was seen at the planned end before gave no verdict, or it would stand.
-    before = [look for look in earlier if look < 1.0]
-    if fraction < 1.0 and fraction < max(before, default=0.0) + LEAST_STEP:
+    before = [look for look in earlier if look < 1.0 or is_open_ended]
+    if is_early and fraction < max(before, default=0.0) + LEAST_STEP:
         return None
-    alpha = (1.0 - confidence) / comparisons / 2
-    fractions = [*before, fraction]
+    if is_open_ended:
+        if fraction <= 0.0:
+            return None
+        reach = ConfidenceSequence(alpha, tuned_to=1.0).multiplier(fraction)
+        return Look(fraction, Boundary(fraction, reach, -reach, 0, 0), len(before) + 1, is_early)
+    if monitoring.rule == "fixed":
+        if is_early:
+            return None
+        before = []
     boundaries = find_boundaries(
-        fractions, upper=Side(alpha, spend_obrien_fleming), lower=Side(alpha, spend_pocock)
+        [*before, fraction],
+        upper=Side(alpha / 2, SPENDING[monitoring.benefit]),
+        lower=Side(alpha / 2, SPENDING[monitoring.harm]),
     )
-    return Look(fraction, boundaries[-1], len(fractions))
+    return Look(fraction, boundaries[-1], len(boundaries), is_early)
 
 
 def judge(
@@ -93,13 +107,18 @@ def widen(
     """Widen a single look's interval to one that holds over all looks.
 
     It reaches as many standard errors as the boundary asks for: it leaves out zero when the
-    boundary is crossed. A lift's interval is even on the logarithmic scale, and is widened there.
+    boundary is crossed. A lift's interval is even on the logarithmic scale, and is widened there,
+    unless it ends at -100%, the lowest that a lift can be.
     """
-    to_scale, back = (math.log1p, math.expm1) if is_lift else (float, float)
+    is_even_in_log = is_lift and interval.low > -1.0
+    to_scale, back = (math.log1p, math.expm1) if is_even_in_log else (float, float)
     low, high = to_scale(interval.low), to_scale(interval.high)
     centre = (low + high) / 2
     standard_error = (high - low) / 2 / -float(ndtri((1.0 - confidence) / 2))
     # A boundary that nothing can cross yet leaves that end open: as good as very far away.
     good, bad = min(look.boundary.upper, FAR), min(-look.boundary.lower, FAR)
     below, above = (good, bad) if higher_is_better else (bad, good)
-    return Interval(back(centre - below * standard_error), back(centre + above * standard_error))
+    lowest = -1.0 if is_lift else -math.inf
+    return Interval(
+        max(back(centre - below * standard_error), lowest), back(centre + above * standard_error)
+    )

@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from audience.incoming import LARGEST
 from audience.models import Customer
 from experiments.assignment import BUCKETS
 from experiments.metrics import metric_choices
@@ -20,6 +22,14 @@ class Status(models.TextChoices):
     DRAFT = "draft", "Draft"
     RUNNING = "running", "Running"
     STOPPED = "stopped", "Stopped"
+
+
+class MonitoringRule(models.TextChoices):
+    """How looks are paid for; see `experiments/plan.py`."""
+
+    GROUP_SEQUENTIAL = "group_sequential", "Looks up to the planned size"
+    CONFIDENCE_SEQUENCE = "confidence_sequence", "Looks for ever, without an end"
+    FIXED = "fixed", "One look, at the planned size"
 
 
 class Metric(models.Model):
@@ -71,7 +81,39 @@ class Experiment(models.Model):
     metrics = models.ManyToManyField(Metric, through="ExperimentMetric", related_name="+")
     planned_customers = models.PositiveIntegerField(
         validators=[MinValueValidator(2)],
-        help_text="The verdict is given when this many customers took part, not before.",
+        help_text="How many customers are to take part; looks before that cost some of the error.",
+    )
+    minimum_days = models.PositiveSmallIntegerField(
+        default=7,
+        help_text="Results stay hidden, and nothing wins, before so many days: whole weeks are "
+        "best, because people act differently on other weekdays.",
+    )
+    monitoring = models.CharField(
+        max_length=20,
+        choices=MonitoringRule.choices,
+        default=MonitoringRule.GROUP_SEQUENTIAL,
+        help_text="How often the results may be looked at without finding winners by chance.",
+    )
+    history_days = models.PositiveSmallIntegerField(
+        default=28,
+        help_text="How far back customers' behaviour before exposure is used to take noise out of "
+        "the results; 0 is not at all.",
+    )
+    prediction = models.SlugField(
+        max_length=60,
+        blank=True,
+        help_text="Name of a prediction, made before exposure, that is used in the same way.",
+    )
+    strata = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="A customer attribute; arms are then compared within groups that share it.",
+    )
+    segments = ArrayField(
+        models.CharField(max_length=100),
+        default=list,
+        blank=True,
+        help_text="Customer attributes by which results are also shown, separated by commas.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
@@ -83,6 +125,7 @@ class Experiment(models.Model):
     objects = ExperimentQuerySet.as_manager()
 
     class Meta:
+        permissions = [("peek_at_results", "Can see results before the minimum duration")]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(planned_customers__gte=2), name="two_customers_planned_or_more"
@@ -103,6 +146,13 @@ class Experiment(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the report."""
         return reverse("experiment-report", args=[self.key])
+
+    def hidden_until(self, now: datetime) -> datetime | None:
+        """Return until when results are hidden; None where they may be seen."""
+        if self.started_at is None or self.status != Status.RUNNING:
+            return None
+        until = self.started_at + timedelta(days=self.minimum_days)
+        return until if now < until else None
 
 
 class Arm(models.Model):
@@ -150,6 +200,11 @@ class ExperimentMetric(models.Model):
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="measured")
     metric = models.ForeignKey(Metric, on_delete=models.PROTECT, related_name="+")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.SECONDARY)
+    margin = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Of a guardrail: the loss, as a part of 1, that would still be acceptable.",
+    )
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -160,6 +215,11 @@ class ExperimentMetric(models.Model):
                 fields=["experiment"],
                 condition=models.Q(role=Role.GOAL),
                 name="one_goal_per_experiment",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(margin__isnull=True)
+                | models.Q(role=Role.GUARDRAIL, margin__gt=0, margin__lt=1),
+                name="margin_of_a_guardrail_is_a_share",
             ),
         ]
 
@@ -189,10 +249,62 @@ class Exposure(models.Model):
         return f"customer {self.customer_id} met {self.arm_id}"
 
 
+class PlanVersion(models.Model):
+    """What an experiment promised, from a time on; never changed, only followed by another.
+
+    A change of weights is one too, so versions are also the phases in which weights were the same.
+    """
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="plans")
+    number = models.PositiveSmallIntegerField()
+    plan = models.JSONField()
+    digest = models.CharField(max_length=64)
+    valid_from = models.DateTimeField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "number"], name="one_plan_per_version_number"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.number}, {self.digest[:12]}"
+
+
+class Prediction(models.Model):
+    """What a model said, before exposure, that a customer would do: a slot for noise reduction."""
+
+    name = models.SlugField(max_length=60)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    value = models.FloatField()
+    predicted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "name", "predicted_at"], name="one_prediction_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(value__gt=-LARGEST, value__lt=LARGEST),
+                name="prediction_is_below_a_quadrillion",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of customer {self.customer_id}: {self.value:g}"
+
+
 class Analysis(models.Model):
     """What an experiment's data said at one time, with the moments to recompute it from."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="analyses")
+    plan_version = models.ForeignKey(
+        PlanVersion, null=True, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     computed_at = models.DateTimeField()
     moments = models.JSONField()
     report = models.JSONField()
@@ -214,7 +326,7 @@ class Change(models.Model):
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
-    action = models.CharField(max_length=40)
+    action = models.CharField(max_length=200)
     reason = models.TextField(blank=True)
 
     class Meta:

@@ -1,63 +1,102 @@
-"""Turn exposures and events into moments per arm: the only analysis SQL, one query."""
+"""Ask the database, or the analytics engine, for what an analysis is made from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-from django.db import connection, transaction
-from psycopg import sql
+from django.db import connection
+from numpy.typing import NDArray
 
-from experiments.metrics.base import Aggregate
+from experiments.engines import run
+from experiments.metrics.columns import AtMost, Column, Cut
+from experiments.sql.columns import Scope
+from experiments.sql.statements import (
+    Dimension,
+    Statement,
+    arrivals_statement,
+    count_statement,
+    days_statement,
+    exposures_statement,
+    moments_statement,
+    quantiles_statement,
+    values_statement,
+)
 from experiments.stats.moments import Moments
-
-# A customer merged into another counts as that other. Whoever was met in two arms, which only a
-# merge can do, belongs to neither: arm_id is null there.
-QUERY = sql.SQL("""
-    WITH exposed AS (
-        SELECT COALESCE(customer.merged_into_id, customer.id) AS person,
-               CASE WHEN count(DISTINCT exposure.arm_id) = 1 THEN min(exposure.arm_id) END
-                   AS arm_id,
-               min(exposure.exposed_at) AS exposed_at
-        FROM experiments_exposure AS exposure
-        JOIN audience_customer AS customer ON customer.id = exposure.customer_id
-        WHERE exposure.experiment_id = %(experiment)s AND exposure.exposed_at <= %(now)s
-        GROUP BY 1
-    ), happened AS (
-        SELECT COALESCE(customer.merged_into_id, customer.id) AS person,
-               event.name, event.occurred_at, event.value
-        FROM audience_event AS event
-        JOIN audience_customer AS customer ON customer.id = event.customer_id
-        WHERE event.name = ANY(%(names)s) AND event.occurred_at <= %(now)s
-          AND event.occurred_at >= (SELECT min(exposed_at) FROM exposed)
-    ), contributed AS (
-        SELECT exposed.arm_id, {columns}
-        FROM exposed
-        LEFT JOIN happened ON happened.person = exposed.person
-                          AND happened.occurred_at >= exposed.exposed_at
-        GROUP BY exposed.person, exposed.arm_id
-    )
-    SELECT arm_id, count(*), ARRAY[{means}], ARRAY[{covariances}]
-    FROM contributed GROUP BY arm_id
-""")
+from experiments.stats.quantile import quantile_levels
 
 # Any number: it tells these locks from others.
 CLAIM = 0x0FFE21AC
-
-COLUMN = {
-    "any": "(count(*) FILTER (WHERE {filter}) > 0)::int::double precision",
-    "count": "count(*) FILTER (WHERE {filter})::double precision",
-    "sum": "COALESCE(sum(happened.value) FILTER (WHERE {filter}), 0)::double precision",
-}
+# So little of a sum of squares is rounding.
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True)
 class ArmMoments:
-    """The moments of every arm that somebody met, by arm id, and who was met in two arms."""
+    """What columns come to in every arm that somebody met, by arm id.
 
-    by_arm: dict[int, Moments]
+    Attributes:
+        by_arm: Moments of everybody in the arm.
+        largest: The largest value of each column in the arm.
+        by_segment: For each dimension, in their order: a segment's moments by its name.
+        moved: How many people were met in two arms; they are in neither.
+    """
+
+    by_arm: Mapping[int, Moments]
+    largest: Mapping[int, tuple[float, ...]]
+    by_segment: Sequence[Mapping[str, Mapping[int, Moments]]]
     moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """People exposed for the first time in one phase and arm, all of them or those of a segment.
+
+    Attributes:
+        phase: Which of the phases, counted from 0.
+        arm_id: The arm; None for people met in two.
+        segment: Which dimension, counted from 0, and which value of it; None for all people.
+        customers: How many.
+        first_at: When the first of them was exposed.
+        last_at: When the last of them was.
+    """
+
+    phase: int
+    arm_id: int | None
+    segment: tuple[int, str] | None
+    customers: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """How the events of one name came in.
+
+    Attributes:
+        name: Of the events.
+        events: How many, of people after their exposure.
+        late: Those that came more than a day after they happened.
+        last_at: When the last one happened; None without any.
+        customers_since: Who was exposed since then; everybody without any.
+    """
+
+    name: str
+    events: int
+    late: int
+    last_at: datetime | None
+    customers_since: int
+
+
+@dataclass(frozen=True, slots=True)
+class DidTooMuch:
+    """Events of an arm: all, and those of the customers, so many, who did too much in a day."""
+
+    arm_id: int
+    all_events: int
+    events: int
+    customers: int
 
 
 def claim_analysis(experiment_id: int) -> bool:
@@ -72,58 +111,147 @@ def claim_analysis(experiment_id: int) -> bool:
     return bool(is_ours)
 
 
-def measure(experiment_id: int, aggregates: Sequence[Aggregate], *, now: datetime) -> ArmMoments:
-    """Compute each arm's moments of the aggregates, one column each, as of `now`."""
-    columns = [_column(aggregate, index) for index, aggregate in enumerate(aggregates)]
-    k = len(aggregates)
-    pairs = [(i, j) for i in range(k) for j in range(i + 1)]
-    query = QUERY.format(
-        columns=sql.SQL(", ").join(columns),
-        means=sql.SQL(", ").join(sql.SQL("avg({})").format(_name(i)) for i in range(k)),
-        covariances=sql.SQL(", ").join(
-            sql.SQL("covar_samp({}, {})").format(_name(i), _name(j)) for i, j in pairs
-        ),
-    )
-    parameters: dict[str, Any] = {
-        "experiment": experiment_id,
-        "now": now,
-        "names": sorted({aggregate.event for aggregate in aggregates}),
-    }
-    with transaction.atomic(), connection.cursor() as cursor:
-        # The planner cannot tell how many people a merge leaves, guesses few, and would then
-        # compare every customer with every event. What reads everything is hashed.
-        cursor.execute("SET LOCAL enable_nestloop = off")
-        cursor.execute(query.as_string(cursor.cursor), parameters)
+def count_exposures(
+    experiment_id: int,
+    *,
+    now: datetime,
+    phases: Sequence[datetime] = (),
+    dimensions: Sequence[Dimension] = (),
+) -> list[Exposed]:
+    """Count who was exposed, for each phase and arm, and for these in each segment.
+
+    Always in PostgreSQL: exposures are few beside events, and every analysis begins here.
+
+    Args:
+        experiment_id: The experiment.
+        now: What is later is not known yet.
+        phases: When each phase began, the first one aside.
+        dimensions: How people are divided into segments.
+    """
+    scope = Scope(experiment_id, now, now)
+    with connection.cursor() as cursor:
+        cursor.execute(exposures_statement(scope, phases, dimensions))
         rows = cursor.fetchall()
-        cursor.execute("SET LOCAL enable_nestloop = on")
-    return ArmMoments(
-        by_arm={
-            arm_id: _to_moments(n, means, covariances, pairs)
-            for arm_id, n, means, covariances in rows
-            if arm_id is not None
-        },
-        moved=sum(n for arm_id, n, _, _ in rows if arm_id is None),
-    )
+    return [Exposed(row[0], row[1], _place(row[2:-3]), *row[-3:]) for row in rows]
 
 
-def _name(index: int) -> sql.Identifier:
-    return sql.Identifier(f"c{index}")
+def watch_arrivals(
+    scope: Scope, names: Sequence[str], *, live_since: datetime, per_day: int
+) -> tuple[list[Arrived], list[DidTooMuch]]:
+    """See how the events of exposed customers came in; see `arrivals_statement`."""
+    rows = _run(arrivals_statement(scope, names, live_since=live_since, per_day=per_day), scope)
+    counted = {name: (int(events), int(late), at) for name, _, events, late, _, at in rows if name}
+    found = [(name, *counted.get(name, (0, 0, None))) for name in names]
+    since = _count_exposed_since([at for *_, at in found], scope)
+    arrived = [Arrived(*one, customers) for one, customers in zip(found, since, strict=True)]
+    busy = [
+        DidTooMuch(arm_id, int(events), int(too_many), int(customers))
+        for name, arm_id, events, too_many, customers, _ in rows
+        if name is None
+    ]
+    return arrived, busy
 
 
-def _column(aggregate: Aggregate, index: int) -> sql.Composed:
-    condition = sql.SQL("happened.name = {}").format(sql.Literal(aggregate.event))
-    if aggregate.window_seconds is not None:
-        condition += sql.SQL(
-            " AND happened.occurred_at < exposed.exposed_at + make_interval(secs => {})"
-        ).format(sql.Literal(aggregate.window_seconds))
-    return sql.SQL(COLUMN[aggregate.how] + " AS {name}").format(filter=condition, name=_name(index))
+def find_thresholds(scope: Scope, cuts: Sequence[Cut]) -> list[list[float]]:
+    """Find the values at each cut's quantiles over all arms; no values where there is nothing."""
+    if not cuts:
+        return []
+    spread = [cut.of for cut in cuts if cut.is_spread and isinstance(cut.of, AtMost)]
+    sizes = iter(_run(count_statement(scope, spread), scope)[0] if spread else ())
+    levels = [
+        quantile_levels(cut.level, max(int(next(sizes)), 1)) if cut.is_spread else (cut.level,)
+        for cut in cuts
+    ]
+    wanted = [(cut.of, own) for cut, own in zip(cuts, levels, strict=True)]
+    (row,) = _run(quantiles_statement(scope, wanted), scope)
+    # Equal values at several levels are one threshold.
+    return [sorted({float(value) for value in values or ()}) for values in row]
 
 
-def _to_moments(
-    n: int, means: Sequence[float], covariances: Sequence[Any], pairs: Sequence[tuple[int, int]]
+def measure(
+    scope: Scope, columns: Sequence[Column], dimensions: Sequence[Dimension] = ()
+) -> ArmMoments:
+    """Compute the moments of columns in each arm, and in each arm of each segment."""
+    by_arm: dict[int, Moments] = {}
+    largest: dict[int, tuple[float, ...]] = {}
+    by_segment: list[dict[str, dict[int, Moments]]] = [{} for _ in dimensions]
+    moved = 0
+    for arm_id, *rest in _run(moments_statement(scope, columns, dimensions), scope):
+        places, (n, sums, products, means, maxima) = rest[:-5], rest[-5:]
+        place = _place(places)
+        if arm_id is None:
+            moved += n if place is None else 0
+            continue
+        moments = to_moments(n, sums, products, means)
+        if place is None:
+            by_arm[arm_id] = moments
+            largest[arm_id] = tuple(float(value) for value in maxima)
+        else:
+            index, name = place
+            by_segment[index].setdefault(name, {})[arm_id] = moments
+    return ArmMoments(by_arm, largest, by_segment, moved)
+
+
+def read_values(scope: Scope, column: Column) -> NDArray[np.float64]:
+    """Return one column's value of each person, in any order, shape (n,)."""
+    rows = _run(values_statement(scope, column), scope)
+    return np.array([value for (value,) in rows], dtype=np.float64)
+
+
+def count_by_day(scope: Scope) -> dict[date, int]:
+    """Count who was exposed on each day (UTC)."""
+    return {day: int(count) for day, count in _run(days_statement(scope), scope)}
+
+
+def to_moments(
+    n: int, sums: Sequence[float], products: Sequence[float], means: Sequence[float]
 ) -> Moments:
-    matrix = np.zeros((len(means), len(means)))
-    for (i, j), covariance in zip(pairs, covariances, strict=True):
-        # One customer has no covariance: null.
-        matrix[i, j] = matrix[j, i] = covariance or 0.0
-    return Moments(n, tuple(means), tuple(tuple(row) for row in matrix.tolist()))
+    """Turn sums around common means into moments.
+
+    Args:
+        n: How many people.
+        sums: Of each column less its common mean, length k.
+        products: Sums of products of two such columns, the lower triangle row by row.
+        means: The common means.
+    """
+    k = len(means)
+    total = np.array(sums, dtype=np.float64)
+    scatter = np.zeros((k, k))
+    scatter[np.tril_indices(k)] = products
+    scatter += np.tril(scatter, -1).T
+    products_of_itself = np.diag(scatter).copy()
+    scatter -= np.outer(total, total) / n
+    # Of a column that is constant here and not elsewhere, rounding would leave a trace.
+    is_constant = np.diag(scatter) <= _ROUNDING * products_of_itself
+    scatter[is_constant] = scatter[:, is_constant] = 0.0
+    mean = np.array(means, dtype=np.float64) + total / n
+    covariance = scatter / (n - 1) if n > 1 else np.zeros((k, k))
+    return Moments(n, tuple(mean.tolist()), tuple(tuple(row) for row in covariance.tolist()))
+
+
+def _count_exposed_since(moments: Sequence[datetime | None], scope: Scope) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*) FILTER (WHERE exposed_at > COALESCE(since, '-infinity'))
+            FROM unnest(%s::timestamptz[]) WITH ORDINALITY AS given (since, place)
+            CROSS JOIN experiments_exposure
+            WHERE experiment_id = %s AND exposed_at <= %s
+            GROUP BY place ORDER BY place
+            """,
+            [list(moments), scope.experiment_id, scope.now],
+        )
+        found = [int(count) for (count,) in cursor.fetchall()]
+    return found or [0] * len(moments)
+
+
+def _place(places: Sequence[Any]) -> tuple[int, str] | None:
+    """Say which segment a row is of: each dimension comes as whether it is left out, and a name."""
+    for index in range(0, len(places), 2):
+        if not places[index]:
+            return index // 2, str(places[index + 1])
+    return None
+
+
+def _run(statement: Statement, scope: Scope) -> list[tuple[Any, ...]]:
+    return run(statement.text, experiment_id=scope.experiment_id, since=statement.since)

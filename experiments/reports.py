@@ -15,6 +15,7 @@ from experiments.wording import (
     say_difference,
     say_difference_range,
     say_lift,
+    say_list,
     say_p_value,
     say_value,
 )
@@ -32,6 +33,7 @@ class Row:
     difference: str
     difference_interval: str
     p_value: str
+    together: str
     tone: str
     note: str = ""
 
@@ -43,9 +45,23 @@ class MetricSection:
     name: str
     describes: str
     role: str
+    margin: str
+    adjusted: str
     rows: Sequence[Row]
     forest: str
     rates: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """One arm on the goal within one segment, in words."""
+
+    segment: str
+    arm: str
+    customers: int
+    change: str
+    interval: str
+    together: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +70,13 @@ class ReportPage:
 
     verdict: Mapping[str, str]
     metrics: Sequence[MetricSection]
+    segments: Sequence[tuple[str, Sequence[SegmentRow]]]
     arms: Sequence[Mapping[str, Any]]
     findings: Sequence[Mapping[str, Any]]
     customers: int
     planned_customers: int
     progress_percent: int
+    days_left: int | None
     confidence_percent: str
     decided_at: datetime | None
 
@@ -73,6 +91,7 @@ def to_page(analysis: Analysis) -> ReportPage:
     return ReportPage(
         verdict=report["verdict"],
         metrics=[_section(metric, report["arms"]) for metric in report["metrics"]],
+        segments=_segments(report),
         arms=[
             {
                 **arm,
@@ -85,6 +104,7 @@ def to_page(analysis: Analysis) -> ReportPage:
         customers=customers,
         planned_customers=planned,
         progress_percent=min(100, math.floor(100 * customers / planned)),
+        days_left=report["days_left"],
         confidence_percent=f"{100 * report['confidence']:g}%",
         decided_at=decided_at if decided_at < analysis.computed_at else None,
     )
@@ -101,22 +121,87 @@ def _section(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Me
         name=metric["name"],
         describes=metric["describes"],
         role=metric["role"],
+        margin=_margin(metric),
+        adjusted=_adjusted(metric, arms),
         rows=[_row(arm, metric, results.get(arm["key"])) for arm in arms],
         forest=_forest(estimates, metric),
         rates=_rates(estimates, arms, metric),
     )
 
 
+def _margin(metric: Mapping[str, Any]) -> str:
+    """Say how much of a guardrail may be lost."""
+    if metric["margin"] is None:
+        return ""
+    return f"must be shown to lose less than {say_value(metric['margin'], unit='percent')}"
+
+
+def _adjusted(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> str:
+    """Say how much noise was taken out by what was known before exposure."""
+    removed = [
+        f"{say_value(metric['variance_removed'][arm['key']], unit='percent')} in {arm['name']}"
+        for arm in arms
+        if metric["variance_removed"].get(arm["key"], 0) > 0
+    ]
+    if not removed:
+        return ""
+    return (
+        "Adjusted for what customers did before exposure, which explains so much of the noise "
+        f"(variance): {say_list(removed)}."
+    )
+
+
+def _segments(report: Mapping[str, Any]) -> list[tuple[str, Sequence[SegmentRow]]]:
+    """Put the goal's results within segments side by side, for each way to divide customers."""
+    goal = next(metric for metric in report["metrics"] if metric["role"] == "goal")
+    names = {arm["key"]: arm["name"] for arm in report["arms"]}
+    found: dict[str, list[SegmentRow]] = {}
+    for segment in report["segments"]:
+        rows = found.setdefault(segment["dimension"], [])
+        for item in segment["results"]:
+            if item["metric"] != goal["key"]:
+                continue
+            change, interval = _change(result_from_json(item["result"]), goal)
+            ln_p = item["ln_p_adjusted"]
+            rows.append(
+                SegmentRow(
+                    segment["value"],
+                    names[item["arm"]],
+                    segment["customers"][item["arm"]],
+                    change,
+                    interval,
+                    "" if ln_p is None else say_p_value(ln_p),
+                )
+            )
+    return list(found.items())
+
+
+def _change(result: Estimate | Inconclusive, metric: Mapping[str, Any]) -> tuple[str, str]:
+    """Say a change and its interval, as a lift where there is one, or why there is none."""
+    if isinstance(result, Inconclusive):
+        return result.reason, ""
+    if result.relative is not None and (interval := result.relative_interval) is not None:
+        return say_lift(result.relative), f"{say_lift(interval.low)} to {say_lift(interval.high)}"
+    ends = result.difference_interval
+    return (
+        say_difference(result.difference, unit=metric["unit"]),
+        say_difference_range(ends.low, ends.high, unit=metric["unit"]),
+    )
+
+
 def _row(
     arm: Mapping[str, Any], metric: Mapping[str, Any], result: Estimate | Inconclusive | None
 ) -> Row:
-    mean = say_value(metric["means"][arm["key"]], unit=metric["unit"]) if arm["customers"] else "–"
+    value = metric["means"][arm["key"]]
+    mean = "–" if value is None else say_value(value, unit=metric["unit"])
+    together = metric["ln_p_adjusted"].get(arm["key"])
     blank = {
         "lift": "",
         "lift_interval": "",
         "difference": "",
         "difference_interval": "",
         "p_value": "",
+        "together": "",
     }
     if result is None or isinstance(result, Inconclusive):
         note = "control" if result is None else result.reason
@@ -137,6 +222,7 @@ def _row(
         difference=say_difference(result.difference, unit=unit),
         difference_interval=say_difference_range(low, high, unit=unit),
         p_value=say_p_value(result.ln_p_value),
+        together="" if together is None else say_p_value(together),
         tone=_tone(result, higher_is_better=metric["higher_is_better"]),
     )
 

@@ -5,14 +5,18 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from experiments.looks import z_of
+from experiments.stats.comparisons import Comparisons
 from experiments.stats.confidence_sequence import ConfidenceSequence
 from experiments.stats.estimate import Estimate, Inconclusive, Interval
-from experiments.stats.lift import compare_means, welch_df
+from experiments.stats.lift import compare_means
+from experiments.stats.many import compare_means_many, compare_shares_many
 from experiments.stats.moments import Moments
-from experiments.stats.proportions import compare_proportions
+from experiments.stats.proportions import compare_shares
+from experiments.stats.quantile import compare_quantiles
+from experiments.stats.ratio import compare_ratios
 from experiments.stats.sequential import (
     SPENDING,
     Boundary,
@@ -23,14 +27,18 @@ from experiments.stats.sequential import (
 from experiments.stats_document import Comparison, Counts, Document, Sequential, SpendingSide
 
 POOLED = "Boundary on the pooled z; interval from the pooled standard error of the z-test"
-WELCH = (
-    "Boundary on the normal deviate of Welch's p-value; interval from Welch's standard error and "
-    "the t value with the boundary's tail"
+STUDENT = (
+    "Boundary on the normal deviate of the t-test's p-value; interval from the test's standard "
+    "error and the t value with the boundary's tail"
 )
+READ = "Boundary on the normal deviate of the p-value; standard error read off the interval"
+READ_SEQUENCE = "Asymptotic confidence sequence from the standard error read off the interval"
 SEQUENCE = (
     "Asymptotic confidence sequence from the standard error of the two sample variances, "
     "arms not pooled"
 )
+
+COMPARE = {"mean": compare_means, "share": compare_shares, "ratio": compare_ratios}
 
 Arms = tuple[Counts, Counts] | tuple[Moments, Moments]
 
@@ -60,37 +68,97 @@ def answer(document: Document) -> dict[str, Any]:
 
 def _answer_one(comparison: Comparison, *, confidence: float) -> dict[str, Any]:
     arms = comparison.measure()
-    result = _compare(arms, confidence=confidence)
     answered: dict[str, Any] = {} if comparison.label is UNSET else {"label": comparison.label}
+    if comparison.metric is not UNSET or _has_columns(arms):
+        return answered | _answer_columns(comparison, confidence=confidence)
+    compared = _compare(arms, confidence=confidence)
+    result = compared.result()
     answered["result"] = result.to_json()
     if comparison.sequential is not UNSET:
         answered["sequential"] = (
             result.to_json()
             if isinstance(result, Inconclusive)
-            else _monitor(arms, result, comparison.sequential)
+            else _monitor(arms, compared, result, comparison.sequential)
         )
     return answered
 
 
-def _compare(arms: Arms, *, confidence: float) -> Estimate | Inconclusive:
-    control, treatment = arms
-    if isinstance(control, Counts) and isinstance(treatment, Counts):
-        return compare_proportions(
-            x_c=control.converted,
-            n_c=control.customers,
-            x_t=treatment.converted,
-            n_t=treatment.customers,
-            confidence=confidence,
-        )
+def _has_columns(arms: Arms) -> bool:
+    return any(isinstance(arm, Moments) and len(arm.mean) > 1 for arm in arms)
+
+
+def _answer_columns(comparison: Comparison, *, confidence: float) -> dict[str, Any]:
+    """Compare metrics of several columns, and those that covariates adjust."""
+    control, treatment = comparison.measure()
     assert isinstance(control, Moments)
     assert isinstance(treatment, Moments)
-    return compare_means(control, treatment, confidence=confidence)
+    if comparison.metric == "quantile":
+        assert comparison.thresholds is not UNSET
+        assert comparison.level is not UNSET
+        result = compare_quantiles(
+            control,
+            treatment,
+            thresholds=comparison.thresholds,
+            level=comparison.level,
+            confidence=confidence,
+        )
+    else:
+        compare = COMPARE[comparison.metric or "mean"]
+        result = compare(control, treatment, confidence=confidence)
+    answered = {"result": result.to_json()}
+    if comparison.sequential is not UNSET:
+        answered["sequential"] = (
+            result.to_json()
+            if isinstance(result, Inconclusive)
+            else _monitor_estimate(result, comparison.sequential)
+        )
+    return answered
 
 
-def _monitor(arms: Arms, estimate: Estimate, plan: Sequential) -> dict[str, Any]:
+def _monitor_estimate(estimate: Estimate, plan: Sequential) -> dict[str, Any]:
+    """Judge an estimate at a look by what it says itself: its p-value and its interval."""
+    interval = estimate.difference_interval
+    width = -2 * float(ndtri((1 - estimate.confidence) / 2))
+    standard_error = (interval.high - interval.low) / width
     if plan.tuned_to is not UNSET:
         sequence = ConfidenceSequence(1 - estimate.confidence, plan.tuned_to)
-        return _follow(arms, estimate, sequence)
+        return _follow(estimate, sequence, standard_error=standard_error, method=READ_SEQUENCE)
+    return _look(estimate, plan, standard_error=standard_error, df=math.inf, method=READ)
+
+
+def _compare(arms: Arms, *, confidence: float) -> Comparisons:
+    control, treatment = arms
+    if isinstance(control, Counts) and isinstance(treatment, Counts):
+        return compare_shares_many(
+            [control.customers, treatment.customers],
+            [control.converted, treatment.converted],
+            confidence=confidence,
+        )
+    n, mean, variance = zip(*(_measure(arm) for arm in arms), strict=True)
+    return compare_means_many(n, mean, variance, confidence=confidence)
+
+
+def _monitor(
+    arms: Arms, compared: Comparisons, estimate: Estimate, plan: Sequential
+) -> dict[str, Any]:
+    """Judge an estimate of one column by the test that it comes from."""
+    if plan.tuned_to is not UNSET:
+        sequence = ConfidenceSequence(1 - estimate.confidence, plan.tuned_to)
+        squared = sum(variance / n for n, _, variance in (_measure(arm) for arm in arms))
+        return _follow(estimate, sequence, standard_error=math.sqrt(squared), method=SEQUENCE)
+    return _look(
+        estimate,
+        plan,
+        standard_error=float(compared.test_error),
+        df=float(compared.test_df),
+        method=POOLED if compared.is_share else STUDENT,
+    )
+
+
+def _look(
+    estimate: Estimate, plan: Sequential, *, standard_error: float, df: float, method: str
+) -> dict[str, Any]:
+    """Judge an estimate at a look, by the boundary there."""
     assert plan.fractions is not UNSET
     # As in our reports: the error is shared by both directions, harm noticed early.
     alpha = (1 - estimate.confidence) / 2
@@ -100,18 +168,7 @@ def _monitor(arms: Arms, estimate: Estimate, plan: Sequential) -> dict[str, Any]
         lower=_side(plan.lower, otherwise=SpendingSide(alpha, "pocock")),
         is_final=plan.is_final is True,
     )[-1]
-    return _look(arms, estimate, boundary, number=len(plan.fractions))
-
-
-def _look(arms: Arms, estimate: Estimate, boundary: Boundary, *, number: int) -> dict[str, Any]:
-    """Judge an estimate at a look, by the boundary there."""
-    control, treatment = arms
-    if isinstance(control, Counts) and isinstance(treatment, Counts):
-        method, reached = POOLED, boundary
-        standard_error = _pooled_error(control, treatment)
-    else:
-        method, reached = WELCH, _to_student(boundary, df=_welch_df(arms))
-        standard_error = math.sqrt(sum(_squared_errors(arms)))
+    reached = boundary if math.isinf(df) else _to_student(boundary, df=df)
     low, high = repeated_interval(estimate.difference, standard_error, reached)
     z = z_of(estimate)
     crossed = "none"
@@ -121,7 +178,7 @@ def _look(arms: Arms, estimate: Estimate, boundary: Boundary, *, number: int) ->
         crossed = "harm"
     return {
         "kind": "boundary",
-        "look": number,
+        "look": len(plan.fractions),
         "fraction": boundary.fraction,
         "z": z,
         "upper": _finite(boundary.upper),
@@ -135,9 +192,10 @@ def _look(arms: Arms, estimate: Estimate, boundary: Boundary, *, number: int) ->
     }
 
 
-def _follow(arms: Arms, estimate: Estimate, sequence: ConfidenceSequence) -> dict[str, Any]:
+def _follow(
+    estimate: Estimate, sequence: ConfidenceSequence, *, standard_error: float, method: str
+) -> dict[str, Any]:
     """Judge an estimate by a confidence sequence, at any time."""
-    standard_error = math.sqrt(sum(_squared_errors(arms)))
     if standard_error == 0:
         return Inconclusive(
             "In each arm either everyone or no one has converted, so there is no standard error "
@@ -156,7 +214,7 @@ def _follow(arms: Arms, estimate: Estimate, sequence: ConfidenceSequence) -> dic
         "interval": asdict(interval),
         "ln_p_value": ln_p_value,
         "crossed": _side_of_zero(interval),
-        "method": SEQUENCE,
+        "method": method,
     }
 
 
@@ -165,31 +223,12 @@ def _side(given: SpendingSide | UnsetType, *, otherwise: SpendingSide) -> Side:
     return Side(chosen.alpha, SPENDING[chosen.spending])
 
 
-def _pooled_error(control: Counts, treatment: Counts) -> float:
-    """Return the standard error of the difference if both shares are the same."""
-    n_c, n_t = control.customers, treatment.customers
-    share = (control.converted + treatment.converted) / (n_c + n_t)
-    return math.sqrt(share * (1 - share) * (1 / n_c + 1 / n_t))
-
-
-def _squared_errors(arms: Arms) -> tuple[float, float]:
-    """Return the squared standard errors of the control's and the treatment's mean."""
-    control, treatment = (_variance_and_size(arm) for arm in arms)
-    return control[0] / control[1], treatment[0] / treatment[1]
-
-
-def _variance_and_size(arm: Counts | Moments) -> tuple[float, int]:
+def _measure(arm: Counts | Moments) -> tuple[int, float, float]:
+    """Return how many customers there are, their mean and its sample variance."""
     if isinstance(arm, Moments):
-        return arm.covariance[0][0], arm.n
+        return arm.n, arm.mean[0], arm.covariance[0][0]
     n, x = arm.customers, arm.converted
-    return x * (n - x) / n / (n - 1), n
-
-
-def _welch_df(arms: Arms) -> float:
-    """Return the degrees of freedom that `compare_means` uses."""
-    (_, n_c), (_, n_t) = (_variance_and_size(arm) for arm in arms)
-    e_c, e_t = _squared_errors(arms)
-    return welch_df(e_c, e_t, n_control=n_c, n_treatment=n_t)
+    return n, x / n, x * (n - x) / n / (n - 1)
 
 
 def _to_student(boundary: Boundary, *, df: float) -> Boundary:
@@ -199,8 +238,8 @@ def _to_student(boundary: Boundary, *, df: float) -> Boundary:
     """
     return replace(
         boundary,
-        upper=float(t.isf(norm.sf(boundary.upper), df)),
-        lower=float(t.ppf(norm.cdf(boundary.lower), df)),
+        upper=-float(stdtrit(df, float(ndtr(-boundary.upper)))),
+        lower=float(stdtrit(df, float(ndtr(boundary.lower)))),
     )
 
 

@@ -21,7 +21,9 @@ LARGEST = 1e100
 LEAST_STEP, LAST_FRACTION = 0.001, 4.0
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=MOST_CUSTOMERS)]
+MOST_COLUMNS = 200
 Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
+Columns = Annotated[list[Number], msgspec.Meta(min_length=1, max_length=MOST_COLUMNS)]
 
 
 class Unreadable(Exception):
@@ -50,16 +52,29 @@ class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         customers: Of counts: how many there were.
         converted: Of counts: how many of them converted.
         n: Of moments: how many customers there were.
-        mean: Of moments: the mean per customer.
-        variance: Of moments: the sample variance (divisor n - 1).
+        mean: Of moments: the mean per customer; of several columns, the mean of each.
+        variance: Of moments of one column: the sample variance (divisor n - 1).
+        covariance: Of moments of several columns: the sample covariance, row by row.
         values: One number per customer.
     """
 
     customers: Size | UnsetType = UNSET
     converted: Size | UnsetType = UNSET
     n: Size | UnsetType = UNSET
-    mean: Number | UnsetType = UNSET
+    mean: Number | Columns | UnsetType = UNSET
     variance: Annotated[float, msgspec.Meta(ge=0, le=LARGEST**2)] | UnsetType = UNSET
+    covariance: (
+        Annotated[
+            list[
+                Annotated[
+                    list[Annotated[float, msgspec.Meta(ge=-(LARGEST**2), le=LARGEST**2)]],
+                    msgspec.Meta(max_length=MOST_COLUMNS),
+                ]
+            ],
+            msgspec.Meta(max_length=MOST_COLUMNS),
+        ]
+        | UnsetType
+    ) = UNSET
     values: Annotated[list[Number], msgspec.Meta(max_length=MOST_VALUES)] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -72,14 +87,17 @@ class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         match tuple(given):
             case ("customers", "converted"):
                 return Counts(**given)
-            case ("n", "mean", "variance"):
+            case ("n", "mean", "variance") if not isinstance(given["mean"], list):
                 return Moments(given["n"], (given["mean"],), ((given["variance"],),))
+            case ("n", "mean", "covariance") if isinstance(given["mean"], list):
+                return Moments.from_json(given)
             case ("values",):
                 return Moments.of(np.array(given["values"], dtype=np.float64)[:, None])  # (n, 1)
             case names:
                 raise ValueError(
                     "An arm has either `customers` and `converted`, or `n`, `mean` and `variance`, "
-                    f"or `values`; this one has {_listed(names)}"
+                    "or `n`, a list `mean` and `covariance`, or `values`; "
+                    f"this one has {_listed(names)}"
                 )
 
 
@@ -139,16 +157,57 @@ class Sequential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Two arms to compare."""
+    """Two arms to compare.
+
+    Attributes:
+        control: The control's numbers.
+        treatment: The treatment's.
+        label: Repeated in the answer.
+        metric: Of moments: what the columns are. First come a mean's or a share's one column, a
+            ratio's numerator and denominator, or a quantile's number of values and how many of
+            them are at most each threshold; whatever follows are covariates from before exposure.
+        columns: Of moments: those that count, in this order; all of them if left out.
+        thresholds: Of a quantile: increasing values.
+        level: Of a quantile: between 0 and 1.
+        sequential: How the comparison is looked at more than once.
+    """
 
     control: Arm
     treatment: Arm
     label: Annotated[str, msgspec.Meta(max_length=200)] | UnsetType = UNSET
+    metric: Literal["mean", "share", "ratio", "quantile"] | UnsetType = UNSET
+    columns: (
+        Annotated[
+            list[Annotated[int, msgspec.Meta(ge=0, lt=MOST_COLUMNS)]],
+            msgspec.Meta(min_length=1, max_length=MOST_COLUMNS),
+        ]
+        | UnsetType
+    ) = UNSET
+    thresholds: Columns | UnsetType = UNSET
+    level: Annotated[float, msgspec.Meta(gt=0, lt=1)] | UnsetType = UNSET
     sequential: Sequential | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse to compare a share with a mean."""
-        self.measure()
+        """Refuse to compare a share with a mean, and columns that are not there."""
+        control, treatment = self.measure()
+        is_quantile = self.metric == "quantile"
+        if is_quantile != (self.thresholds is not UNSET) or is_quantile != (
+            self.level is not UNSET
+        ):
+            raise ValueError("`thresholds` and `level` belong to a quantile, which needs both")
+        if isinstance(control, Counts) or isinstance(treatment, Counts):
+            if self.metric is not UNSET or self.columns is not UNSET:
+                raise ValueError("Counts have no `metric` and no `columns`")
+            return
+        self._check_columns(control, treatment)
+
+    def _check_columns(self, control: Moments, treatment: Moments) -> None:
+        least = {"ratio": 2, "quantile": 1 + len(self.thresholds or ())}.get(self.metric or "", 1)
+        if len(control.mean) != len(treatment.mean) or len(control.mean) < least:
+            raise ValueError(
+                f"Both arms must have the same columns, and at least {least} of them; these have "
+                f"{len(control.mean)} and {len(treatment.mean)}"
+            )
 
     def measure(self) -> tuple[Counts, Counts] | tuple[Moments, Moments]:
         """Return the numbers of control and treatment, of one kind."""
@@ -156,11 +215,18 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             case Counts() as control, Counts() as treatment:
                 return control, treatment
             case Moments() as control, Moments() as treatment:
-                return control, treatment
+                return self._select(control), self._select(treatment)
         raise ValueError(
             "One arm has counts and the other has moments or values, which cannot be compared; "
             "give both as counts, or neither"
         )
+
+    def _select(self, moments: Moments) -> Moments:
+        if self.columns is UNSET:
+            return moments
+        if max(self.columns) >= len(moments.mean):
+            raise ValueError(f"There are {len(moments.mean)} columns, numbered from 0")
+        return moments.select(*self.columns)
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,10 @@
 """The report page of an experiment, and the button that asks for a fresh analysis."""
 
+from datetime import datetime
+
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -12,6 +15,7 @@ from experiments.models import Analysis, Experiment
 from experiments.reports import to_page
 
 VIEW = "experiments.view_experiment"
+PEEK = "experiments.peek_at_results"
 
 
 @require_safe
@@ -20,7 +24,8 @@ VIEW = "experiments.view_experiment"
 def report(request: HttpRequest, key: str) -> HttpResponse:
     """Show the newest analysis."""
     experiment = get_object_or_404(Experiment, key=key)
-    return render(request, "experiments/report.html", report_context(experiment))
+    context = report_context(experiment, user=request.user, now=timezone.now())
+    return render(request, "experiments/report.html", context)
 
 
 @require_POST
@@ -33,13 +38,23 @@ def refresh(request: HttpRequest, key: str) -> HttpResponse:
     return redirect("experiment-report", key=key)
 
 
-def report_context(experiment: Experiment) -> dict[str, object]:
-    """Return what the report's template needs, also as a part of another page."""
+def report_context(
+    experiment: Experiment, *, user: User | AnonymousUser, now: datetime
+) -> dict[str, object]:
+    """Return what the report's template needs, also as a part of another page.
+
+    Before the minimum duration results are hidden, but not what makes them untrustworthy or harm:
+    early numbers get about, and whoever saw them stops too soon.
+    """
     analysis: Analysis | None = experiment.analyses.order_by("-computed_at").first()
+    hidden_until = experiment.hidden_until(now)
     return {
         "experiment": experiment,
         "analysis": analysis,
         "page": None if analysis is None else to_page(analysis),
+        "plan": experiment.plans.last(),
+        "hidden_until": hidden_until,
+        "is_hidden": hidden_until is not None and not user.has_perm(PEEK),
         "is_waiting": experiment.analysis_requested_at is not None,
         "changes": experiment.changes.select_related("by")[:20],
     }

@@ -121,8 +121,12 @@ def make_experiment(
     arms: Sequence[ArmPlan] = TWO_ARMS,
     planned_customers: int = 100,
     started_at: datetime | None = NOW,
+    **promises: Any,
 ) -> Experiment:
-    """Plan an experiment, and start it unless `started_at` is None."""
+    """Plan an experiment, and start it unless `started_at` is None.
+
+    Whatever else `plan_experiment` takes can be given by name.
+    """
     key = unique("experiment")
     experiment = plan_experiment(
         key=key,
@@ -131,6 +135,7 @@ def make_experiment(
         goal=goal or make_metric(),
         others=others,
         planned_customers=planned_customers,
+        **promises,
     )
     if started_at is not None:
         start_experiment(experiment, by=None, now=started_at)

@@ -28,7 +28,6 @@ from recommender.profiling import fit_features
 
 KEY = "hillstrom"
 SENT_AT = datetime(2008, 3, 1, 12, tzinfo=UTC)
-ACTED_AT = SENT_AT + timedelta(days=1)
 WINDOW_DAYS = 14
 CUSTOMERS = 64_000
 VISIT, ORDER = "Site Visited", "Order Completed"
@@ -120,11 +119,13 @@ def import_hillstrom(
 
 
 def _events(rows: Sequence[Row]) -> Iterator[EventRow]:
-    for row in rows:
+    """Yield what customers did, evenly spread: the file says only that it was within two weeks."""
+    for number, row in enumerate(rows):
+        acted_at = SENT_AT + timedelta(hours=1 + number % (24 * WINDOW_DAYS - 1))
         if row.visited:
-            yield EventRow(row.key, VISIT, ACTED_AT, f"{row.key}-visit")
+            yield EventRow(row.key, VISIT, acted_at, f"{row.key}-visit")
         if row.converted:
-            yield EventRow(row.key, ORDER, ACTED_AT, f"{row.key}-order", value=row.spend)
+            yield EventRow(row.key, ORDER, acted_at, f"{row.key}-order", value=row.spend)
 
 
 def _to_decision(row: Row) -> PastDecision:
@@ -146,6 +147,7 @@ def _draft(rows: Sequence[Row]) -> Campaign:
         goal=visit,
         others=[conversion, spend],
         planned_customers=CUSTOMERS,
+        minimum_days=0,
         features=fit_features([row.attributes for row in rows], ATTRIBUTES),
         reward_window_seconds=WINDOW_DAYS * 86_400,
         held_back_share=0.5,

@@ -176,6 +176,7 @@ def _draft(*, customers: int, began_at: datetime, ended_at: datetime) -> Campaig
         placement=placement,
         goal=clicks,
         planned_customers=customers,
+        minimum_days=0,
         reward_window_seconds=int(WINDOW.total_seconds()),
         starts_at=began_at,
         ends_at=ended_at,

@@ -42,15 +42,15 @@ def check_report(campaign: Campaign, shop: Shop) -> list[Claim]:
         result_from_json(goal["results"][arm]) for arm in ("personalised", "hold-out")
     )
     if not (isinstance(policy, Estimate) and isinstance(holdout, Estimate)):
-        raise ValueError("Too few shoppers came to compare the arms.")
-    if policy.relative_interval is None or holdout.relative_interval is None:
+        raise ValueError("Too few shoppers came and ordered to compare the arms.")
+    lift = holdout.relative_interval
+    # Without orders in the hold-out the lift over it has no upper end.
+    if policy.relative_interval is None or lift is None or lift.low <= -1:
         raise ValueError("Too few shoppers ordered to say a lift.")
     expected = expected_conversions(campaign, shop)
     # The report says how the hold-out compares with the control; turned round, the log-ratio
     # interval of the lift stays what it is.
-    turned = Interval(
-        1 / (1 + holdout.relative_interval.high) - 1, 1 / (1 + holdout.relative_interval.low) - 1
-    )
+    turned = Interval(1 / (1 + lift.high) - 1, 1 / (1 + lift.low) - 1)
     return [
         Claim(
             "conversion, hold-out",

@@ -62,6 +62,7 @@ def open_shop(shop: Shop, *, shoppers: int, now: datetime) -> Campaign:
             goal=conversion,
             others=[spend],
             planned_customers=shoppers,
+            minimum_days=0,
             split=SPLIT,
             features=fit_features(sample, ATTRIBUTES),
             reward_window_seconds=REWARD_WINDOW_SECONDS,

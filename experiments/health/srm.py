@@ -1,71 +1,106 @@
 """Finds arms that hold more or fewer customers than planned (sample ratio mismatch)."""
 
-import math
-
-from scipy.special import chdtrc
+from collections import Counter
 
 from experiments.health.base import Finding, HealthContext
-from experiments.wording import say_list, say_p_value
-
-# Cookie Cats, a sound experiment, has p = .0086: one level would either miss or cry wolf.
-WARN_BELOW = 0.01
-BLOCK_BELOW = 0.001
+from experiments.health.cause import Suspect, find_suspects
+from experiments.health.chance import BLOCK_BELOW, WARN_BELOW, level_now, say_chance
+from experiments.health.split import Split
+from experiments.wording import say_list
 
 # Cochran's rule: below this the chi-square distribution is no longer a fair description.
 LEAST_EXPECTED = 5
+# A page has room for so many of the segments searched.
+MOST_SUSPECTS = 5
 
 
 def check_sample_ratio(context: HealthContext) -> Finding | None:
-    """Test the counts against the planned weights by chi-square goodness of fit.
+    """Test the counts against the weights that held when the customers came.
 
-    Arms of weight 0 take no part, also not in the degrees of freedom; a customer in one cannot be
-    chance and blocks at once.
+    Without a planned size this is one chi-square test. With one it is tested at every look, each
+    arm against the rest, and the error is spent over the looks. Arms of weight 0 take no part in a
+    phase, also not in the degrees of freedom; a customer in one cannot be chance and blocks at
+    once.
     """
-    uninvited = [arm for arm in context.arms if arm.weight == 0 and arm.customers > 0]
-    if uninvited:
-        names = say_list([arm.label for arm in uninvited])
-        return Finding(
-            code="customers_in_empty_arm",
-            severity="blocking",
-            title="Customers in an arm that should have none",
-            detail=f"{names} should get no customers, yet some were counted there. "
-            "Assignment and weights do not match; stop and find out why.",
-            evidence={arm.label: arm.customers for arm in uninvited},
-        )
-
-    arms = [arm for arm in context.arms if arm.weight > 0]
-    expected = [context.customers * arm.weight / context.weight for arm in arms]
-    if len(arms) < 2 or min(expected) < LEAST_EXPECTED:
+    if uninvited := _find_uninvited(context):
+        return uninvited
+    split = Split.of(context.periods)
+    if split.least_expected < LEAST_EXPECTED:
         return None
-    chi2 = sum((arm.customers - plan) ** 2 / plan for arm, plan in zip(arms, expected, strict=True))
-    p_value = float(chdtrc(len(arms) - 1, chi2))
-    if p_value >= WARN_BELOW:
+    chi2, df, p_value = split.test()
+    # Of two arms, each says what the other says.
+    tests = len(split.labels) if len(split.labels) > 2 else 1
+    if context.fraction is None:
+        least, tests = p_value, 1
+    else:
+        least = min(split.p_values())
+    if least >= level_now(context, WARN_BELOW, tests=tests):
         return None
-    is_blocking = p_value < BLOCK_BELOW
-    counts = say_list(
-        [
-            f"{arm.customers:,} in {arm.label} (planned {plan:,.0f})"
-            for arm, plan in zip(arms, expected, strict=True)
-        ]
-    )
-    chance = say_p_value(math.log(p_value)) if p_value > 0 else "p below 10\u207b\u00b3\u2070\u2070"
+    is_blocking = least < level_now(context, BLOCK_BELOW, tests=tests)
+    suspects = find_suspects(split, context.segments)
+    chance = say_chance(min(tests * least, 1.0))
     return Finding(
         code="sample_ratio_mismatch",
         severity="blocking" if is_blocking else "warning",
         title="The arms are not as large as planned",
-        detail=f"Counted were {counts}. "
+        detail=f"Counted were {_say_counts(split)}. "
         + (
             f"Chance does not do this ({chance}): customers are lost or added in some arm, "
             "and the arms can no longer be compared."
             if is_blocking
             else f"Chance does this rarely ({chance}): look for customers lost or added "
             "in one arm before trusting a close result."
-        ),
+        )
+        + _say_cause(suspects),
         evidence={
-            "counted": [arm.customers for arm in arms],
-            "expected": expected,
+            "counted": [round(count) for count in split.counted.tolist()],
+            "expected": split.expected.tolist(),
             "chi2": chi2,
-            "df": len(arms) - 1,
+            "df": df,
             "p_value": p_value,
+            "suspects": [suspect.to_json() for suspect in suspects[:MOST_SUSPECTS]],
         },
+    )
+
+
+def _find_uninvited(context: HealthContext) -> Finding | None:
+    uninvited: Counter[str] = Counter()
+    for phase in context.periods:
+        for arm in phase:
+            if arm.weight == 0 and arm.customers > 0:
+                uninvited[arm.label] += arm.customers
+    if not uninvited:
+        return None
+    names = say_list(list(uninvited))
+    when = " while their weight was 0" if context.phases else ""
+    return Finding(
+        code="customers_in_empty_arm",
+        severity="blocking",
+        title="Customers in an arm that should have none",
+        detail=f"{names} should get no customers{when}, yet some were counted there. "
+        "Assignment and weights do not match; stop and find out why.",
+        evidence=dict(uninvited),
+    )
+
+
+def _say_counts(split: Split) -> str:
+    arms = zip(split.labels, split.counted.tolist(), split.expected.tolist(), strict=True)
+    return say_list(
+        [f"{count:,.0f} in {label} (planned {plan:,.0f})" for label, count, plan in arms]
+    )
+
+
+def _say_cause(suspects: list[Suspect]) -> str:
+    if not suspects:
+        return ""
+    first = suspects[0]
+    if not first.is_cause:
+        return (
+            " No segment stands out: look for a cause that touches everybody, such as a redirect "
+            "in one arm or a filter after assignment."
+        )
+    return (
+        f" The cause is likely where {first.dimension} is {first.value}: there "
+        f"{_say_counts(first.split)} were counted, while the split is sound elsewhere. "
+        "Check first how these customers are assigned and logged."
     )

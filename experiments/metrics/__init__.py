@@ -4,11 +4,19 @@ from typing import Any
 
 from experiments.metrics.base import MetricType
 from experiments.metrics.conversion import Conversion
+from experiments.metrics.funnel import Funnel
 from experiments.metrics.mean import Mean
+from experiments.metrics.quantile import Quantile
+from experiments.metrics.ratio import Ratio
+from experiments.metrics.retention import Retention
 
 METRICS: dict[str, MetricType[Any]] = {
     "conversion": Conversion(),
     "mean": Mean(),
+    "ratio": Ratio(),
+    "quantile": Quantile(),
+    "retention": Retention(),
+    "funnel": Funnel(),
 }
 
 

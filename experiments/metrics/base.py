@@ -1,33 +1,30 @@
 """What every metric type promises: which numbers a customer contributes, how arms compare."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pkgutil import resolve_name
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
+from experiments.metrics.columns import (
+    SECONDS_PER_DAY,
+    Column,
+    Cut,
+    Events,
+    Filter,
+    Total,
+    Window,
+)
 from experiments.stats.estimate import Result
 from experiments.stats.moments import Moments
 from experiments.wording import Unit
 
-SECONDS_PER_DAY = 86_400
 LONGEST_WINDOW_DAYS = 3660
 
-
-@dataclass(frozen=True, slots=True)
-class Aggregate:
-    """One number per customer, computed from the events after exposure.
-
-    Attributes:
-        event: Name of the events that count.
-        how: `any` gives 1 or 0, `count` their number, `sum` the total of their values.
-        window_seconds: How long after exposure an event still counts; None is without end.
-    """
-
-    event: str
-    how: Literal["any", "count", "sum"]
-    window_seconds: int | None
+EventName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Days = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_WINDOW_DAYS)]
+Thresholds = Sequence[Sequence[float]]
+Strata = Sequence[tuple[Moments, Moments]]
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,47 +32,93 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         event: Name of the events that count.
-        window_days: How long after exposure an event still counts; None is until the analysis.
+        where: Conditions on their properties, all of which must hold.
+        less: Name of the events that take back: refunds, cancellations.
+        delay_days: How long after exposure nothing counts yet.
+        window_days: How long after exposure, or after the delay, an event still counts; None is
+            until the analysis.
     """
 
-    event: Annotated[str, msgspec.Meta(min_length=1)]
-    window_days: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_WINDOW_DAYS)] | None = None
+    event: EventName
+    where: list[Filter] = []
+    less: EventName | None = None
+    delay_days: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WINDOW_DAYS)] = 0
+    window_days: Days | None = None
 
     @property
-    def window_seconds(self) -> int | None:
-        """The window in whole seconds, one at least."""
-        if self.window_days is None:
-            return None
-        return max(1, round(self.window_days * SECONDS_PER_DAY))
+    def events(self) -> Events:
+        """The events that count."""
+        return Events(self.event, tuple(self.where))
+
+    @property
+    def taken_back(self) -> Events | None:
+        """The events that count the other way."""
+        return None if self.less is None else Events(self.less)
+
+    @property
+    def window(self) -> Window:
+        """When events count, in whole seconds; a window lasts one at least."""
+        return to_window(self.delay_days, self.window_days)
 
     def describe_window(self) -> str:
         """Say the window as the end of a sentence."""
-        if self.window_days is None:
-            return "at any time after exposure"
-        days = "day" if self.window_days == 1 else "days"
-        return f"within {self.window_days:g} {days} of exposure"
+        return describe_window(self.delay_days, self.window_days)
 
 
-P = TypeVar("P", bound=Params)
+P = TypeVar("P", bound=msgspec.Struct)
 
 
 class MetricType(Protocol[P]):
-    """A way to turn events into one number per customer, and to compare it between arms."""
+    """A way to turn events into numbers per customer, and to compare them between arms."""
 
     label: str
-    unit: Unit
     params_type: type[P]
 
     def describe(self, params: P) -> str:
         """Say what is measured, in one phrase for a report."""
         ...
 
-    def aggregates(self, params: P) -> tuple[Aggregate, ...]:
-        """Name the columns that `compare` needs, in their order in the moments."""
+    def unit(self, params: P) -> Unit:
+        """Say in what it is measured."""
         ...
 
-    def compare(self, control: Moments, treatment: Moments, *, confidence: float) -> Result:
-        """Compare two arms on the moments of those columns."""
+    def cuts(self, params: P) -> tuple[Cut, ...]:
+        """Name the quantiles that must be known before the columns are."""
+        ...
+
+    def columns(self, params: P, thresholds: Thresholds) -> tuple[Column, ...]:
+        """Name the columns that `compare` needs, in their order in the moments.
+
+        Args:
+            params: What was settled.
+            thresholds: The values found for each of the cuts, in their order.
+        """
+        ...
+
+    def history(self, params: P) -> tuple[Total, ...]:
+        """Name what customers did before that may foretell this metric, the most telling first."""
+        ...
+
+    def value(self, params: P, moments: Moments, thresholds: Thresholds) -> float | None:
+        """Return what one arm comes to; None where that is not known yet."""
+        ...
+
+    def compare(
+        self,
+        params: P,
+        strata: Strata,
+        *,
+        thresholds: Thresholds,
+        confidence: float,
+    ) -> Result:
+        """Compare two arms on the moments of the columns, followed by any covariates.
+
+        Args:
+            params: What was settled.
+            strata: The control's and the treatment's moments in each stratum; one is everybody.
+            thresholds: As for the columns.
+            confidence: Of every interval.
+        """
         ...
 
 
@@ -88,13 +131,61 @@ def read_params(metric: MetricType[P], raw: Mapping[str, Any]) -> P:
     return msgspec.convert(raw, type=metric.params_type)
 
 
-def compare_by_name(
-    path: str, control: Moments, treatment: Moments, *, confidence: float
-) -> Result:
-    """Compare two arms by a function named `module:function`.
+def to_window(delay_days: float, window_days: float | None) -> Window:
+    """Turn days after exposure into a window in whole seconds."""
+    opens = round(delay_days * SECONDS_PER_DAY)
+    if window_days is None:
+        return Window(opens)
+    return Window(opens, opens + max(1, round(window_days * SECONDS_PER_DAY)))
 
-    Web processes import the metric types, for forms and choices, but must never load statsmodels;
-    a name leaves no import, so only the worker that compares pays for it.
+
+def describe_window(delay_days: float, window_days: float | None) -> str:
+    """Say a window as the end of a sentence."""
+    if not delay_days:
+        if window_days is None:
+            return "at any time after exposure"
+        return f"within {say_days(window_days)} of exposure"
+    if window_days is None:
+        return f"from {say_days(delay_days)} after exposure on"
+    return f"from {say_days(delay_days)} to {say_days(delay_days + window_days)} after exposure"
+
+
+def say_days(days: float) -> str:
+    """Say a number of days."""
+    return f"{days:g} {'day' if days == 1 else 'days'}"
+
+
+class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The most that one customer's total counts for: a number, or a percentile of the totals.
+
+    The percentile is taken over the customers of all arms whose total is not zero, once for each
+    analysis.
     """
-    compare: Callable[..., Result] = resolve_name(path)
-    return compare(control, treatment, confidence=confidence)
+
+    value: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    percentile: Annotated[float, msgspec.Meta(ge=50, lt=100)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a cap by both, or by neither."""
+        if (self.value is None) == (self.percentile is None):
+            raise ValueError("A cap has either a `value` or a `percentile`")
+
+    def __str__(self) -> str:
+        """Say the cap at the end of a phrase."""
+        if self.value is not None:
+            return f"at most {self.value:g} for one customer"
+        return f"at most the {self.percentile:g}th percentile for one customer"
+
+
+def cuts_of(total: Total, cap: Cap | None) -> tuple[Cut, ...]:
+    """Ask for the percentile that caps a total, if one does."""
+    if cap is None or cap.percentile is None:
+        return ()
+    return (Cut(total, cap.percentile / 100),)
+
+
+def capped(total: Total, cap: Cap | None, thresholds: Thresholds) -> Total:
+    """Return a total with its cap: the number settled, or the first threshold found, if any."""
+    if cap is None or (cap.value is None and not thresholds[0]):
+        return total
+    return replace(total, cap=thresholds[0][0] if cap.value is None else cap.value)

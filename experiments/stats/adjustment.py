@@ -1,4 +1,4 @@
-"""Compares means after removing what customers' earlier behaviour already explains.
+"""Removes from means what customers' earlier behaviour already explains.
 
 Covariates known before exposure cannot be moved by the treatment, so whatever part of the outcome
 they predict is noise. Lin (2013) fits one regression per arm and compares the arms' predictions
@@ -17,31 +17,29 @@ and N = n_c + n_t,
 
     Var(w_c m_c + w_t m_t) = w_c^2 Var(e_c) + w_t^2 Var(e_t) + g'S g / N,  g = w_c b_c + w_t b_t.
 
-Everything reported is such a combination: the difference is (-1, 1), the log-ratio of the means is
-(-1 / m_c, 1 / m_t). The last term is there because both arms are predicted at the same estimated
-mean, so that m_c and m_t are correlated: Cov(m_c, m_t) = b_c'S b_t / N. It makes the variance that
-of the super-population effect, on customers like these; Lin's own Eicker-Huber-White error leaves
-it out, as his target is the effect on exactly these customers (Negi & Wooldridge 2021; Ye, Shao, Yi
-& Zhao 2023).
+The last term is there because both arms are predicted at the same estimated mean, so that m_c and
+m_t are correlated: Cov(m_c, m_t) = b_c'S b_t / N. It makes the variance that of the
+super-population effect, on customers like these; Lin's own Eicker-Huber-White error leaves it out,
+as his target is the effect on exactly these customers (Negi & Wooldridge 2021; Ye, Shao, Yi & Zhao
+2023).
 
 Var(e_a) is estimated by s_a^2 (1 / n_a + d_a'A_a^-1 d_a), where s_a^2 has the divisor
 n_a - k - 1, d_a = x - x_a, and A_a is the scatter of the arm's covariates. That is the textbook
 error of a prediction at x, exact for normal residuals. The second part is O(k / n_a^2); where the
-arms' covariates balance it is zero and s_a^2 / n_a is White's HC1 error of the arm's regression. In
+arms' covariates balance it is zero and s_a^2 / n_a is the HC1 error of the arm's regression. In
 general the HC errors differ in order n^-3/2, by moments of e^2 x that these sums do not hold.
+
+Several outcomes are adjusted by the same covariates, each with slopes of its own: y_a, b_a and
+s_a^2 become vectors and matrices. Without covariates everything is as measured.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
 
-from experiments.stats.estimate import Estimate, Inconclusive, Interval, Result
-from experiments.stats.lift import compare_means
+from experiments.stats.joint import JointMeans
 from experiments.stats.moments import Moments
-from experiments.stats.tails import ln_p_student
 
 FloatArray = NDArray[np.float64]
 
@@ -50,96 +48,127 @@ _FEWEST, _FEWEST_PER_COVARIATE = 20, 5
 # A covariate's variance is all rounding below this share of what it was computed from: its squared
 # mean (what is constant), or its own variance (what the covariates before it determine).
 _CONSTANT, _COLLINEAR = 1e-24, 1e-8
-# So little of the outcome's variance is rounding, if the covariates explain all the rest.
+# So little of an outcome's variance is rounding, if the covariates explain all the rest.
 _EXPLAINED = 1e-10
 
 
-def compare_adjusted(control: Moments, treatment: Moments, *, confidence: float = 0.95) -> Result:
-    """Estimate the difference and the lift of means adjusted by a regression per arm (Lin 2013).
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """The means of both arms after adjustment, and what was done.
+
+    Attributes:
+        plain: The means as measured.
+        joint: The adjusted means; the plain ones where no covariate is used.
+        covariates: How many are used.
+        dropped: The columns that are not, because in some arm they do not vary or the covariates
+            before them determine them.
+        obstacle: Why no covariate is used though some could be told apart; empty otherwise.
+    """
+
+    plain: JointMeans
+    joint: JointMeans
+    covariates: int = 0
+    dropped: tuple[int, ...] = ()
+    obstacle: str = ""
+
+
+def adjust(control: Moments, treatment: Moments, *, outcomes: int = 1) -> Adjustment:
+    """Adjust means by a regression per arm (Lin 2013).
 
     The means are those expected if each arm had held everybody, and may leave the range of the
-    outcome when the arms differ by chance. Degrees of freedom are Satterthwaite's, of the two
-    residual variances (n_a - k - 1 each) and of the common covariate mean. The lift's interval is
-    symmetric in log(m_t / m_c) and given under the same condition as in `compare_means`, which
-    decides alone when no covariate is given, or none varies.
+    outcome when the arms differ by chance. Too few customers, or covariates that explain
+    everything and so leave no chance to judge by, leave the means as measured.
 
-    A covariate is dropped when, in either arm, it does not vary or the ones before it determine it.
     Choose covariates before the outcome is seen, and only what was measured before exposure. Cap
     those with heavy tails: a slope that hangs on a handful of customers understates its error.
 
     Args:
-        control: Moments of the outcome and then of the covariates.
-        treatment: Moments of the same columns.
-        confidence: Of every interval, between 0 and 1.
+        control: Moments of the outcomes and then of the covariates; at least two customers.
+        treatment: Moments of the same columns; at least two customers.
+        outcomes: How many columns are outcomes.
 
     Raises:
-        ValueError: The arms have different numbers of columns.
+        ValueError: The arms have different numbers of columns, or fewer than there are outcomes.
     """
-    plain = compare_means(control.select(0), treatment.select(0), confidence=confidence)
-    used, dropped = _find_usable(control, treatment)
-    if isinstance(plain, Inconclusive):
-        return plain
-    if not used:
-        note = f"{plain.method}; {_tell_dropped(dropped)}" if dropped else plain.method
-        return replace(plain, method=note)
-    if reason := _find_too_few(control.n, treatment.n, covariates=len(used)):
-        return Inconclusive(reason)
-    fit = _Fit.of(control, treatment, used)
-    if not fit.has_residuals:
-        return Inconclusive(
-            "The covariates explain every customer's outcome, so there is no variation to judge by."
+    columns = len(control.mean)
+    if columns != len(treatment.mean) or columns < outcomes:
+        raise ValueError(
+            f"the arms need the same columns, {outcomes} at least, "
+            f"not {columns} and {len(treatment.mean)} columns"
         )
-
-    squared_error, df = fit.combine(-1.0, 1.0)
-    m_c, m_t = fit.control.adjusted_mean, fit.treatment.adjusted_mean
-    statistic = (m_t - m_c) / math.sqrt(squared_error)
-    removed = 1 - squared_error / _plain_squared_error(control, treatment)
-    relative, relative_interval = _compare_lift(fit, confidence)
-    return Estimate(
-        control_mean=m_c,
-        treatment_mean=m_t,
-        n_control=control.n,
-        n_treatment=treatment.n,
-        control_interval=_t_interval(m_c, fit.combine(1.0, 0.0), confidence),
-        treatment_interval=_t_interval(m_t, fit.combine(0.0, 1.0), confidence),
-        difference=m_t - m_c,
-        difference_interval=_t_interval(m_t - m_c, (squared_error, df), confidence),
-        relative=relative,
-        relative_interval=relative_interval,
-        # sf keeps precision where 1 - cdf rounds to 0 (|t| > 8).
-        p_value=min(2 * float(t.sf(abs(statistic), df)), 1.0),
-        ln_p_value=ln_p_student(statistic, df),
-        confidence=confidence,
-        method=_tell_method(len(used), removed, dropped),
+    plain = take_means(control, treatment, outcomes=outcomes)
+    if columns == outcomes:
+        return Adjustment(plain, plain)
+    mean = np.array([control.mean, treatment.mean])
+    covariance = np.array([control.covariance, treatment.covariance])
+    used, dropped = _find_usable(mean, covariance, outcomes)
+    if not used:
+        return Adjustment(plain, plain, dropped=dropped)
+    needed = fewest_customers(len(used))
+    if min(control.n, treatment.n) < needed:
+        obstacle = (
+            f"not adjusted, as covariates need {needed} customers in each arm to be worth having"
+        )
+        return Adjustment(plain, plain, dropped=dropped, obstacle=obstacle)
+    # A slice where no column is dropped, for that copies nothing.
+    index = used if dropped else slice(outcomes, None)
+    joint = _fit(
+        plain, mean[:, index], covariance[:, index, :outcomes], covariance[:, index][:, :, index]
     )
+    if joint is None:
+        obstacle = "not adjusted, as the covariates explain every customer's outcome"
+        return Adjustment(plain, plain, dropped=dropped, obstacle=obstacle)
+    return Adjustment(plain, joint, len(used), dropped)
+
+
+def take_means(control: Moments, treatment: Moments, *, outcomes: int) -> JointMeans:
+    """Return the means of the first columns as measured, in arms of at least two customers."""
+    parts = np.zeros((2, 2, outcomes, 2, outcomes))
+    for index, arm in enumerate((control, treatment)):
+        parts[index, index, :, index] = (
+            np.array([row[:outcomes] for row in arm.covariance[:outcomes]]) / arm.n
+        )
+    n = np.array([control.n, treatment.n], dtype=np.float64)
+    means = np.array([control.mean[:outcomes], treatment.mean[:outcomes]])
+    return JointMeans(means, parts, n - 1.0, n)
+
+
+def fewest_customers(covariates: int) -> int:
+    """Return how many customers each arm needs to be adjusted by so many covariates."""
+    return max(_FEWEST, _FEWEST_PER_COVARIATE * covariates)
 
 
 def variance_removed(control: Moments, treatment: Moments) -> float | None:
-    """Return the share by which adjustment shrinks the squared error of the difference.
+    """Return the share by which adjustment shrinks the squared error of a mean's difference.
 
     A share r saves as much as 1 / (1 - r) times the customers would. It is slightly negative where
-    covariates explain less than their slopes cost. None where there is no adjusted estimate.
+    covariates explain less than their slopes cost, and 0 where none is used. None where nothing
+    varies or an arm has fewer than two customers.
+
+    Args:
+        control: Moments of the outcome and then of the covariates.
+        treatment: Moments of the same columns.
     """
-    if isinstance(compare_adjusted(control, treatment), Inconclusive):
+    if min(control.n, treatment.n) < 2:
         return None
-    used, _ = _find_usable(control, treatment)
-    if not used:
-        return 0.0
-    fit = _Fit.of(control, treatment, used)
-    return 1 - fit.combine(-1.0, 1.0)[0] / _plain_squared_error(control, treatment)
+    done = adjust(control, treatment)
+    before, after = (
+        float(means.read_mean().combine(-1.0, 1.0)[0]) for means in (done.plain, done.joint)
+    )
+    return 1 - after / before if before > 0 else None
 
 
 def apply_cuped(control: Moments, treatment: Moments) -> tuple[Moments, Moments]:
     """Return each arm's moments of y - theta (x - mean x), the CUPED outcome, for `compare_means`.
 
     Deng, Xu, Kohavi & Walker (2013): theta = cov(y, x) / var(x), over the rows of both arms
-    together. `compare_adjusted` with this one covariate differs in that each arm has its own slope.
+    together. `compare_means` with this one covariate differs in that each arm has its own slope.
     Its difference then amounts to theta = (n_c b_t + n_t b_c) / N, while the pooled theta is about
     (n_c b_c + n_t b_t) / N: the same for arms of equal size, and never better in large samples.
     CUPED's error also leaves out that theta was estimated.
 
     The difference and its test are right, but the two means share the pooled mean of x, which
-    `compare_means` cannot know: for a lift, use `compare_adjusted`.
+    moments of one column cannot say: for a lift, compare with the covariate itself.
 
     Args:
         control: Moments of the outcome and one covariate.
@@ -161,151 +190,71 @@ def apply_cuped(control: Moments, treatment: Moments) -> tuple[Moments, Moments]
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Arm:
-    """One arm's regression: the adjusted mean, its slopes, and the variance that they leave.
+def _fit(plain: JointMeans, x: FloatArray, xy: FloatArray, xx: FloatArray) -> JointMeans | None:
+    """Regress q outcomes on k covariates in both arms; None if that leaves nothing to chance.
 
-    Attributes:
-        adjusted_mean: The outcome predicted at the mean covariates of both arms.
-        slopes: Shape (k,).
-        squared_error: Of the mean residual, estimated.
-        df: Degrees of freedom of that estimate.
-        is_explained: Nothing of the outcome is left to chance.
+    Args:
+        plain: The outcomes' means as measured.
+        x: The covariates' means, shape (2, k).
+        xy: Their covariance with the outcomes, shape (2, k, q).
+        xx: Their covariance, shape (2, k, k).
     """
+    n, everyone, outcomes = plain.n, plain.n.sum(), xy.shape[2]
+    weights = n / everyone
+    # Correlations, not covariances, so that cents and shares are solved equally well.
+    scale = np.sqrt(xx.diagonal(axis1=1, axis2=2))[:, :, None]  # (2, k, 1)
+    shift = (weights @ x - x)[:, :, None] / scale
+    scaled_xy = xy / scale
+    solved = np.linalg.solve(
+        xx / (scale * scale.transpose(0, 2, 1)), np.concatenate([scaled_xy, shift], axis=2)
+    )
+    slopes = solved[:, :, :-1]  # of standardised covariates, (2, k, q)
 
-    adjusted_mean: float
-    slopes: FloatArray
-    squared_error: float
-    df: int
-    is_explained: bool
+    yy = np.stack([plain.parts[arm, arm, :, arm] * n[arm] for arm in range(2)])
+    left = yy - scaled_xy.transpose(0, 2, 1) @ slopes
+    diagonal = np.arange(outcomes)
+    left[:, diagonal, diagonal] = np.maximum(left[:, diagonal, diagonal], 0.0)
+    if (left[:, diagonal, diagonal] <= _EXPLAINED * yy[:, diagonal, diagonal]).all():
+        return None
+    df = n - x.shape[1] - 1.0
+    leverage = (shift * solved[:, :, -1:]).sum(axis=(1, 2)) / (n - 1.0)
 
-    @classmethod
-    def of(cls, arm: Moments, used: list[int], centre: FloatArray) -> "_Arm":
-        """Regress the outcome on the covariates used, and predict at their centre, shape (k,)."""
-        covariance, mean = np.array(arm.covariance), np.array(arm.mean)
-        xx, xy = covariance[np.ix_(used, used)], covariance[used, 0]
-        # Correlations, not covariances, so that cents and shares are solved equally well.
-        scale = np.sqrt(np.diag(xx))
-        correlation = xx / np.outer(scale, scale)
-        shift = centre - mean[used]
-        solved = np.linalg.solve(correlation, np.stack([xy / scale, shift / scale], axis=1))
-        slopes = solved[:, 0] / scale
-        df = arm.n - len(used) - 1
-        unexplained = max(float(covariance[0, 0] - xy @ slopes), 0.0)
-        leverage = float(shift / scale @ solved[:, 1]) / (arm.n - 1)
-        return cls(
-            adjusted_mean=float(mean[0] + slopes @ shift),
-            slopes=slopes,
-            squared_error=unexplained * (arm.n - 1) / df * (1 / arm.n + leverage),
-            df=df,
-            is_explained=unexplained <= _EXPLAINED * float(covariance[0, 0]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """Both arms' regressions, and the covariance of the covariates' common mean, k by k."""
-
-    control: _Arm
-    treatment: _Arm
-    spread: FloatArray
-    n: int
-
-    @classmethod
-    def of(cls, control: Moments, treatment: Moments, used: list[int]) -> "_Fit":
-        """Fit both arms."""
-        n = control.n + treatment.n
-        centre = np.array((control + treatment).mean)[used]
-        within = sum((arm.n / n) * np.array(arm.covariance) for arm in (control, treatment))
-        return cls(
-            control=_Arm.of(control, used, centre),
-            treatment=_Arm.of(treatment, used, centre),
-            spread=np.asarray(within)[np.ix_(used, used)] / n,
-            n=n,
-        )
-
-    @property
-    def has_residuals(self) -> bool:
-        """Whether chance plays any part once the covariates are known."""
-        return not (self.control.is_explained and self.treatment.is_explained)
-
-    def combine(self, w_c: float, w_t: float) -> tuple[float, float]:
-        """Return the squared error of w_c m_c + w_t m_t, and Satterthwaite's degrees of freedom."""
-        slopes = w_c * self.control.slopes + w_t * self.treatment.slopes
-        parts = np.array(
-            [
-                w_c**2 * self.control.squared_error,
-                w_t**2 * self.treatment.squared_error,
-                slopes @ self.spread @ slopes,
-            ]
-        )
-        total = float(parts.sum())
-        if total == 0:
-            return 0.0, math.inf
-        df = np.array([self.control.df, self.treatment.df, self.n - 2])
-        shares = parts / total  # squaring tiny variances would underflow to 0 / 0
-        return total, float(1 / (shares**2 / df).sum())
+    parts = np.zeros((3, 2, outcomes, 2, outcomes))
+    parts[0, 0, :, 0], parts[1, 1, :, 1] = (
+        left * ((n - 1.0) / df * (1.0 / n + leverage))[:, None, None]
+    )
+    both = np.concatenate(slopes / scale, axis=1)  # (k, 2 q)
+    spread = (weights[0] * xx[0] + weights[1] * xx[1]) / everyone
+    parts[2] = (both.T @ spread @ both).reshape(2, outcomes, 2, outcomes)
+    means = plain.means + (shift * slopes).sum(axis=1)
+    return JointMeans(means, parts, np.array([*df, everyone - 2.0]), n)
 
 
-def _find_usable(control: Moments, treatment: Moments) -> tuple[list[int], list[int]]:
+def _find_usable(
+    mean: FloatArray, covariance: FloatArray, outcomes: int
+) -> tuple[list[int], tuple[int, ...]]:
     """Split the covariates into those that both arms can tell apart, and the rest.
 
     A Cholesky decomposition, one column at a time: what remains of a column's variance in an arm,
     given the columns kept so far, decides. In the order given, not by the largest pivot, so that
     the choice does not hang on the last digit and the analyst knows which of two twins goes.
+
+    Args:
+        mean: Of outcomes and then covariates in both arms, shape (2, q + k).
+        covariance: Theirs, shape (2, q + k, q + k).
+        outcomes: How many columns are outcomes.
     """
-    if len(control.mean) != len(treatment.mean):
-        raise ValueError(
-            f"the arms have {len(control.mean)} and {len(treatment.mean)} columns, not the same"
-        )
+    rest = covariance[:, outcomes:, outcomes:]
+    variance = rest.diagonal(axis1=1, axis2=2)
+    least = np.maximum(_COLLINEAR * variance, _CONSTANT * mean[:, outcomes:] ** 2)  # (2, k)
     used: list[int] = []
-    dropped: list[int] = []
-    remains = [np.array(arm.covariance)[1:, 1:] for arm in (control, treatment)]
-    arms = list(zip((control, treatment), remains, strict=True))
-    for column in range(1, len(control.mean)):
-        pivot = column - 1
-        if any(
-            rest[pivot, pivot] <= _COLLINEAR * arm.covariance[column][column]
-            or rest[pivot, pivot] <= _CONSTANT * arm.mean[column] ** 2
-            for arm, rest in arms
-        ):
-            dropped.append(column)
-            continue
-        used.append(column)
-        for _, rest in arms:
-            rest -= np.outer(rest[:, pivot], rest[pivot] / rest[pivot, pivot])
-    return used, dropped
-
-
-def _find_too_few(n_control: int, n_treatment: int, *, covariates: int) -> str | None:
-    needed = max(_FEWEST, _FEWEST_PER_COVARIATE * covariates)
-    for arm, n in (("control", n_control), ("treatment", n_treatment)):
-        if n < needed:
-            return (
-                f"Only {n} customers have been counted in the {arm}; adjusting by {covariates} "
-                f"{_covariates(covariates)} needs at least {needed} in each arm."
-            )
-    return None
-
-
-def _compare_lift(fit: _Fit, confidence: float) -> tuple[float | None, Interval | None]:
-    """Return the lift of the adjusted means and its log-ratio interval, where they are a base."""
-    m_c, m_t = fit.control.adjusted_mean, fit.treatment.adjusted_mean
-    for mean, weights in ((m_c, (1.0, 0.0)), (m_t, (0.0, 1.0))):
-        if not (mean > 0 and math.sqrt(fit.combine(*weights)[0]) <= mean):
-            return None, None
-    ratio = _t_interval(math.log(m_t / m_c), fit.combine(-1 / m_c, 1 / m_t), confidence)
-    return m_t / m_c - 1, Interval(math.expm1(ratio.low), math.expm1(ratio.high))
-
-
-def _t_interval(value: float, error: tuple[float, float], confidence: float) -> Interval:
-    squared_error, df = error
-    width = float(t.isf((1 - confidence) / 2, df)) * math.sqrt(squared_error)
-    return Interval(value - width, value + width)
-
-
-def _plain_squared_error(control: Moments, treatment: Moments) -> float:
-    return control.covariance[0][0] / control.n + treatment.covariance[0][0] / treatment.n
+    for pivot in range(len(least[0])):
+        left = rest[:, pivot, pivot]
+        if (left > least[:, pivot]).all():
+            used.append(outcomes + pivot)
+            row = rest[:, pivot]
+            rest = rest - row[:, :, None] * (row / left[:, None])[:, None]
+    return used, tuple(sorted({*range(outcomes, len(mean[0]))} - {*used}))
 
 
 def _subtract(arm: Moments, *, theta: float, around: float) -> Moments:
@@ -313,22 +262,3 @@ def _subtract(arm: Moments, *, theta: float, around: float) -> Moments:
     (y, x), ((yy, yx), (_, xx)) = arm.mean, arm.covariance
     variance = max(yy - 2 * theta * yx + theta**2 * xx, 0.0)
     return Moments(arm.n, (y - theta * (x - around),), ((variance,),))
-
-
-def _tell_method(covariates: int, removed: float, dropped: list[int]) -> str:
-    method = (
-        f"Regression adjustment by {covariates} {_covariates(covariates)} with slopes of each arm "
-        f"(Lin), {removed:.1%} of the variance removed; t-test and t intervals, log-ratio delta "
-        "interval of the lift"
-    )
-    return f"{method}; {_tell_dropped(dropped)}" if dropped else method
-
-
-def _tell_dropped(dropped: list[int]) -> str:
-    columns = ", ".join(map(str, dropped))
-    noun = "column" if len(dropped) == 1 else "columns"
-    return f"covariate {noun} {columns} dropped (constant, or determined by the others)"
-
-
-def _covariates(count: int) -> str:
-    return "covariate" if count == 1 else "covariates"

@@ -38,12 +38,13 @@ class Estimate:
         treatment_interval: Where the treatment's true mean may lie.
         difference: Treatment minus control, in the metric's unit.
         difference_interval: Where the true difference may lie.
-        relative: Lift, treatment / control - 1; None where a mean is not clearly positive.
+        relative: Lift, treatment / control - 1; None where the control is no base for one.
         relative_interval: Where the true lift may lie; None exactly when `relative` is.
         p_value: Two-sided, of no difference. Underflows to 0 beyond about 1e-308.
         ln_p_value: Its natural logarithm, which never underflows.
         confidence: Of every interval here, for example 0.95.
         method: The procedures used, in words for an analyst.
+        no_lift: Why there is no lift, in words a marketer can read; empty where there is one.
     """
 
     control_mean: float
@@ -60,6 +61,7 @@ class Estimate:
     ln_p_value: float
     confidence: float
     method: str
+    no_lift: str = ""
 
     def __post_init__(self) -> None:
         """Refuse numbers that no comparison gives."""
@@ -69,6 +71,8 @@ class Estimate:
             raise ValueError(f"no p-value: {self.p_value}, with logarithm {self.ln_p_value}")
         if (self.relative is None) != (self.relative_interval is None):
             raise ValueError("a lift comes with its interval, or neither is known")
+        if self.no_lift and self.relative is not None:
+            raise ValueError(f"there is a lift, {self.relative}, so nothing explains its absence")
 
     @property
     def is_significant(self) -> bool:

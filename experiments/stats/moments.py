@@ -81,6 +81,15 @@ class Moments:
         covariance = np.array(self.covariance)[np.ix_(index, index)]
         return self._from_arrays(self.n, np.array(self.mean)[index], covariance)
 
+    def combine(self, weights: Mapping[int, float]) -> Moments:
+        """Return the moments of one column: the sum of some columns, each with its weight."""
+        index = list(weights)
+        w = np.array(list(weights.values()))
+        variance = w @ np.array(self.covariance)[np.ix_(index, index)] @ w
+        mean = w @ np.array(self.mean)[index]
+        # Columns that cancel leave a trace of rounding, which may lie below zero.
+        return self._from_arrays(self.n, mean.reshape(1), np.maximum(variance, 0.0).reshape(1, 1))
+
     def __add__(self, other: Moments) -> Moments:
         """Pool two disjoint groups of customers (Chan, Golub & LeVeque 1979, pairwise update)."""
         if len(self.mean) != len(other.mean):
@@ -107,12 +116,19 @@ def _check_covariance(covariance: FloatArray) -> None:
     Both are judged on the scale of correlations, so that a column in cents and a share weigh the
     same.
     """
-    variance = np.diag(covariance)
+    variance = covariance.diagonal()
     if (variance < 0).any():
         raise ValueError("a variance is negative")
+    k = len(covariance)
+    if k == 1:
+        return
     deviation = np.sqrt(np.where(variance > 0, variance, 1.0))
     correlation = covariance / np.outer(deviation, deviation)
-    if not np.allclose(correlation, correlation.T, rtol=0, atol=_ROUNDING):
+    if np.abs(correlation - correlation.T).max() > _ROUNDING:
         raise ValueError("the covariance is not symmetric")
-    if np.linalg.eigvalsh(correlation)[0] < -_ROUNDING * len(correlation):
-        raise ValueError("the covariance is not positive semidefinite")
+    # A matrix whose eigenvalues are above -r is one that has a Cholesky factor once r is added.
+    correlation.flat[:: k + 1] += _ROUNDING * k
+    try:
+        np.linalg.cholesky(correlation)
+    except np.linalg.LinAlgError:
+        raise ValueError("the covariance is not positive semidefinite") from None

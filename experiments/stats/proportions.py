@@ -1,34 +1,63 @@
 """Compares the share of customers who did something in two arms."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
-from scipy.stats import norm
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+import numpy as np
 
-from experiments.stats.estimate import Estimate, Inconclusive, Interval, Result
-from experiments.stats.lift import find_too_few
+from experiments.stats.estimate import Inconclusive, Result
+from experiments.stats.intervals import judge_shares
+from experiments.stats.joint import JointMeans, Pair
+from experiments.stats.many import compare_shares_many
 from experiments.stats.moments import Moments
-from experiments.stats.tails import ln_p_normal
+from experiments.stats.poststratification import Stratum, join
 
-METHOD = (
-    "Pooled two-proportion z-test; Newcombe interval of the difference, "
-    "log-ratio interval of the lift, Wilson intervals of the shares"
-)
+_OUT_OF_RANGE = "not adjusted, as an adjusted share would leave the range from 0 to 1"
 
 
 def compare_shares(control: Moments, treatment: Moments, *, confidence: float = 0.95) -> Result:
-    """Compare two shares given as the moments of a column of zeros and ones.
+    """Estimate the difference and the lift of a share.
+
+    As `compare_proportions` does, from moments. With covariates known before exposure, shares are
+    adjusted (`adjustment.py`), and then judged like those of as many customers as would be needed
+    to know them as well without.
+
+    Args:
+        control: Moments of a column of zeros and ones, and then of any covariates.
+        treatment: Moments of the same columns.
+        confidence: Of every interval, between 0 and 1.
 
     Raises:
-        ValueError: The column holds anything but zeros and ones, or is not alone.
+        ValueError: The first column holds anything but zeros and ones, or the columns differ.
     """
-    return compare_proportions(
-        x_c=_count_ones(control),
-        n_c=control.n,
-        x_t=_count_ones(treatment),
-        n_t=treatment.n,
-        confidence=confidence,
-    )
+    return compare_shares_poststratified([(control, treatment)], confidence=confidence)
+
+
+def compare_shares_poststratified(strata: Sequence[Stratum], *, confidence: float = 0.95) -> Result:
+    """Do the same within strata that were known before exposure (`poststratification.py`).
+
+    Args:
+        strata: Of each, the moments of control and treatment.
+        confidence: Of every interval, between 0 and 1.
+
+    Raises:
+        ValueError: As above, or there is no stratum.
+    """
+    joined = join(strata, outcomes=1)
+    x_c, x_t = (sum(map(_count_ones, arms)) for arms in zip(*strata, strict=True))
+    if isinstance(joined, Inconclusive):
+        return joined
+    n_c, n_t = (int(n) for n in joined.joint.n)
+    plain = compare_proportions(x_c=x_c, n_c=n_c, x_t=x_t, n_t=n_t, confidence=confidence)
+    before, best = _read_share(joined.plain), _read_share(joined.joint)
+    if joined.is_plain or isinstance(plain, Inconclusive):
+        return joined.sign(plain, plain=before, best=best)
+    if not ((best.values > 0) & (best.values < 1) & (best.own[0] > 0)).all():
+        return replace(plain, method=f"{plain.method}; {_OUT_OF_RANGE}")
+    converted = np.array([x_c, x_t], dtype=np.float64)
+    result = judge_shares(best, converted, confidence=confidence).result()
+    return joined.sign(result, plain=before, best=best)
 
 
 def compare_proportions(
@@ -38,7 +67,8 @@ def compare_proportions(
 
     The test pools the arms, as it supposes them equal. The interval of the difference is Newcombe's
     hybrid of two Wilson intervals (1998, method 10). The interval of the lift is symmetric in
-    log(p_t / p_c) (Katz et al. 1978) and needs a conversion in each arm.
+    log(p_t / p_c): that of Katz et al. (1978) or, where fewer than ten have converted in an arm,
+    the one that agrees with the test. `intervals.py` says why, and what is too little.
 
     Args:
         x_c: Customers of the control who did it.
@@ -52,60 +82,24 @@ def compare_proportions(
     """
     if not (0 <= x_c <= n_c and 0 <= x_t <= n_t):
         raise ValueError(f"expected 0 <= x <= n, not {x_c} of {n_c} and {x_t} of {n_t}")
-    if reason := find_too_few(n_c, n_t) or _find_no_contrast(x_c, n_c, x_t, n_t):
-        return Inconclusive(reason)
-
-    p_c, p_t = x_c / n_c, x_t / n_t
-    pooled = (x_c + x_t) / (n_c + n_t)
-    z = (p_t - p_c) / math.sqrt(pooled * (1 - pooled) * (1 / n_c + 1 / n_t))
-    counts = (x_t, n_t, x_c, n_c)
-    alpha = 1 - confidence
-    relative, relative_interval = None, None
-    if x_c > 0 and x_t > 0:
-        relative = p_t / p_c - 1
-        low, high = confint_proportions_2indep(*counts, "log", "ratio", alpha)
-        relative_interval = Interval(float(low) - 1, float(high) - 1)
-    return Estimate(
-        control_mean=p_c,
-        treatment_mean=p_t,
-        n_control=n_c,
-        n_treatment=n_t,
-        control_interval=_interval(proportion_confint(x_c, n_c, alpha, "wilson")),
-        treatment_interval=_interval(proportion_confint(x_t, n_t, alpha, "wilson")),
-        difference=p_t - p_c,
-        difference_interval=_interval(
-            confint_proportions_2indep(*counts, "newcomb", "diff", alpha)
-        ),
-        relative=relative,
-        relative_interval=relative_interval,
-        # sf keeps precision where 1 - cdf rounds to 0 (|z| > 8).
-        p_value=min(2 * float(norm.sf(abs(z))), 1.0),
-        ln_p_value=ln_p_normal(z),
-        confidence=confidence,
-        method=METHOD,
-    )
+    return compare_shares_many([n_c, n_t], [x_c, x_t], confidence=confidence).result()
 
 
-def _interval(ends: tuple[float, float]) -> Interval:
-    return Interval(float(ends[0]), float(ends[1]))
+def _read_share(joint: JointMeans) -> Pair:
+    """Read the first mean as a share, whose variance p (1 - p) has the divisor n, not n - 1."""
+    pair = joint.read_mean()
+    scale = np.sqrt(1.0 - 1.0 / joint.n)
+    return replace(pair, parts=pair.parts * scale[:, None] * scale)
 
 
-def _find_no_contrast(x_c: int, n_c: int, x_t: int, n_t: int) -> str | None:
-    if x_c + x_t == 0:
-        return "No customer in either arm has converted yet."
-    if x_c + x_t == n_c + n_t:
-        return "Every customer in both arms has converted, so there is no variation to judge by."
-    return None
-
-
-def _count_ones(share: Moments) -> int:
+def _count_ones(arm: Moments) -> int:
     """Recover the number of conversions from the mean of zeros and ones."""
-    (p,), ((variance,),) = share.mean, share.covariance
-    ones = round(share.n * p)
-    expected = ones * (share.n - ones) / share.n / (share.n - 1) if share.n > 1 else 0.0
-    is_binary = math.isclose(share.n * p, ones, rel_tol=1e-9, abs_tol=1e-6) and math.isclose(
+    p, variance = arm.mean[0], arm.covariance[0][0]
+    ones = round(arm.n * p)
+    expected = ones * (arm.n - ones) / arm.n / (arm.n - 1) if arm.n > 1 else 0.0
+    is_binary = math.isclose(arm.n * p, ones, rel_tol=1e-9, abs_tol=1e-6) and math.isclose(
         variance, expected, rel_tol=1e-6, abs_tol=1e-12
     )
     if not is_binary:
-        raise ValueError(f"a share needs one column of zeros and ones, not {share}")
+        raise ValueError(f"a share needs a first column of zeros and ones, not {arm}")
     return ones

@@ -43,6 +43,7 @@ def filled_in(**changes: Any) -> dict[str, Any]:
         "placement": make_placement().pk,
         "goal": make_metric().pk,
         "planned_customers": 1000,
+        "minimum_days": 14,
         "holdout_percent": 10,
         "control_percent": 20,
         "reward_window_hours": 24,
@@ -72,6 +73,7 @@ def test_the_form_drafts_a_campaign_with_experiment_policy_and_offers(admin: Cli
     campaign = Campaign.objects.get(key="spring-sale")
     assert campaign.status == Status.DRAFT
     assert campaign.experiment.planned_customers == 1000
+    assert campaign.experiment.minimum_days == 14
     assert {arm.key: arm.weight for arm in campaign.experiment.arms.all()} == {
         "control": 2000,
         "personalised": 7000,

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 
 from campaigns.drafting import CampaignPlan, Split, add_offers, draft_campaign, reward_of
 from campaigns.lifecycle import (
+    divide_campaign,
     finish_campaign,
     pause_campaign,
     start_campaign,
@@ -186,3 +187,15 @@ def test_every_step_is_announced() -> None:
 def announced(client: "redis.Redis") -> int:
     value: Any = client.get(CHANGES_KEY)
     return int(value or 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_campaign_can_be_divided_anew_and_that_is_announced() -> None:
+    campaign = make_campaign(split=Split(10, 20))
+    shares = {"control": 1000, "personalised": 8000}
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        before = announced(client)
+        divide_campaign(campaign, shares, by=None, now=NOW, reason="it does well")
+        assert announced(client) == before + 1
+    weights = dict(campaign.experiment.arms.values_list("key", "weight"))
+    assert weights == {"control": 1000, "personalised": 8000, "hold-out": 1000}

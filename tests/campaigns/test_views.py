@@ -66,8 +66,8 @@ def test_the_report_takes_few_queries(django_assert_num_queries: Queries) -> Non
     analyse(campaign.experiment, now=LATER)
     judge(campaign)
     client = browse(is_superuser=True)
-    # Session, user, campaign, evaluation, version, analysis, changes.
-    with django_assert_num_queries(7):
+    # Session, user, campaign, evaluation, version, analysis, plan, changes.
+    with django_assert_num_queries(8):
         client.get(campaign.get_absolute_url())
 
 

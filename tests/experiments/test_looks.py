@@ -9,10 +9,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.looks import LEAST_STEP, Look, judge, take_look, widen, z_of
+from experiments.plan import Monitoring
+from experiments.stats.confidence_sequence import ConfidenceSequence
 from experiments.stats.estimate import Estimate, Interval
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
-from experiments.stats.sequential import Boundary, find_boundaries
+from experiments.stats.sequential import (
+    Boundary,
+    Side,
+    find_boundaries,
+    spend_pocock,
+    spend_power,
+)
 
 
 def estimate(z: float, *, ln_p: float | None = None) -> Estimate:
@@ -114,14 +122,14 @@ def test_the_widened_interval_leaves_out_zero_exactly_when_a_boundary_is_crossed
 
 def test_a_lift_is_widened_on_its_own_scale() -> None:
     one = Interval(math.expm1(0.2 - 1.96 * 0.1), math.expm1(0.2 + 1.96 * 0.1))
-    two = Look(0.5, Boundary(0.5, 3.0, -3.0, 0.0, 0.0), 2)
+    two = Look(0.5, Boundary(0.5, 3.0, -3.0, 0.0, 0.0), 2, is_early=True)
     wide = widen(one, two, confidence=0.95, is_lift=True, higher_is_better=True)
     assert wide.low == pytest.approx(math.expm1(0.2 - 3.0 * 0.1), abs=1e-5)
     assert wide.high == pytest.approx(math.expm1(0.2 + 3.0 * 0.1), abs=1e-5)
 
 
 def test_a_lift_never_falls_below_everything_even_where_nothing_may_be_spent() -> None:
-    nothing_yet = Look(0.02, Boundary(0.02, math.inf, -math.inf, 0.0, 0.0), 1)
+    nothing_yet = Look(0.02, Boundary(0.02, math.inf, -math.inf, 0.0, 0.0), 1, is_early=True)
     wide = widen(
         Interval(-0.9, 5.0), nothing_yet, confidence=0.95, is_lift=True, higher_is_better=True
     )
@@ -145,3 +153,60 @@ def test_looking_at_every_step_finds_no_more_false_winners_than_planned() -> Non
                 false += 1
                 break
     assert false / runs < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_a_fixed_plan_has_one_look_at_its_end() -> None:
+    fixed = Monitoring("fixed")
+    early = take_look(0.9, [], comparisons=1, confidence=0.95, monitoring=fixed)
+    last = take_look(1.0, [0.5], comparisons=1, confidence=0.95, monitoring=fixed)
+    assert early is None
+    assert last is not None
+    assert last.boundary.upper == pytest.approx(stats.norm.isf(0.025))
+    assert (last.number, last.is_early) == (1, False)
+
+
+@pytest.mark.parametrize("fraction", [0.3, 1.0, 4.0])
+def test_a_confidence_sequence_may_be_looked_at_for_ever(fraction: float) -> None:
+    taken = take_look(
+        fraction,
+        [0.1],
+        comparisons=2,
+        confidence=0.95,
+        monitoring=Monitoring("confidence_sequence"),
+    )
+    assert taken is not None
+    reach = ConfidenceSequence(0.025, tuned_to=1000).multiplier(fraction * 1000)
+    assert (taken.boundary.upper, taken.boundary.lower) == pytest.approx((reach, -reach))
+    assert taken.is_early
+
+
+def test_a_stopped_confidence_sequence_has_its_last_look() -> None:
+    taken = take_look(
+        0.3,
+        [0.3],
+        comparisons=1,
+        confidence=0.95,
+        monitoring=Monitoring("confidence_sequence"),
+        is_running=False,
+    )
+    assert taken is not None
+    assert not taken.is_early
+
+
+def test_spending_is_as_the_plan_says() -> None:
+    eager = Monitoring(benefit="pocock", harm="power")
+    taken = take_look(0.5, [], comparisons=1, confidence=0.95, monitoring=eager)
+    (boundary,) = find_boundaries(
+        [0.5], upper=Side(0.025, spend_pocock), lower=Side(0.025, spend_power)
+    )
+    assert taken is not None
+    assert taken.boundary.upper == pytest.approx(boundary.upper)
+    assert taken.boundary.lower == pytest.approx(boundary.lower)
+
+
+def test_a_lift_that_ends_at_minus_everything_is_widened_evenly() -> None:
+    one = Interval(-1.0, -0.2)
+    two = Look(0.5, Boundary(0.5, 3.0, -3.0, 0.0, 0.0), 2, is_early=True)
+    wider = widen(one, two, confidence=0.95, is_lift=True, higher_is_better=True)
+    assert wider.low == -1.0
+    assert wider.high > -0.2

@@ -51,16 +51,22 @@ def analysis(
         "unit": unit,
         "describes": "share of customers",
         "higher_is_better": higher_is_better,
-        "means": {arm["key"]: 0.1 for arm in arms},
+        "means": {arm["key"]: 0.1 if customers else None for arm in arms},
         "results": {f"arm{i}": result.to_json() for i, result in enumerate(results)},
+        "margin": None,
+        "raw": {},
+        "variance_removed": {},
+        "ln_p_adjusted": {},
     }
     report = {
         "confidence": 0.95,
         "customers": customers * len(arms),
         "planned_customers": 1500,
+        "days_left": 3,
         "moved": 0,
         "arms": arms,
         "metrics": [metric],
+        "segments": [],
         "findings": [],
         "verdict": {
             "kind": "win",

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportions
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from experiments.stats.confidence_sequence import ConfidenceSequence
-from experiments.stats.estimate import Estimate, result_from_json
+from experiments.stats.estimate import Estimate, Result, result_from_json
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
+from experiments.stats.quantile import compare_quantiles
+from experiments.stats.ratio import compare_ratios
 from experiments.stats.sequential import SPENDING, Side, find_boundaries
 from experiments.stats_check import TooExtreme, answer
-from experiments.stats_document import read_document
+from experiments.stats_document import Unreadable, read_document
 
 Json = dict[str, Any]
 
@@ -264,6 +267,19 @@ def test_the_interval_of_means_leaves_out_zero_when_a_boundary_is_crossed(
     look_agrees_with_its_interval(look)
 
 
+@given(st.floats(0.02, 2), st.floats(0.02, 2))
+@example(0.1, 2)
+@example(2, 0.1)
+def test_so_does_the_interval_of_rare_outcomes_in_unequal_arms(few: float, many: float) -> None:
+    # Some value of a, or nothing: the variance of a share, a times a.
+    control, treatment = (
+        {"n": n, "mean": mean, "variance": mean * (100 - mean)}
+        for n, mean in ((1000, few), (20_000, many))
+    )
+    look = watch(control, treatment, {"fractions": [0.6]})
+    look_agrees_with_its_interval(look)
+
+
 def look_agrees_with_its_interval(look: Json) -> None:
     if look["kind"] == "inconclusive":
         return
@@ -307,9 +323,105 @@ def test_a_confidence_sequence_of_means_rests_on_their_moments() -> None:
 
 def test_all_against_nobody_has_no_confidence_sequence() -> None:
     ours = ask(
-        {"customers": 9, "converted": 0},
-        {"customers": 9, "converted": 9},
-        sequential={"tuned_to": 20},
+        {"customers": 90, "converted": 0},
+        {"customers": 90, "converted": 90},
+        sequential={"tuned_to": 200},
     )
     assert isinstance(result_from_json(ours["result"]), Estimate)
     assert "no standard error" in ours["sequential"]["reason"]
+
+
+# --- several columns ---------------------------------------------------------------------------
+
+RNG = np.random.default_rng(12)
+
+
+def columns(shift: float) -> Moments:
+    """Make an outcome that follows its covariate, and a denominator of two to four."""
+    x = RNG.normal(10.0, 2.0, 800)
+    y = x + RNG.normal(shift, 1.0, 800)
+    return Moments.of(np.column_stack([y, RNG.integers(2, 5, 800), x]))
+
+
+ARMS = (columns(0.0), columns(0.2))
+
+
+def reply(**comparison: Any) -> Json:
+    stored = {name: arm.to_json() for name, arm in zip(("control", "treatment"), ARMS, strict=True)}
+    raw = json.dumps({"comparisons": [{**stored, **comparison}]}).encode()
+    (answered,) = answer(read_document(raw))["comparisons"]
+    assert isinstance(answered, dict)
+    return answered
+
+
+@pytest.mark.parametrize(
+    ("metric", "chosen", "compare"),
+    [
+        ("mean", [0], compare_means),
+        ("mean", [0, 2], compare_means),
+        ("ratio", [0, 1], compare_ratios),
+        ("ratio", [0, 1, 2], compare_ratios),
+    ],
+)
+def test_stored_moments_are_compared_as_in_the_report(
+    metric: str, chosen: list[int], compare: Callable[..., Result]
+) -> None:
+    answered = reply(metric=metric, columns=chosen)
+    control, treatment = (arm.select(*chosen) for arm in ARMS)
+    assert result_from_json(answered["result"]) == compare(control, treatment, confidence=0.95)
+
+
+def test_a_quantile_brings_its_thresholds() -> None:
+    values = RNG.lognormal(size=(2, 2000))
+    thresholds = np.quantile(values, np.linspace(0.4, 0.6, 9)).tolist()
+    arms = [
+        Moments.of(np.column_stack([np.ones(2000), *(v <= t for t in thresholds)])) for v in values
+    ]
+    answered = reply(
+        control=arms[0].to_json(),
+        treatment=arms[1].to_json(),
+        metric="quantile",
+        thresholds=thresholds,
+        level=0.5,
+    )
+    assert result_from_json(answered["result"]) == compare_quantiles(
+        *arms, thresholds=thresholds, level=0.5
+    )
+
+
+def test_an_adjusted_estimate_is_judged_at_a_look_by_its_own_interval() -> None:
+    plain, adjusted = (
+        reply(columns=chosen, sequential={"fractions": [0.5]})["sequential"]
+        for chosen in ([0], [0, 2])
+    )
+    assert adjusted["standard_error"] < 0.6 * plain["standard_error"]
+    assert (plain["crossed"], adjusted["crossed"]) == ("none", "benefit")
+    assert adjusted["interval"]["low"] > 0
+    endless = reply(columns=[0, 2], sequential={"tuned_to": 2000})["sequential"]
+    assert endless["kind"] == "confidence_sequence"
+    assert endless["standard_error"] == adjusted["standard_error"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"columns": [3]}, "There are 3 columns"),
+        ({"metric": "quantile"}, "`thresholds` and `level` belong to a quantile"),
+        ({"thresholds": [1.0]}, "`thresholds` and `level` belong to a quantile"),
+        ({"metric": "ratio", "columns": [0]}, "at least 2 of them"),
+        ({"control": {"n": 9, "mean": [1, 2], "covariance": [[1, 0], [0, 1]]}}, "the same columns"),
+        ({"control": {"n": 9, "mean": [1], "covariance": [[-1]]}}, "variance"),
+        ({"control": {"n": 9, "mean": [1], "variance": 1}}, "An arm has either"),
+        (
+            {
+                "metric": "share",
+                "control": {"customers": 9, "converted": 1},
+                "treatment": {"customers": 9, "converted": 1},
+            },
+            "Counts have no `metric`",
+        ),
+    ],
+)
+def test_columns_that_are_not_there_are_refused(wrong: Json, says: str) -> None:
+    with pytest.raises(Unreadable, match=says):
+        reply(**wrong)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from experiments.lifecycle import request_analysis, stop_experiment
 from experiments.models import Analysis, Experiment
 from experiments.tasks import analyse_due, analyse_if_due
-from tests.makers import NOW, make_experiment, make_metric
+from tests.makers import NOW, make_experiment
 from tests.racing import locked_table, other_sessions, wait_for_blocked
 
 
@@ -91,10 +91,8 @@ def test_who_comes_after_another_worker_finds_it_done() -> None:
 def test_a_damaged_experiment_does_not_keep_others_from_their_analysis(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    goal = make_metric()
-    damaged = make_experiment(goal=goal)
-    goal.params = {"nonsense": True}
-    goal.save()
+    damaged = make_experiment()
+    damaged.plans.update(plan={"nonsense": True})
     request_analysis(damaged, now=NOW)
     sound = make_experiment()
     with caplog.at_level(logging.ERROR):

@@ -3,15 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from experiments.health.base import Finding
+from experiments.plan import Monitoring
+from experiments.sentences import Goal
+from experiments.standing import ArmResult, Guardrail
 from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
 from experiments.stats.proportions import compare_proportions
-from experiments.verdict import ArmResult, Goal, Progress, Verdict, reach_verdict
+from experiments.verdict import Progress, Verdict, reach_verdict
 
 VISITS = Goal("Visits", "percent")
 DONE = Progress(64_000, 64_000, is_running=False)
@@ -31,6 +35,7 @@ def judge(
     findings: tuple[Finding, ...] = (),
     progress: Progress = DONE,
     earlier_looks: Sequence[float] = (),
+    **plan: Any,
 ) -> Verdict:
     return reach_verdict(
         arms,
@@ -39,6 +44,7 @@ def judge(
         findings=findings,
         progress=progress,
         earlier_looks=earlier_looks,
+        **plan,
     )
 
 
@@ -199,7 +205,7 @@ def test_a_blocking_finding_silences_every_other_verdict() -> None:
     blocking = Finding("b", "blocking", "The arms differ", "Find out why.", {})
     assert judge(MENS, findings=(warning,)).kind == "win"
     assert judge(MENS, findings=(warning, blocking)) == Verdict(
-        "Do not trust these numbers: the arms differ.", "unsound", "Find out why."
+        "Do not trust these numbers: the arms differ.", "unsound", "do not ship", "Find out why."
     )
 
 
@@ -223,3 +229,102 @@ def test_evidence_beyond_floating_point_still_wins() -> None:
     assert not isinstance(MENS.result, Inconclusive)
     sure = replace(MENS.result, p_value=0.0, ln_p_value=-5 * math.log(1e300))
     assert judge(ArmResult("A", sure)).kind == "win"
+
+
+# --- the ship rule ----------------------------------------------------------------------------
+
+REFUNDS = Guardrail("Refunds", higher_is_better=False)
+SPEED = Guardrail("Speed", margin=0.02)
+RUNNING = Progress(500, 1000, is_running=True, days=10, minimum_days=7)
+
+
+def share(x_c: int, x_t: int, n: int = 10_000) -> Result:
+    return compare_proportions(x_c=x_c, n_c=n, x_t=x_t, n_t=n)
+
+
+def guarded(label: str, x: int, **results: Result) -> ArmResult:
+    return replace(arm(label, x), guardrails=results)
+
+
+def test_a_winner_that_harms_a_guardrail_is_not_shipped() -> None:
+    verdict = judge(guarded("A", 1300, Refunds=share(100, 200)), guardrails=[REFUNDS])
+    assert (verdict.code, verdict.kind) == ("stop: harm", "loss")
+    assert verdict.harmful == ("A",)
+    assert verdict.sentence == "A harms refunds."
+
+
+def test_of_two_winners_the_safe_one_ships() -> None:
+    verdict = judge(
+        guarded("A", 1400, Refunds=share(100, 200)),
+        guarded("B", 1300, Refunds=share(100, 101)),
+        guardrails=[REFUNDS],
+    )
+    assert verdict.code == "ship"
+    assert verdict.sentence.startswith("B wins")
+    assert "A harms refunds." in verdict.sentence
+    assert verdict.harmful == ("A",)
+
+
+def test_a_winner_whose_margin_is_not_proven_goes_on_and_in_the_end_does_not_ship() -> None:
+    unproven = guarded("A", 1300, Speed=share(1000, 1000))
+    early = judge(unproven, guardrails=[SPEED], progress=RUNNING)
+    assert (early.code, early.harmful) == ("keep running", ())
+    late = judge(unproven, guardrails=[SPEED])
+    assert late.code == "do not ship"
+    assert late.sentence.startswith("A is better, but not safe: visits rose")
+    assert "It is not shown that it keeps speed within the margin." in late.sentence
+
+
+def test_harm_is_told_while_the_experiment_runs() -> None:
+    verdict = judge(arm("A", 1000), arm("B", 700), progress=RUNNING)
+    assert (verdict.code, verdict.kind) == ("keep running", "early")
+    assert verdict.harmful == ("B",)
+    assert "B does worse than No e-mail." in verdict.sentence
+    assert verdict.next_step == "Stop B; let the others go on."
+
+
+def test_an_experiment_whose_only_arm_does_harm_stops_early() -> None:
+    verdict = judge(arm("A", 700), progress=RUNNING)
+    assert (verdict.code, verdict.kind, verdict.harmful) == ("stop: harm", "loss", ("A",))
+
+
+def test_more_guardrails_need_stronger_evidence_of_harm() -> None:
+    close_call = share(100, 131)  # p = .038
+    one = judge(guarded("A", 1000, Refunds=close_call), guardrails=[REFUNDS])
+    assert one.harmful == ("A",)
+    two = judge(
+        guarded("A", 1000, Refunds=close_call, Returns=share(100, 100)),
+        guardrails=[REFUNDS, Guardrail("Returns", higher_is_better=False)],
+    )
+    assert two.harmful == ()
+
+
+def test_nothing_wins_before_the_minimum_duration_but_harm_is_seen() -> None:
+    soon = replace(DONE, is_running=True, days=2, minimum_days=7)
+    verdict = judge(MENS, progress=soon)
+    assert (verdict.code, verdict.kind) == ("keep running", "early")
+    assert verdict.sentence == "No verdict yet: it has run for 2 of at least 7 days."
+    assert judge(arm("A", 700), progress=soon).code == "stop: harm"
+
+
+@pytest.mark.parametrize(
+    ("arms", "code"),
+    [
+        ([arm("A", 1200)], "ship"),
+        ([arm("A", 1005)], "inconclusive at the end"),
+        ([arm("A", 800)], "stop: harm"),
+        ([arm("A", 800), arm("B", 1005)], "do not ship"),
+    ],
+)
+def test_at_the_planned_end_there_is_a_code(arms: list[ArmResult], code: str) -> None:
+    assert judge(*arms).code == code
+
+
+def test_an_open_ended_experiment_is_inconclusive_only_when_it_was_stopped() -> None:
+    endless = Monitoring("confidence_sequence")
+    running = judge(arm("A", 1005), progress=replace(DONE, is_running=True), monitoring=endless)
+    assert running.code == "keep running"
+    assert judge(arm("A", 1005), monitoring=endless).code == "inconclusive at the end"
+    won = judge(MENS, progress=replace(DONE, is_running=True), monitoring=endless)
+    assert won.code == "ship"
+    assert "confidence sequence" in won.basis

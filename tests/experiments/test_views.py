@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from experiments.analysis import analyse
-from experiments.lifecycle import ArmPlan, request_analysis
+from experiments.lifecycle import ArmPlan, request_analysis, stop_experiment
 from experiments.models import Experiment
 from tests.makers import (
     DAY,
@@ -128,7 +128,7 @@ def test_the_page_takes_the_same_few_queries_however_many_arms_and_metrics(
     experiment = make_experiment(arms=plans, others=[make_metric() for _ in range(arms)])
     analyse(experiment, now=LATER)
     client = browse(is_superuser=True)
-    with django_assert_num_queries(5):  # session, user, experiment, analysis, changes
+    with django_assert_num_queries(6):  # session, user, experiment, analysis, plan, changes
         page_of(experiment, client=client)
 
 
@@ -171,3 +171,65 @@ def test_the_button_asks_for_an_analysis() -> None:
 
 def test_following_a_link_asks_for_nothing() -> None:
     assert browse(VIEW).get(address("refresh")).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+
+
+# --- hidden until the minimum duration -----------------------------------------------------------
+
+
+def look_early(*, new: tuple[int, int], **promises: Any) -> Experiment:
+    """Let customers come today to an experiment that is to run for a week at least."""
+    experiment = make_experiment(
+        planned_customers=160, started_at=timezone.now() - HOUR, minimum_days=7, **promises
+    )
+    for arm, (customers, orders) in (("control", (80, 30)), ("new", new)):
+        people = make_customers(customers)
+        expose(experiment, people, arm, at=timezone.now() - HOUR)
+        make_events(
+            [event_row(p, "Order Completed", at=timezone.now() - HOUR) for p in people[:orders]]
+        )
+    analyse(experiment, now=timezone.now())
+    return experiment
+
+
+def test_results_are_hidden_before_the_minimum_duration() -> None:
+    experiment = look_early(new=(80, 60))
+    page = page_of(experiment)
+    assert "Results are hidden until" in page
+    assert "Share" in page  # the arms' sizes are no secret
+    assert "+100%" not in page
+    assert "Lift" not in page
+
+
+def test_who_may_peek_sees_them_and_that_others_do_not() -> None:
+    experiment = look_early(new=(80, 60))
+    page = page_of(experiment, client=browse(VIEW, "experiments.peek_at_results"))
+    assert "hidden from others until" in page
+    assert "+100%" in page
+    assert "No verdict yet: it has run for 0 of at least 7 days." in page
+
+
+def test_harm_is_never_hidden() -> None:
+    page = page_of(look_early(new=(80, 2)))
+    assert "New loses" in page
+    assert "Results are hidden until" in page
+
+
+def test_after_the_end_nothing_is_hidden() -> None:
+    experiment = look_early(new=(80, 60))
+    stop_experiment(experiment, by=None, now=timezone.now())
+    assert "Results are hidden" not in page_of(experiment)
+
+
+def test_segments_and_the_plan_are_shown() -> None:
+    experiment = make_experiment(planned_customers=160, segments=["country"])
+    for country in ("GB", "FR"):
+        for arm, orders in (("control", 15), ("new", 30)):
+            people = make_customers(40, attributes={"country": country})
+            expose(experiment, people, arm, at=NOW)
+            make_events([event_row(p, "Order Completed", at=NOW + HOUR) for p in people[:orders]])
+    analyse(experiment, now=LATER)
+    page = page_of(experiment)
+    assert "By country" in page
+    assert page.count('<th scope="row">GB</th>') == 1
+    version = experiment.plans.get()
+    assert version.digest in page

@@ -118,9 +118,10 @@ def test_spend_is_that_which_scipy_finds_in_the_raw_rows(
 def test_the_moments_are_those_of_the_raw_rows(job: Job, hillstrom: Arms, arm: str) -> None:
     raw = hillstrom[ARMS.get(arm, CONTROL)]
     rows = np.array([raw["visit"], raw["conversion"], raw["spend"]])  # (3, n)
-    stored = job.analysis.moments[arm]
-    np.testing.assert_allclose(stored["mean"], rows.mean(axis=1), rtol=1e-9)
-    np.testing.assert_allclose(stored["covariance"], np.cov(rows), rtol=1e-9)
+    stored = job.analysis.moments["arms"][arm]
+    covariance = np.array(stored["covariance"])[:3, :3]
+    np.testing.assert_allclose(stored["mean"][:3], rows.mean(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(covariance, np.cov(rows), rtol=1e-9)
 
 
 def test_mens_e_mail_wins_the_visits(job: Job) -> None:

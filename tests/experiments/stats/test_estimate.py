@@ -34,11 +34,18 @@ ESTIMATE = Estimate(
     [
         ESTIMATE,
         replace(ESTIMATE, relative=None, relative_interval=None, difference=1 / 3),
+        replace(ESTIMATE, relative=None, relative_interval=None, no_lift="Too little so far."),
         Inconclusive("No customers yet."),
     ],
 )
 def test_json_brings_back_the_same_result(result: Estimate | Inconclusive) -> None:
     assert result_from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_json_from_before_reasons_were_given_is_still_read() -> None:
+    written = replace(ESTIMATE, relative=None, relative_interval=None).to_json()
+    del written["no_lift"]
+    assert result_from_json(written) == replace(ESTIMATE, relative=None, relative_interval=None)
 
 
 def test_json_of_another_kind_is_refused() -> None:
@@ -81,6 +88,7 @@ def test_an_interval_needs_two_ends_in_order(low: float, high: float) -> None:
         ("ln_p_value", -math.inf, "no p-value"),
         ("ln_p_value", 0.1, "no p-value"),
         ("relative", None, "lift"),
+        ("no_lift", "Too little so far.", "lift"),
     ],
 )
 def test_impossible_numbers_are_refused(field: str, value: Any, message: str) -> None:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
-from experiments.metrics import METRICS
 from experiments.stats.estimate import Estimate
+from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
+from experiments.stats.proportions import compare_shares
 
 Arms = dict[str, dict[str, NDArray[np.float64]]]
 Pair = tuple[str, str]
@@ -31,10 +32,10 @@ def close(expected: Any) -> Any:
 
 
 def compare(hillstrom: Arms, pair: str, metric: str) -> tuple[Estimate, Any, Any]:
-    """Compare two arms through their metric type; return the raw rows of both as well."""
+    """Compare two arms; return the raw rows of both as well."""
     control, treatment = (hillstrom[arm][metric] for arm in PAIRS[pair])
-    kind = METRICS["mean" if metric == "spend" else "conversion"]
-    result = kind.compare(
+    compare_moments = compare_means if metric == "spend" else compare_shares
+    result = compare_moments(
         Moments.of(control.reshape(-1, 1)), Moments.of(treatment.reshape(-1, 1)), confidence=0.95
     )
     assert isinstance(result, Estimate)
@@ -113,13 +114,17 @@ def test_lift_of_spend_agrees_with_a_robust_log_linear_model(hillstrom: Arms, pa
     # robust error is sqrt(v / (n m^2)): the delta method, reached by another road. statsmodels
     # gives a GLM the HC0 error whatever is asked; n / (n - 1) makes it HC1.
     ours, *arms = compare(hillstrom, pair, "spend")
-    logs, errors = [], []
+    logs, errors, counts = [], [], []
     for values in arms:
         model = sm.GLM(values, np.ones(len(values)), family=sm.families.Poisson())
         fitted = model.fit(cov_type="HC0", tol=1e-14)
         logs.append(float(fitted.params[0]))
         errors.append(float(fitted.bse[0]) * math.sqrt(len(values) / (len(values) - 1)))
-    width = stats.norm.isf(0.025) * math.hypot(*errors)
+        counts.append(float(values.mean() ** 2 / (values.var(ddof=1) / len(values))))
+    # Each error has twice its effective count of degrees of freedom.
+    squares = np.square(errors)
+    df = squares.sum() ** 2 / (squares**2 / (2 * np.array(counts))).sum()
+    width = stats.t.isf(0.025, df) * math.hypot(*errors)
     ratio = logs[1] - logs[0]
     assert ours.relative_interval is not None
     assert (1 + ours.relative_interval.low, 1 + ours.relative_interval.high) == close(

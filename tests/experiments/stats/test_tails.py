@@ -4,12 +4,13 @@ import math
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.stats.tails import ln_p_normal, ln_p_student
+from experiments.stats.tails import ln_p_normal, ln_p_student, t_quantile
 
 
 @given(st.floats(-37, 37))
@@ -73,3 +74,22 @@ def test_student_tail_does_not_jump_where_the_formula_changes() -> None:
 def test_no_difference_is_no_evidence() -> None:
     assert ln_p_normal(0) == 0
     assert ln_p_student(0, 10) == 0
+
+
+def test_many_tails_at_once_are_each_alone() -> None:
+    statistics = np.array([0.0, -2.0, 60.0, 1e200, 45.0])
+    degrees = np.array([3.0, 7.5, 4e4, 3.0, math.inf])
+    together = ln_p_student(statistics, degrees)
+    alone = [ln_p_student(float(t), float(df)) for t, df in zip(statistics, degrees, strict=True)]
+    assert together.tolist() == alone
+    assert np.array_equal(ln_p_student(statistics, math.inf), ln_p_normal(statistics))
+
+
+@given(st.floats(1, 1e6), st.floats(0.01, 0.9999999))
+def test_quantile_agrees_with_scipy(df: float, confidence: float) -> None:
+    tail = (1 - confidence) / 2
+    expected = [stats.t.isf(tail, df), stats.norm.isf(tail), stats.t.isf(tail, 7.5)]
+    found = t_quantile([df, math.inf, 7.5], confidence=confidence)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert t_quantile(df, confidence=confidence) == found[0]
+    assert t_quantile(math.inf, confidence=confidence) == found[1]

@@ -1,0 +1,140 @@
+"""One total over another, such as revenue per order or clicks per view."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from experiments.metrics.base import (
+    LONGEST_WINDOW_DAYS,
+    Cap,
+    Days,
+    EventName,
+    Strata,
+    Thresholds,
+    capped,
+    cuts_of,
+    describe_window,
+    to_window,
+)
+from experiments.metrics.columns import Column, Cut, Events, Filter, PropertyName, Total, Window
+from experiments.stats.estimate import Result
+from experiments.stats.moments import Moments
+from experiments.stats.ratio import compare_ratios_poststratified
+from experiments.wording import Unit
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The numerator or the denominator: which events, and what of them is added up.
+
+    Attributes:
+        event: Name of the events that count.
+        of: The events' values, their number, or 1 for a customer with any.
+        where: Conditions on their properties, all of which must hold.
+        less: Name of the events that take back.
+        from_property: A property of the events that is added up in place of their value.
+        cap: The most that one customer's total counts for.
+    """
+
+    event: EventName
+    of: Literal["value", "count", "any"] = "count"
+    where: list[Filter] = []
+    less: EventName | None = None
+    from_property: PropertyName | None = None
+    cap: Cap | None = None
+
+    def total(self, window: Window) -> Total:
+        """Return a customer's total over a window, without a cap."""
+        how: Literal["sum", "count", "any"] = "sum" if self.of == "value" else self.of
+        less = None if self.less is None else Events(self.less)
+        events = Events(self.event, tuple(self.where))
+        return Total(how, events, less, window, from_property=self.from_property or "")
+
+    def __str__(self) -> str:
+        """Say what is added up."""
+        what = {
+            "value": f"total {self.from_property or 'value'} of ",
+            "count": "",
+            "any": "customers with ",
+        }
+        less = f" less \u201c{self.less}\u201d" if self.less else ""
+        cap = f", {self.cap}" if self.cap else ""
+        return f"{what[self.of]}{Events(self.event, tuple(self.where))}{less}{cap}"
+
+
+class RatioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is divided by what, and when it counts.
+
+    Attributes:
+        numerator: What is added up above.
+        denominator: What is added up below.
+        is_share: Whether the ratio is said as a percentage.
+        delay_days: How long after exposure nothing counts yet.
+        window_days: How long after exposure, or after the delay, an event still counts.
+    """
+
+    numerator: Part
+    denominator: Part
+    is_share: bool = False
+    delay_days: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WINDOW_DAYS)] = 0
+    window_days: Days | None = None
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        """Numerator and denominator."""
+        return self.numerator, self.denominator
+
+    @property
+    def window(self) -> Window:
+        """When events count."""
+        return to_window(self.delay_days, self.window_days)
+
+
+class Ratio:
+    """All customers' numerators over all customers' denominators: of events, not of customers."""
+
+    label: str = "Ratio of two totals"
+    params_type: type[RatioParams] = RatioParams
+
+    def describe(self, params: RatioParams) -> str:
+        """Say what is measured."""
+        window = describe_window(params.delay_days, params.window_days)
+        return f"ratio of {params.numerator} to {params.denominator}, {window}"
+
+    def unit(self, params: RatioParams) -> Unit:
+        """Say in what it is measured."""
+        return "percent" if params.is_share else "number"
+
+    def cuts(self, params: RatioParams) -> tuple[Cut, ...]:
+        """Ask for the percentiles to cap at."""
+        return tuple(
+            cut for part in params.parts for cut in cuts_of(part.total(params.window), part.cap)
+        )
+
+    def columns(self, params: RatioParams, thresholds: Thresholds) -> tuple[Column, ...]:
+        """Ask for the numerator and the denominator."""
+        found = iter(thresholds)
+        columns = []
+        for part in params.parts:
+            total = part.total(params.window)
+            own = [next(found) for _ in cuts_of(total, part.cap)]
+            columns.append(capped(total, part.cap, own))
+        return tuple(columns)
+
+    def history(self, params: RatioParams) -> tuple[Total, ...]:
+        """Look at both totals before."""
+        return tuple(part.total(Window()) for part in params.parts)
+
+    def value(self, params: RatioParams, moments: Moments, thresholds: Thresholds) -> float | None:
+        """Return what one arm comes to."""
+        return moments.mean[0] / moments.mean[1] if moments.mean[1] else None
+
+    def compare(
+        self,
+        params: RatioParams,
+        strata: Strata,
+        *,
+        thresholds: Thresholds,
+        confidence: float,
+    ) -> Result:
+        """Compare two ratios."""
+        return compare_ratios_poststratified(strata, confidence=confidence)

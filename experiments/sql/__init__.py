@@ -1,0 +1,1 @@
+"""How columns become SQL: conditions on events, columns of people, whole statements."""
