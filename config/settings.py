@@ -211,6 +211,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "learn": {"task": "recommender.learn_due", "schedule": 5.0, "options": {"expires": 5.0}},
     "analyse": {"task": "experiments.analyse_due", "schedule": 5.0, "options": {"expires": 5.0}},
+    "thin-analyses": {
+        "task": "experiments.thin_analyses",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
     "evaluate": {
         "task": "campaigns.evaluate_due",
         "schedule": 60.0,

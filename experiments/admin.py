@@ -1,5 +1,6 @@
 """Experiments and metrics in the admin."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -21,6 +22,17 @@ class MetricForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
     class Meta:
         model = Metric
         fields = ["name", "key", "kind", "params", "higher_is_better"]
+
+    def clean_params(self) -> Any:
+        """Refuse what Python reads as JSON and PostgreSQL does not store."""
+        params = self.cleaned_data["params"]
+        try:
+            written = json.dumps(params, allow_nan=False)
+        except ValueError as error:
+            raise ValidationError("Numbers must be finite.") from error
+        if r"\u0000" in written:
+            raise ValidationError("Texts must not hold the character zero.")
+        return params
 
     def clean(self) -> dict[str, Any]:
         """Check the parameters against the type's own rules."""

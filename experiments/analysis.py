@@ -5,9 +5,12 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from experiments.beliefs import Belief, form_beliefs
 from experiments.comparing import Compared, compare_all, compare_segment, judge_segments
-from experiments.evidence import Evidence, gather, nobody
+from experiments.earlier import FINAL, Earlier, recall_looks
+from experiments.evidence import Evidence, gather, label_arms, nobody
 from experiments.health.base import Finding
 from experiments.layout import Placed
 from experiments.models import Analysis, Arm, Experiment, Status
@@ -15,33 +18,26 @@ from experiments.past import find_prior
 from experiments.plan import Plan
 from experiments.planner import days_left
 from experiments.planning import draft_plan, read_plan
-from experiments.sentences import Goal
+from experiments.sentences import Goal, Progress, Verdict
 from experiments.standing import ArmResult, Guardrail
 from experiments.stats.estimate import Result
 from experiments.stats.moments import Moments
 from experiments.trust import find_problems
-from experiments.verdict import Progress, reach_verdict
+from experiments.verdict import reach_verdict
 
 # So long after a change of weights old ones may still be served.
 SETTLING = timedelta(minutes=1)
-# A verdict of these kinds decides.
-FINAL = ("win", "loss", "flat")
 
 
 def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
     """Compute and store what the experiment's data say as of `now`."""
     versions = list(experiment.plans.all())
     plans = [read_plan(version) for version in versions] or [draft_plan(experiment)]
-    # Each later version begins with a time in which some were still served by the one before.
-    phases = [
-        moment
-        for version in versions[1:]
-        for moment in (version.valid_from, version.valid_from + SETTLING)
-    ]
-    evidence = gather(experiment, plans[-1], phases=phases, now=now)
+    phases = _phases([version.valid_from for version in versions[1:]])
+    evidence = gather(experiment, _without_idle_arms(plans), phases=phases, now=now)
     arms = list(experiment.arms.all())
-    earlier_looks = _earlier_looks(experiment)
-    findings = find_problems(evidence, arms, plans=plans, earlier_looks=earlier_looks)
+    earlier = recall_looks(experiment)
+    findings = find_problems(evidence, arms, plans=plans, earlier_looks=earlier.customers)
     moments = _by_key(evidence.found.by_arm, arms, evidence.columns)
     compared = compare_all(evidence.plan, evidence.layout, moments, _strata(evidence, arms))
     beliefs = form_beliefs(
@@ -49,8 +45,11 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
         compared,
         prior=find_prior(experiment),
         fraction=sum(m.n for m in moments.values()) / evidence.plan.planned_customers,
-        earlier=earlier_looks,
+        earlier=[count / evidence.plan.planned_customers for count in earlier.customers],
     )
+    said = _judge(experiment, evidence, compared, findings, earlier)
+    is_repeated = earlier.verdict is not None and said.kind != "unsound"
+    labels = label_arms(arms)
     report = {
         "confidence": evidence.plan.confidence,
         "customers": sum(m.n for m in moments.values()),
@@ -62,7 +61,7 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
         "arms": [
             {
                 "key": arm.key,
-                "name": arm.name,
+                "name": labels[arm.pk],
                 "is_control": arm.is_control,
                 "weight": arm.weight,
                 "customers": moments[arm.key].n,
@@ -70,14 +69,20 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
             for arm in arms
         ],
         "metrics": [
-            _metric_report(placed, moments, [c for c in compared if c.metric == key], beliefs)
+            _metric_report(
+                placed,
+                evidence.plan.nouns[key],
+                moments,
+                [c for c in compared if c.metric == key],
+                beliefs,
+            )
             for placed in evidence.layout.metrics
             for key in [placed.measured.planned.key]
         ],
         "covariates": list(evidence.layout.covariate_names),
         "segments": _segments_report(evidence, arms),
         "findings": [asdict(finding) for finding in findings],
-        "verdict": _verdict(experiment, evidence, compared, findings, earlier_looks),
+        "verdict": earlier.verdict if is_repeated else _verdict_report(said, evidence),
     }
     return Analysis.objects.create(
         experiment=experiment,
@@ -85,7 +90,31 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
         computed_at=now,
         moments=_to_stored(evidence, arms),
         report=report,
+        look=None if is_repeated else said.look,
+        is_decision=not is_repeated and said.kind in FINAL,
     )
+
+
+def _phases(changed_at: Sequence[datetime]) -> list[datetime]:
+    """Begin each later version of the plan with a time in which some were served by the one before.
+
+    A version that comes within that time ends it, so that every second phase is one in which the
+    weights were sure.
+    """
+    settled = [at + SETTLING for at in changed_at]
+    ended = [min(pair) for pair in zip(settled, changed_at[1:], strict=False)] + settled[-1:]
+    return [moment for pair in zip(changed_at, ended, strict=True) for moment in pair]
+
+
+def _without_idle_arms(plans: Sequence[Plan]) -> Plan:
+    """Return the newest plan without treatments that no version gave customers to.
+
+    They would take their share of the error, and no experiment could stop because all of its arms
+    do harm. One that had customers once was judged, and still counts.
+    """
+    served = {arm.key for plan in plans for arm in plan.arms if arm.weight > 0 or arm.is_control}
+    arms = tuple(arm for arm in plans[-1].arms if arm.key in served)
+    return msgspec.structs.replace(plans[-1], arms=arms)
 
 
 def _days_left(experiment: Experiment, evidence: Evidence) -> int | None:
@@ -128,18 +157,29 @@ def _to_stored(evidence: Evidence, arms: Sequence[Arm]) -> dict[str, Any]:
             for placed in layout.metrics
         },
         "covariates": list(layout.covariates),
+        # Within segments no two metrics are compared and nothing is adjusted; covariances of all
+        # with all would be three million characters with ten metrics and forty segments.
         "segments": {
             name: {
-                value: {keys[pk]: m.to_json() for pk, m in by_arm.items()}
+                value: {
+                    placed.measured.planned.key: {
+                        keys[pk]: m.select(*placed.own).to_json() for pk, m in by_arm.items()
+                    }
+                    for placed in layout.metrics
+                }
                 for value, by_arm in evidence.found.by_segment[index].items()
             }
             for index, name in enumerate(evidence.attributes)
         },
+        "strata": [
+            {arm: m.to_json() for arm, m in stratum.items()} for stratum in _strata(evidence, arms)
+        ],
     }
 
 
 def _metric_report(
     placed: Placed,
+    noun: str,
     moments: Mapping[str, Moments],
     compared: Sequence[Compared],
     beliefs: Mapping[tuple[str, str], Belief],
@@ -147,7 +187,7 @@ def _metric_report(
     metric, measured = placed.measured.planned, placed.measured
     return {
         "key": metric.key,
-        "name": metric.name,
+        "name": noun,
         "role": metric.role,
         "margin": metric.margin,
         "unit": measured.type.unit(measured.params),
@@ -160,6 +200,7 @@ def _metric_report(
             item.arm: removed for item in compared if (removed := item.variance_removed) is not None
         },
         "ln_p_adjusted": {item.arm: item.ln_p_adjusted for item in compared},
+        "together": {item.arm: asdict(item.together) for item in compared if item.together},
         "beliefs": {
             item.arm: beliefs[metric.key, item.arm].to_json()
             for item in compared
@@ -198,84 +239,69 @@ def _segments_report(evidence: Evidence, arms: Sequence[Arm]) -> list[dict[str, 
     ]
 
 
-def _verdict(
+def _judge(
     experiment: Experiment,
     evidence: Evidence,
     compared: Sequence[Compared],
     findings: Sequence[Finding],
-    earlier_looks: Sequence[float],
-) -> dict[str, Any]:
+    earlier: Earlier,
+) -> Verdict:
     plan = evidence.plan
-    verdict = reach_verdict(
+    labels, nouns = plan.labels, plan.nouns
+    by_arm = evidence.found.by_arm.values()
+    goal = next(
+        placed for placed in evidence.layout.metrics if placed.measured.planned.role == "goal"
+    )
+    return reach_verdict(
         _arm_results(plan, compared),
-        control=plan.control.name if plan.control else "the control",
-        goal=_goal(evidence),
+        control=labels[plan.control.key] if plan.control else "the control",
+        goal=Goal(
+            nouns[plan.goal.key],
+            goal.measured.type.unit(goal.measured.params),
+            plan.goal.higher_is_better,
+        ),
         guardrails=[
-            Guardrail(metric.name, metric.higher_is_better, metric.margin)
+            Guardrail(nouns[metric.key], metric.higher_is_better, metric.margin)
             for metric in plan.metrics
             if metric.role == "guardrail"
         ],
         findings=findings,
         progress=Progress(
-            customers=sum(m.n for m in evidence.found.by_arm.values()),
+            customers=sum(m.n for m in by_arm),
             planned=plan.planned_customers,
             is_running=experiment.status == Status.RUNNING,
             days=evidence.days,
             minimum_days=plan.minimum_days,
+            known=sum(evidence.layout.customers_known(goal, m) for m in by_arm),
         ),
-        earlier_looks=earlier_looks,
+        earlier_looks=earlier.looks,
+        harm_looks=earlier.harm_looks,
+        harmful_before=[labels[key] for key in earlier.harmful if key in labels],
         confidence=plan.confidence,
         monitoring=plan.monitoring,
     )
-    said = {
+
+
+def _verdict_report(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
+    keys = {label: key for key, label in evidence.plan.labels.items()}
+    return {
         **asdict(verdict),
         "harmful": list(verdict.harmful),
+        "harmful_arms": [keys[label] for label in verdict.harmful],
         "decided_at": evidence.now.isoformat(),
     }
-    return (_first_verdict(experiment) or said) if verdict.kind in FINAL else said
-
-
-def _goal(evidence: Evidence) -> Goal:
-    measured = next(
-        placed.measured
-        for placed in evidence.layout.metrics
-        if placed.measured.planned.role == "goal"
-    )
-    return Goal(
-        measured.planned.name,
-        measured.type.unit(measured.params),
-        measured.planned.higher_is_better,
-    )
 
 
 def _arm_results(plan: Plan, compared: Sequence[Compared]) -> list[ArmResult]:
     """Sort the comparisons by arm: the goal, and the guardrails by name."""
-    names = {metric.key: metric.name for metric in plan.metrics}
+    labels, nouns = plan.labels, plan.nouns
     results: dict[tuple[str, str], Result] = {(c.arm, c.metric): c.result for c in compared}
     guardrails = [metric.key for metric in plan.metrics if metric.role == "guardrail"]
     return [
         ArmResult(
-            arm.name,
+            labels[arm.key],
             results[arm.key, plan.goal.key],
-            {names[key]: results[arm.key, key] for key in guardrails},
+            {nouns[key]: results[arm.key, key] for key in guardrails},
         )
         for arm in plan.treatments
     ]
-
-
-def _earlier_looks(experiment: Experiment) -> list[float]:
-    """Return at which fractions of the planned size the experiment was judged before."""
-    looks = experiment.analyses.order_by("computed_at").values_list(
-        "report__verdict__look", flat=True
-    )
-    return [float(look) for look in looks if look is not None]
-
-
-def _first_verdict(experiment: Experiment) -> dict[str, Any] | None:
-    """Return the first verdict that decided; it stands.
-
-    The error is spent by then, and one that is given anew with every look finds false winners.
-    """
-    decided = experiment.analyses.filter(report__verdict__kind__in=FINAL).order_by("computed_at")
-    first = decided.first()
-    return None if first is None else first.report["verdict"]

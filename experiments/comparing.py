@@ -1,7 +1,7 @@
 """Turns moments into comparisons: raw and adjusted, by segment, and judged together."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scipy.special import log_ndtr
@@ -9,11 +9,22 @@ from scipy.special import log_ndtr
 from experiments.layout import Layout, Placed
 from experiments.plan import Plan, PlannedMetric
 from experiments.standing import margin_z
-from experiments.stats.estimate import Estimate, Inconclusive, Result
+from experiments.stats.estimate import Estimate, Inconclusive, Interval, Result
 from experiments.stats.moments import Moments
-from experiments.stats.multiplicity import Family, adjust_benjamini_hochberg, adjust_holm, gatekeep
+from experiments.stats.multiplicity import (
+    Decision,
+    Effect,
+    Family,
+    adjust_benjamini_hochberg,
+    adjust_holm,
+    decide_benjamini_hochberg,
+    decide_holm,
+    gatekeep,
+)
 
 NO_CONTROL = Inconclusive("The experiment has no control.")
+# So many widths of an interval are as good as without an end.
+ENDLESS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,9 @@ class Compared:
         raw: As measured, without adjustment.
         ln_p_adjusted: Natural logarithm of the p-value when all comparisons are judged together;
             None without an estimate.
+        together: The interval of the difference that agrees with it: of the goal and guardrails it
+            holds for all of them at once, of secondary metrics for most of those found; None where
+            they are not reached.
     """
 
     metric: str
@@ -36,6 +50,7 @@ class Compared:
     result: Result
     raw: Result
     ln_p_adjusted: float | None = None
+    together: Interval | None = None
 
     @property
     def variance_removed(self) -> float | None:
@@ -46,6 +61,22 @@ class Compared:
             return None
         before, after = self.raw.difference_interval, self.result.difference_interval
         return 1.0 - ((after.high - after.low) / (before.high - before.low)) ** 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A comparison with the interval of its difference at any confidence."""
+
+    item: Compared
+    interval_at: Callable[[float], Interval]
+
+    @property
+    def effect(self) -> Effect | None:
+        """What there is to judge; None without an estimate."""
+        result = self.item.result
+        if not isinstance(result, Estimate):
+            return None
+        return Effect(result.difference, result.ln_p_value, self.interval_at)
 
 
 def compare_all(
@@ -62,18 +93,20 @@ def compare_all(
         moments: Of every arm, by its key.
         strata: The same within each stratum, if arms are to be compared there.
     """
-    compared = [
-        _compare(plan, placed, arm.key, moments, strata or [moments], layout.covariates)
-        for placed in layout.metrics
-        for arm in plan.treatments
-    ]
-    return _judge_together(plan, compared)
+    return _judge_together(
+        plan,
+        [
+            _compare(plan, placed, arm.key, moments, strata or [moments], layout.covariates)
+            for placed in layout.metrics
+            for arm in plan.treatments
+        ],
+    )
 
 
 def compare_segment(plan: Plan, layout: Layout, moments: Mapping[str, Moments]) -> list[Compared]:
     """Compare every treatment with the control on every metric within one segment, as measured."""
     return [
-        _compare(plan, placed, arm.key, moments, [moments], ())
+        _compare(plan, placed, arm.key, moments, [moments], ()).item
         for placed in layout.metrics
         for arm in plan.treatments
     ]
@@ -94,59 +127,120 @@ def _compare(
     moments: Mapping[str, Moments],
     strata: Sequence[Mapping[str, Moments]],
     covariates: Sequence[int],
-) -> Compared:
+) -> _Measured:
     metric = placed.measured.planned
     if plan.control is None:
-        return Compared(metric.key, arm, metric.role, NO_CONTROL, NO_CONTROL)
+        missing = Compared(metric.key, arm, metric.role, NO_CONTROL, NO_CONTROL)
+        return _Measured(missing, lambda _: Interval(0.0, 0.0))
     control = plan.control.key
-    raw = placed.compare([(moments[control], moments[arm])], confidence=plan.confidence)
-    if not isinstance(raw, Estimate) or (len(strata) == 1 and not covariates):
-        return Compared(metric.key, arm, metric.role, raw, raw)
-    adjusted = placed.compare(
-        [(stratum[control], stratum[arm]) for stratum in strata],
-        covariates=covariates,
-        confidence=plan.confidence,
-    )
-    result = adjusted if isinstance(adjusted, Estimate) else raw
-    return Compared(metric.key, arm, metric.role, result, raw)
+    whole = [(moments[control], moments[arm])]
+    parts = [(stratum[control], stratum[arm]) for stratum in strata]
+
+    def adjusted_at(confidence: float) -> Result:
+        return placed.compare(parts, covariates=covariates, confidence=confidence)
+
+    def raw_at(confidence: float) -> Result:
+        return placed.compare(whole, confidence=confidence)
+
+    raw = raw_at(plan.confidence)
+    result, result_at = raw, raw_at
+    if isinstance(raw, Estimate) and (len(strata) > 1 or covariates):
+        adjusted = adjusted_at(plan.confidence)
+        if isinstance(adjusted, Estimate):
+            result, result_at = adjusted, adjusted_at
+    compared = Compared(metric.key, arm, metric.role, result, raw)
+    return _Measured(compared, lambda confidence: _interval(result, result_at(confidence)))
 
 
-def _judge_together(plan: Plan, compared: Sequence[Compared]) -> list[Compared]:
-    """Adjust p-values for how many comparisons there are.
+def _interval(known: Result, other: Result) -> Interval:
+    """Return the interval at another confidence, or from end to end where it has none there.
+
+    A quantile's interval may leave the thresholds when it gets wider.
+    """
+    if isinstance(other, Estimate):
+        return other.difference_interval
+    assert isinstance(known, Estimate)
+    reach = ENDLESS * (known.difference_interval.high - known.difference_interval.low)
+    return Interval(known.difference - reach, known.difference + reach)
+
+
+def _judge_together(plan: Plan, compared: Sequence[_Measured]) -> list[Compared]:
+    """Adjust p-values and intervals for how many comparisons there are.
 
     Each arm has an equal share of the error (Bonferroni), as in the verdict. Within an arm, either
     each metric stands by itself, or all are judged in order of importance: the goal; then whether
     guardrails keep their margins; then the secondary metrics, by their false discovery rate. Harm
     to guardrails is judged by itself (Holm): it must be seen whatever the goal does.
     """
-    margins = {metric.key: metric for metric in plan.metrics if metric.margin is not None}
     judged: dict[tuple[str, str], Compared] = {}
     for arm in plan.treatments:
-        own = [item for item in compared if item.arm == arm.key]
-        goal, guardrails, secondary = (
-            [item for item in own if item.role == role]
-            for role in ("goal", "guardrail", "secondary")
-        )
-        kept = [
-            _ln_p_of_margin(item.result, margins[item.metric])
-            for item in guardrails
-            if item.metric in margins
+        own = [one for one in compared if one.item.arm == arm.key]
+        judged |= {(item.metric, item.arm): item for item in _judge_arm(plan, own)}
+    return [judged[one.item.metric, one.item.arm] for one in compared]
+
+
+def _judge_arm(plan: Plan, own: Sequence[_Measured]) -> list[Compared]:
+    arms = len(plan.treatments)
+    alpha = (1.0 - plan.confidence) / arms
+    if plan.correction == "metric":
+        return [
+            item
+            for one in own
+            for item in _decide([one], decide_holm(_effects([one]), alpha=alpha), arms=arms)
         ]
-        if plan.correction == "metric":
-            adjusted = [_ln_p(goal), _ln_p(guardrails), _ln_p(secondary)]
-        else:
-            first, _, last = gatekeep(
-                [
-                    Family(_ln_p(goal), adjust_holm),
-                    Family(kept, adjust_holm),
-                    Family(_ln_p(secondary), adjust_benjamini_hochberg),
-                ]
-            )
-            adjusted = [first, adjust_holm(_ln_p(guardrails)), last]
-        for group, values in zip((goal, guardrails, secondary), adjusted, strict=True):
-            shared = [min(value + math.log(len(plan.treatments)), 0.0) for value in values]
-            judged |= {(item.metric, item.arm): item for item in _with_adjusted(group, shared)}
-    return [judged[item.metric, item.arm] for item in compared]
+    goal, guardrails, secondary = (
+        [one for one in own if one.item.role == role] for role in ("goal", "guardrail", "secondary")
+    )
+    margins = {metric.key: metric for metric in plan.metrics if metric.margin is not None}
+    kept = [
+        _ln_p_of_margin(one.item.result, margins[one.item.metric])
+        for one in guardrails
+        if one.item.metric in margins
+    ]
+    # A goal without an estimate opens no gate.
+    shown = [effect.ln_p_value for effect in _effects(goal)] or [0.0]
+    passed = gatekeep([Family(shown, adjust_holm), Family(kept, adjust_holm)])
+    gate = max(value for family in passed for value in family)
+    found = decide_benjamini_hochberg(_effects(secondary), alpha=alpha)
+    return [
+        *_decide(goal, decide_holm(_effects(goal), alpha=alpha), arms=arms),
+        *_decide(guardrails, decide_holm(_effects(guardrails), alpha=alpha), arms=arms),
+        *_decide(secondary, found, arms=arms, gate=gate, is_open=gate < math.log(alpha)),
+    ]
+
+
+def _effects(group: Sequence[_Measured]) -> list[Effect]:
+    return [effect for one in group if (effect := one.effect) is not None]
+
+
+def _decide(
+    group: Sequence[_Measured],
+    decisions: Sequence[Decision],
+    *,
+    arms: int,
+    gate: float = -math.inf,
+    is_open: bool = True,
+) -> list[Compared]:
+    """Write decisions down beside the comparisons with an estimate.
+
+    Args:
+        group: The comparisons.
+        decisions: On those with an estimate.
+        arms: Which share the error equally.
+        gate: The adjusted p-value, as a logarithm, of what has to be shown before these.
+        is_open: Whether it was; until then no interval could promise anything.
+    """
+    found = iter(decisions)
+    judged = []
+    for one in group:
+        if one.effect is None:
+            judged.append(one.item)
+            continue
+        decision = next(found)
+        ln_p = min(max(decision.ln_adjusted, gate) + math.log(arms), 0.0)
+        together = decision.interval if is_open else None
+        judged.append(replace(one.item, ln_p_adjusted=ln_p, together=together))
+    return judged
 
 
 def _ln_p_of_margin(result: Result, metric: PlannedMetric) -> float:

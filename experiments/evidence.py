@@ -1,6 +1,6 @@
 """Gathers what an analysis is made from: who was exposed, what it came to, how events came in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -36,6 +36,7 @@ from experiments.queries import (
 from experiments.sql.columns import Scope
 from experiments.sql.statements import AttributeDimension, Dimension, ExperimentDimension
 from experiments.stats.moments import Moments
+from experiments.wording import tell_apart
 
 # Of the other running experiments, so many are watched for interactions.
 MOST_OVERLAPS = 20
@@ -152,6 +153,13 @@ def nobody(columns: int) -> Moments:
     return Moments(0, (0.0,) * columns, ((0.0,) * columns,) * columns)
 
 
+def label_arms(arms: Iterable[Arm]) -> dict[int, str]:
+    """Say what to call each arm of an experiment, by id; those of the same name are told apart."""
+    keys = {arm.key: arm for arm in arms}
+    labels = tell_apart({key: arm.name for key, arm in keys.items()})
+    return {arm.pk: labels[key] for key, arm in keys.items()}
+
+
 def _strata(plan: Plan) -> list[str]:
     return [] if plan.adjustment.strata is None else [plan.adjustment.strata]
 
@@ -159,10 +167,10 @@ def _strata(plan: Plan) -> list[str]:
 def _find_others(experiment: Experiment) -> list[Other]:
     running = Experiment.objects.filter(status=Status.RUNNING).exclude(pk=experiment.pk)
     found = list(running.order_by("-started_at")[:MOST_OVERLAPS])
-    arms: dict[int, dict[int, str]] = {other.pk: {} for other in found}
+    arms: dict[int, list[Arm]] = {other.pk: [] for other in found}
     for arm in Arm.objects.filter(experiment__in=found):
-        arms[arm.experiment_id][arm.pk] = arm.name
-    return [Other(other.pk, other.name, arms[other.pk]) for other in found]
+        arms[arm.experiment_id].append(arm)
+    return [Other(other.pk, other.name, label_arms(arms[other.pk])) for other in found]
 
 
 def _trend_columns(layout: Layout, *, elapsed: timedelta) -> tuple[Total, ...]:

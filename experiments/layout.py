@@ -6,7 +6,14 @@ from typing import Any
 
 from experiments.metrics import METRICS
 from experiments.metrics.base import MetricType, Strata, read_params
-from experiments.metrics.columns import SECONDS_PER_DAY, Column, Cut, Predicted, Total
+from experiments.metrics.columns import (
+    SECONDS_PER_DAY,
+    Column,
+    Cut,
+    Mature,
+    Predicted,
+    Total,
+)
 from experiments.plan import Adjustment, Plan, PlannedMetric
 from experiments.stats.estimate import Result
 from experiments.stats.moments import Moments
@@ -89,6 +96,11 @@ class Layout:
     metrics: tuple[Placed, ...]
     covariates: tuple[int, ...]
     covariate_names: tuple[str, ...]
+
+    def customers_known(self, metric: Placed, moments: Moments) -> int:
+        """Count the customers of an arm who have been there long enough for a metric."""
+        mature = [place for place in metric.own if isinstance(self.columns[place], Mature)]
+        return min((round(moments.n * moments.mean[place]) for place in mature), default=moments.n)
 
 
 def measured_metrics(plan: Plan) -> list[Measured]:
@@ -175,6 +187,8 @@ def _name(column: Column) -> str:
             return f"{known} \u201c{column.name}\u201d"
         case Total():
             what = {"any": "any", "count": "number of", "sum": "total of"}[column.how]
+            less = f" less {column.less}" if column.less else ""
             days = -column.window.opens // SECONDS_PER_DAY
-            return f"{what} {column.events} in the {days} days before exposure"
+            period = "day" if days == 1 else f"{days} days"
+            return f"{what} {column.events}{less} in the {period} before exposure"
     raise TypeError(f"{column} is no covariate")

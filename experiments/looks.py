@@ -10,7 +10,7 @@ from scipy.special import ndtri, ndtri_exp
 from experiments.plan import Monitoring
 from experiments.stats.confidence_sequence import ConfidenceSequence
 from experiments.stats.estimate import Estimate, Interval
-from experiments.stats.sequential import SPENDING, Boundary, Side, find_boundaries
+from experiments.stats.sequential import SPENDING, Boundary, Side, Spending, find_boundaries
 
 # Looks are at least so far apart, in parts of the planned size: more of them would find nothing
 # sooner and cost time.
@@ -27,15 +27,17 @@ class Look:
         boundary: What z must reach, in the metric's good direction upwards.
         number: How many looks there have been, this one included.
         is_early: Whether more customers are to come before the last look.
+        is_single: Whether it is the only one for good, and so an ordinary test.
     """
 
     fraction: float
     boundary: Boundary
     number: int
     is_early: bool
+    is_single: bool = False
 
 
-def take_look(
+def take_look(  # noqa: PLR0913 - how looks are paid for, and which this is
     fraction: float,
     earlier: Sequence[float],
     *,
@@ -43,12 +45,16 @@ def take_look(
     confidence: float,
     monitoring: Monitoring = Monitoring(),  # noqa: B008 - frozen
     is_running: bool = True,
+    harm_looks: int = 0,
+    is_for_harm: bool = False,
 ) -> Look | None:
     """Look at an experiment, or return None when it is too soon after the last look.
 
     The error allowed is shared equally by the comparisons (Bonferroni) and by the two directions.
     Looks up to a planned size spend it by the functions settled; a confidence sequence holds over
     all looks for ever, and is sharpest at the planned size; a fixed plan has one look, at its end.
+    A look for harm alone, when nothing may win yet, spends nothing on winners: all of that is left
+    for the looks that can find one.
 
     Args:
         fraction: Customers so far over planned customers.
@@ -57,29 +63,44 @@ def take_look(
         confidence: One minus the error allowed in all.
         monitoring: How looks are paid for.
         is_running: Whether customers still come; only an experiment without an end asks.
+        harm_looks: Of the earlier looks the first so many were for harm alone.
+        is_for_harm: Whether this one is too.
     """
     alpha = (1.0 - confidence) / comparisons
     is_open_ended = monitoring.rule == "confidence_sequence"
     is_early = is_running if is_open_ended else fraction < 1.0
     # What was seen at the planned end before gave no verdict, or it would stand.
     before = [look for look in earlier if look < 1.0 or is_open_ended]
-    if is_early and fraction < max(before, default=0.0) + LEAST_STEP:
+    # The first look for harm alone need not wait, and whoever asks for it sees to the customers.
+    start = -LEAST_STEP if is_for_harm else 0.0
+    if fraction <= 0.0 or (is_early and fraction < max(before, default=start) + LEAST_STEP):
         return None
     if is_open_ended:
-        if fraction <= 0.0:
-            return None
         reach = ConfidenceSequence(alpha, tuned_to=1.0).multiplier(fraction)
         return Look(fraction, Boundary(fraction, reach, -reach, 0, 0), len(before) + 1, is_early)
     if monitoring.rule == "fixed":
-        if is_early:
+        if is_early or is_for_harm:
             return None
-        before = []
+        before, harm_looks = [], 0
     boundaries = find_boundaries(
         [*before, fraction],
-        upper=Side(alpha / 2, SPENDING[monitoring.benefit]),
+        upper=Side(
+            0.0 if is_for_harm else alpha / 2,
+            _spend_after(max(before[:harm_looks], default=0.0), SPENDING[monitoring.benefit]),
+        ),
         lower=Side(alpha / 2, SPENDING[monitoring.harm]),
     )
-    return Look(fraction, boundaries[-1], len(boundaries), is_early)
+    number = len(boundaries)
+    return Look(fraction, boundaries[-1], number, is_early, is_single=number == 1 and not is_early)
+
+
+def _spend_after(start: float, spending: Spending) -> Spending:
+    """Return the same spending, but of nothing until the looks for harm alone are over."""
+
+    def spend(t: float, alpha: float) -> float:
+        return spending(t, alpha) if t > start else 0.0
+
+    return spend
 
 
 def judge(

@@ -308,11 +308,29 @@ class Analysis(models.Model):
     computed_at = models.DateTimeField()
     moments = models.JSONField()
     report = models.JSONField()
+    # At which fraction of the planned size the experiment was judged; empty where it was not.
+    look = models.FloatField(null=True)
+    # Whether its verdict is the one that stands.
+    is_decision = models.BooleanField(default=False)
 
     class Meta:
         verbose_name_plural = "analyses"
         get_latest_by = "computed_at"
-        indexes = [models.Index(fields=["experiment", "computed_at"], name="analysis_by_time")]
+        indexes = [
+            models.Index(fields=["experiment", "computed_at"], name="analysis_by_time"),
+            models.Index(
+                fields=["experiment", "computed_at"],
+                condition=models.Q(look__isnull=False),
+                name="look_by_time",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment"],
+                condition=models.Q(is_decision=True),
+                name="one_decision_per_experiment",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.experiment} at {self.computed_at:%Y-%m-%d %H:%M}"

@@ -19,7 +19,12 @@ def find_prior(experiment: Experiment) -> Prior:
     ended = Experiment.objects.filter(status=Status.STOPPED).exclude(pk=experiment.pk)
     reports: Iterable[Any] = (
         ended.order_by("-stopped_at")
-        .annotate(newest=Subquery(newest.values("report__metrics")[:1]))
+        .annotate(
+            newest=Subquery(newest.values("report__metrics")[:1]),
+            kind=Subquery(newest.values("report__verdict__kind")[:1]),
+        )
+        # What a check found untrustworthy says nothing of effects, and is often far too large.
+        .exclude(kind="unsound")
         .values_list("newest", flat=True)[:MOST_PAST]
     )
     effects = [effect for metrics in reports if metrics for effect in _goal_effects(metrics)]

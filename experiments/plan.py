@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from experiments.wording import tell_apart
+
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 RoleName = Literal["goal", "secondary", "guardrail"]
 Rule = Literal["group_sequential", "confidence_sequence", "fixed"]
@@ -111,6 +113,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def treatments(self) -> tuple[PlannedArm, ...]:
         """The arms that are compared with the control."""
         return tuple(arm for arm in self.arms if not arm.is_control)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What to call each arm, by its key; arms of the same name are told apart."""
+        return tell_apart({arm.key: arm.name for arm in self.arms})
+
+    @property
+    def nouns(self) -> dict[str, str]:
+        """What to call each metric, by its key; metrics of the same name are told apart."""
+        return tell_apart({metric.key: metric.name for metric in self.metrics})
 
     @property
     def goal(self) -> PlannedMetric:

@@ -20,6 +20,9 @@ from experiments.wording import (
     say_value,
 )
 
+# What is smaller than these is not worth its digits.
+LEAST_NOISE, LEAST_CHANCE, LEAST_LOSS = 0.005, 0.001, 0.0001
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -34,6 +37,7 @@ class Row:
     difference_interval: str
     p_value: str
     together: str
+    together_interval: str
     tone: str
     note: str = ""
 
@@ -47,6 +51,9 @@ class MetricSection:
     role: str
     margin: str
     adjusted: str
+    unadjusted: Sequence[str]
+    beliefs: Sequence[str]
+    prior: str
     rows: Sequence[Row]
     forest: str
     rates: str
@@ -71,6 +78,7 @@ class ReportPage:
     verdict: Mapping[str, str]
     metrics: Sequence[MetricSection]
     segments: Sequence[tuple[str, Sequence[SegmentRow]]]
+    covariates: Sequence[str]
     arms: Sequence[Mapping[str, Any]]
     findings: Sequence[Mapping[str, Any]]
     customers: int
@@ -92,6 +100,7 @@ def to_page(analysis: Analysis) -> ReportPage:
         verdict=report["verdict"],
         metrics=[_section(metric, report["arms"]) for metric in report["metrics"]],
         segments=_segments(report),
+        covariates=report["covariates"],
         arms=[
             {
                 **arm,
@@ -123,6 +132,10 @@ def _section(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Me
         role=metric["role"],
         margin=_margin(metric),
         adjusted=_adjusted(metric, arms),
+        unadjusted=_unadjusted(metric, arms),
+        beliefs=_beliefs(metric, arms),
+        # All arms of a metric share the prior.
+        prior=next((belief["prior"] for belief in metric["beliefs"].values()), ""),
         rows=[_row(arm, metric, results.get(arm["key"])) for arm in arms],
         forest=_forest(estimates, metric),
         rates=_rates(estimates, arms, metric),
@@ -133,22 +146,68 @@ def _margin(metric: Mapping[str, Any]) -> str:
     """Say how much of a guardrail may be lost."""
     if metric["margin"] is None:
         return ""
-    return f"must be shown to lose less than {say_value(metric['margin'], unit='percent')}"
+    moved = "fall" if metric["higher_is_better"] else "rise"
+    return f"must be shown to {moved} by less than {100 * metric['margin']:g}%"
 
 
 def _adjusted(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> str:
     """Say how much noise was taken out by what was known before exposure."""
-    removed = [
-        f"{say_value(metric['variance_removed'][arm['key']], unit='percent')} in {arm['name']}"
-        for arm in arms
-        if metric["variance_removed"].get(arm["key"], 0) > 0
-    ]
-    if not removed:
+    if not metric["raw"]:
         return ""
+    removed = [
+        f"{100 * share:.0f}% for {arm['name']}"
+        for arm in arms
+        if (share := metric["variance_removed"].get(arm["key"], 0.0)) >= LEAST_NOISE
+    ]
     return (
-        "Adjusted for what customers did before exposure, which explains so much of the noise "
-        f"(variance): {say_list(removed)}."
+        "Adjusted for what was known of customers before exposure, which takes out noise "
+        f"(variance): {say_list(removed) or 'next to none'}."
     )
+
+
+def _unadjusted(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what an adjusted metric's changes were as measured."""
+    said = []
+    for arm in arms:
+        if arm["key"] in metric["raw"]:
+            change, interval = _change(result_from_json(metric["raw"][arm["key"]]), metric)
+            said.append(f"{arm['name']}: {change} ({interval})")
+    return said
+
+
+def _beliefs(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what to believe of each arm, and how often one errs who stops once sure enough."""
+    control = next((arm["name"] for arm in arms if arm["is_control"]), "")
+    said = []
+    for arm in arms:
+        belief = metric["beliefs"].get(arm["key"])
+        if belief is None:
+            continue
+        low, high = belief["interval"]["low"], belief["interval"]["high"]
+        said.append(
+            f"{arm['name']}: better with a chance of {_say_chance(belief['chance_to_beat'])}; "
+            f"lift {say_lift(belief['lift'])} ({say_lift(low)} to {say_lift(high)}); expected loss "
+            f"{_say_loss(belief['loss_of_shipping'])} if shipped, "
+            f"{_say_loss(belief['loss_of_keeping'])} if {control} is kept. Calling it better or "
+            f"worse once {100 * belief['rule']:g}% sure errs in "
+            f"{_say_chance(belief['rule_error'])} of experiments without an effect."
+        )
+    return said
+
+
+def _say_chance(chance: float) -> str:
+    """Say a probability, never as certain."""
+    if chance < LEAST_CHANCE:
+        return f"under {100 * LEAST_CHANCE:g}%"
+    if chance > 1 - LEAST_CHANCE:
+        return f"over {100 * (1 - LEAST_CHANCE):g}%"
+    return f"{100 * chance:.1f}%"
+
+
+def _say_loss(loss: float) -> str:
+    if loss < LEAST_LOSS:
+        return f"under {100 * LEAST_LOSS:g}%"
+    return say_value(loss, unit="percent", digits=2)
 
 
 def _segments(report: Mapping[str, Any]) -> list[tuple[str, Sequence[SegmentRow]]]:
@@ -195,6 +254,7 @@ def _row(
     value = metric["means"][arm["key"]]
     mean = "–" if value is None else say_value(value, unit=metric["unit"])
     together = metric["ln_p_adjusted"].get(arm["key"])
+    agreeing = metric["together"].get(arm["key"])
     blank = {
         "lift": "",
         "lift_interval": "",
@@ -202,9 +262,10 @@ def _row(
         "difference_interval": "",
         "p_value": "",
         "together": "",
+        "together_interval": "",
     }
     if result is None or isinstance(result, Inconclusive):
-        note = "control" if result is None else result.reason
+        note = _note(arm, result)
         return Row(arm["name"], arm["customers"], mean, tone="plain", note=note, **blank)
     low, high = result.difference_interval.low, result.difference_interval.high
     unit = metric["unit"]
@@ -223,8 +284,20 @@ def _row(
         difference_interval=say_difference_range(low, high, unit=unit),
         p_value=say_p_value(result.ln_p_value),
         together="" if together is None else say_p_value(together),
+        together_interval=(
+            ""
+            if agreeing is None
+            else say_difference_range(agreeing["low"], agreeing["high"], unit=unit)
+        ),
         tone=_tone(result, higher_is_better=metric["higher_is_better"]),
     )
+
+
+def _note(arm: Mapping[str, Any], result: Inconclusive | None) -> str:
+    """Say why an arm is not compared."""
+    if result is not None:
+        return result.reason
+    return "control" if arm["is_control"] else "never had a share of the customers"
 
 
 def _tone(result: Estimate, *, higher_is_better: bool) -> str:

@@ -53,6 +53,7 @@ class Standing:
         goal: Whether it is surely better or surely worse than the control.
         harmed: The guardrails on which it surely does harm.
         unproven: The guardrails with a margin that it has not been shown to keep.
+        was_harmful: Whether it surely did harm at an earlier look: that stands.
     """
 
     label: str
@@ -60,16 +61,17 @@ class Standing:
     goal: Side
     harmed: tuple[str, ...]
     unproven: tuple[str, ...]
+    was_harmful: bool = False
 
     @property
     def is_harmful(self) -> bool:
         """Whether it surely does harm, to the goal or to a guardrail."""
-        return self.goal == "worse" or bool(self.harmed)
+        return self.goal == "worse" or bool(self.harmed) or self.was_harmful
 
     @property
     def can_ship(self) -> bool:
         """Whether it surely does good, and all that must not be harmed is safe."""
-        return self.goal == "better" and not self.harmed and not self.unproven
+        return self.goal == "better" and not self.is_harmful and not self.unproven
 
 
 def find_standing(

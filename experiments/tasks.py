@@ -11,6 +11,9 @@ from experiments.analysis import analyse
 from experiments.lifecycle import ANALYSE_TASK, record_analysis
 from experiments.models import Experiment, ExperimentQuerySet
 from experiments.queries import claim_analysis
+from experiments.thinning import thin_analyses
+
+THIN_TASK = "experiments.thin_analyses"
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,16 @@ def analyse_if_due(experiment_id: int) -> bool:
         record_analysis(experiment, now=now)
     logger.info("%s: analysed, %d customers so far", experiment, analysis.report["customers"])
     return True
+
+
+@shared_task(name=THIN_TASK)
+def thin_all() -> int:
+    """Thin out old analyses, also those of experiments that stopped; return how many went."""
+    now = timezone.now()
+    deleted = sum(thin_analyses(experiment, now=now) for experiment in Experiment.objects.all())
+    if deleted:
+        logger.info("%d old analyses between looks were deleted", deleted)
+    return deleted
 
 
 def _due() -> ExperimentQuerySet:

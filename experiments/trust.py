@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from experiments.evidence import Evidence, nobody
+from experiments.evidence import Evidence, label_arms, nobody
 from experiments.health import CHECKS
 from experiments.health.base import (
     ArmCount,
@@ -30,7 +30,7 @@ def find_problems(
     arms: Sequence[Arm],
     *,
     plans: Sequence[Plan],
-    earlier_looks: Sequence[float],
+    earlier_looks: Sequence[int],
 ) -> list[Finding]:
     """Run every check.
 
@@ -38,7 +38,7 @@ def find_problems(
         evidence: What was read.
         arms: The experiment's arms, in their order.
         plans: Every version of the plan, the oldest first: their weights held one after another.
-        earlier_looks: At which fractions of the planned size the experiment was looked at before.
+        earlier_looks: How many customers there were when it was looked at before.
     """
     context = _context(evidence, arms, plans, earlier_looks)
     findings = (check(context) for check in CHECKS)
@@ -46,17 +46,19 @@ def find_problems(
 
 
 def _context(
-    evidence: Evidence, arms: Sequence[Arm], plans: Sequence[Plan], earlier_looks: Sequence[float]
+    evidence: Evidence, arms: Sequence[Arm], plans: Sequence[Plan], earlier_looks: Sequence[int]
 ) -> HealthContext:
-    names = {arm.pk: arm.name for arm in arms}
+    names = label_arms(arms)
     customers = sum(moments.n for moments in evidence.found.by_arm.values())
     return HealthContext(
-        arms=tuple(ArmCount(arm.name, arm.weight, _moments(evidence, arm.pk).n) for arm in arms),
+        arms=tuple(
+            ArmCount(names[arm.pk], arm.weight, _moments(evidence, arm.pk).n) for arm in arms
+        ),
         moved=evidence.found.moved,
-        control=next((arm.name for arm in arms if arm.is_control), None),
+        control=next((names[arm.pk] for arm in arms if arm.is_control), None),
         phases=_phases(evidence, arms, plans, None) if len(plans) > 1 else (),
         fraction=customers / evidence.plan.planned_customers,
-        earlier=tuple(earlier_looks),
+        earlier=tuple(count / evidence.plan.planned_customers for count in earlier_looks),
         segments=_segments(evidence, arms, plans),
         covariates=tuple(
             Covariate(name, {names[pk]: m.select(place) for pk, m in evidence.found.by_arm.items()})
@@ -69,7 +71,7 @@ def _context(
             Busy(names[busy.arm_id], busy.customers, busy.events, busy.all_events)
             for busy in evidence.busy
         ),
-        trends=_trends(evidence, arms),
+        trends=_trends(evidence, arms, names),
         overlaps=_overlaps(evidence, names),
         arrivals=_arrivals(evidence),
         days=evidence.days,
@@ -93,13 +95,16 @@ def _phases(
         for group in evidence.exposed
         if group.segment == segment
     }
+    names = label_arms(arms)
     phases = []
     for index, plan in enumerate(plans):
         weights = {arm.key: arm.weight for arm in plan.arms}
         phases.append(
             tuple(
                 # Every other phase is the settling after a change, which no weights describe.
-                ArmCount(arm.name, weights.get(arm.key, 0), counted.get((2 * index, arm.pk), 0))
+                ArmCount(
+                    names[arm.pk], weights.get(arm.key, 0), counted.get((2 * index, arm.pk), 0)
+                )
                 for arm in arms
             )
         )
@@ -118,9 +123,10 @@ def _segments(
 
 def _largest(evidence: Evidence, names: Mapping[int, str]) -> tuple[Largest, ...]:
     """Name the largest customer in each total and arm."""
+    nouns = evidence.plan.nouns
     return tuple(
         Largest(
-            placed.measured.planned.name,
+            nouns[placed.measured.planned.key],
             names[pk],
             evidence.found.largest[pk][place],
             moments.select(place),
@@ -136,7 +142,7 @@ def _adds_up(column: Column) -> bool:
     return isinstance(column, Total) and column.how != "any"
 
 
-def _trends(evidence: Evidence, arms: Sequence[Arm]) -> tuple[Trend, ...]:
+def _trends(evidence: Evidence, arms: Sequence[Arm], names: Mapping[int, str]) -> tuple[Trend, ...]:
     if evidence.trend is None:
         return ()
     early, late = evidence.trend
@@ -148,7 +154,12 @@ def _trends(evidence: Evidence, arms: Sequence[Arm]) -> tuple[Trend, ...]:
         for pk, moments in evidence.found.by_arm.items()
     }
     return tuple(
-        Trend(arm.name, changes[control.pk], changes[arm.pk], evidence.plan.goal.higher_is_better)
+        Trend(
+            names[arm.pk],
+            changes[control.pk],
+            changes[arm.pk],
+            evidence.plan.goal.higher_is_better,
+        )
         for arm in arms
         if not arm.is_control and arm.pk in changes
     )

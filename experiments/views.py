@@ -1,5 +1,6 @@
 """The report page of an experiment, and the button that asks for a fresh analysis."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from django.contrib.admin.views.decorators import staff_member_required
@@ -16,6 +17,8 @@ from experiments.reports import to_page
 
 VIEW = "experiments.view_experiment"
 PEEK = "experiments.peek_at_results"
+# Findings that say which way the effect goes: they are results too.
+TELLING = ("effect_grows", "effect_fades", "interaction")
 
 
 @require_safe
@@ -46,15 +49,21 @@ def report_context(
     Before the minimum duration results are hidden, but not what makes them untrustworthy or harm:
     early numbers get about, and whoever saw them stops too soon.
     """
-    analysis: Analysis | None = experiment.analyses.order_by("-computed_at").first()
+    analysis: Analysis | None = (
+        experiment.analyses.defer("moments").order_by("-computed_at", "-pk").first()
+    )
     hidden_until = experiment.hidden_until(now)
+    is_hidden = hidden_until is not None and not user.has_perm(PEEK)
+    page = None if analysis is None else to_page(analysis)
+    if page is not None and is_hidden:
+        page = replace(page, findings=[f for f in page.findings if f["code"] not in TELLING])
     return {
         "experiment": experiment,
         "analysis": analysis,
-        "page": None if analysis is None else to_page(analysis),
+        "page": page,
         "plan": experiment.plans.last(),
         "hidden_until": hidden_until,
-        "is_hidden": hidden_until is not None and not user.has_perm(PEEK),
+        "is_hidden": is_hidden,
         "is_waiting": experiment.analysis_requested_at is not None,
         "changes": experiment.changes.select_related("by")[:20],
     }

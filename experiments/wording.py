@@ -1,6 +1,8 @@
 """Says numbers the way people read them: few digits, a sign on every change."""
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from typing import Literal
 
 Unit = Literal["percent", "number"]
@@ -59,6 +61,12 @@ def say_p_value(ln_p_value: float) -> str:
     return f"p = {mantissa} \N{MULTIPLICATION SIGN} 10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
+def tell_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Return names by key, each with its key where another thing is called the same."""
+    counts = Counter(names.values())
+    return {key: name if counts[name] == 1 else f"{name} ({key})" for key, name in names.items()}
+
+
 def say_list(items: list[str]) -> str:
     """Join items as English does: a, b and c."""
     if len(items) < 2:
@@ -75,5 +83,7 @@ def _say(value: float, *, digits: int) -> str:
     """Round to some significant digits, but never round away digits before the point."""
     if abs(value) < 1e-6:
         return "0"
-    decimals = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
+    # Of the rounded value: 9.998 is 10.0, not 10.00.
+    rounded = float(f"{value:.{digits - 1}e}")
+    decimals = max(digits - 1 - math.floor(math.log10(abs(rounded))), 0)
     return f"{value:,.{decimals}f}".replace("-", MINUS)

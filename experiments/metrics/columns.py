@@ -1,7 +1,7 @@
 """The numbers that a customer can contribute: the vocabulary between metric types and the query.
 
 A column says what is counted, over which time relative to the customer's exposure. It knows no
-table; `experiments/moments_query.py` turns columns into SQL.
+table; `experiments/sql/columns.py` turns columns into SQL.
 """
 
 from dataclasses import dataclass, replace

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns.models import Campaign, Status
 from campaigns.outcome import say_outcome
 from experiments.analysis import analyse
+from experiments.models import Experiment
 from recommender.models import PolicyEvaluation, PolicyVersion
 from tests.makers import DAY, NOW, make_campaign, make_user
 
@@ -53,6 +55,20 @@ def test_the_report_shows_the_experiment_and_what_policies_would_have_earned() -
     assert "The learned policy beats the best simple one" in page
     assert "500 decisions" in page
     assert HOSTILE not in page
+
+
+def test_what_policies_earned_is_hidden_with_the_results() -> None:
+    campaign = make_campaign()
+    Experiment.objects.filter(pk=campaign.experiment_id).update(
+        started_at=timezone.now(), minimum_days=7
+    )
+    analyse(campaign.experiment, now=timezone.now())
+    judge(campaign)
+    page = browse(VIEW).get(campaign.get_absolute_url()).content.decode()
+    peeked = browse(VIEW, "experiments.peek_at_results").get(campaign.get_absolute_url())
+    assert "Results are hidden until" in page
+    assert "The learned policy beats the best simple one" not in page
+    assert "The learned policy beats the best simple one" in peeked.content.decode()
 
 
 def test_a_young_campaign_has_a_report_too() -> None:

@@ -48,6 +48,9 @@ def test_a_metric_is_made_by_its_form(admin: Client) -> None:
         ('{"event": "Order", "windowdays": 7}', "unknown field `windowdays`"),
         ("[1]", "Expected `object`"),
         ("{", "valid JSON"),
+        ('{"event": "Order", "where": [{"property": "a", "op": ">", "value": 1e999}]}', "finite"),
+        ('{"event": "Order", "where": [{"property": "a", "op": ">", "value": NaN}]}', "finite"),
+        (r'{"event": "Order\u0000"}', "character zero"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(admin: Client, params: str, says: str) -> None:

@@ -84,3 +84,7 @@ def test_the_prior_is_learned_from_experiments_that_ended() -> None:
     prior = find_prior(make_experiment(goal=goal))
     assert prior.source.startswith(f"fitted to {FEWEST_PAST} past experiments")
     assert find_prior(past) == WEAK  # which has only nine others to learn from
+    analysis = past.analyses.get()
+    analysis.report["verdict"]["kind"] = "unsound"
+    analysis.save()
+    assert find_prior(make_experiment(goal=goal)) == WEAK  # a broken one teaches nothing

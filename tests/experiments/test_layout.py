@@ -76,8 +76,8 @@ def test_columns_are_shared_and_covariates_capped() -> None:
     assert [placed.own for placed in layout.metrics] == [(0,), (1,), (2,)]
     assert layout.covariates == (3, 4)
     assert layout.covariate_names == (
-        "any “Order” in the 1 days before exposure",
-        "total of “Order” in the 1 days before exposure",
+        "any “Order” in the day before exposure",
+        "total of “Order” in the day before exposure",
     )
 
 

@@ -210,3 +210,22 @@ def test_a_lift_that_ends_at_minus_everything_is_widened_evenly() -> None:
     wider = widen(one, two, confidence=0.95, is_lift=True, higher_is_better=True)
     assert wider.low == -1.0
     assert wider.high > -0.2
+
+
+def test_looks_for_harm_alone_leave_all_of_the_error_for_a_winner() -> None:
+    early = take_look(0.3, [], comparisons=1, confidence=0.95, is_for_harm=True)
+    last = take_look(1.0, [0.3, 0.6], comparisons=1, confidence=0.95, harm_looks=2)
+    assert early is not None
+    assert last is not None
+    assert early.boundary.upper == math.inf
+    assert early.boundary.lower > -3.0
+    assert last.boundary.upper == pytest.approx(1.959964, abs=5e-3)
+    assert last.boundary.upper_spent == pytest.approx(0.025, rel=1e-6)
+
+
+def test_a_fixed_plan_does_not_look_for_harm_alone() -> None:
+    fixed = Monitoring("fixed")
+    assert (
+        take_look(1.2, [], comparisons=1, confidence=0.95, monitoring=fixed, is_for_harm=True)
+        is None
+    )

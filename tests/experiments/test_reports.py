@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from experiments.models import Analysis
-from experiments.reports import to_page
+from experiments.reports import MetricSection, to_page
 from experiments.stats.estimate import Estimate, Inconclusive, Interval, Result
 from experiments.wording import say_difference
 from tests.makers import DAY, NOW
@@ -57,6 +57,8 @@ def analysis(
         "raw": {},
         "variance_removed": {},
         "ln_p_adjusted": {},
+        "together": {},
+        "beliefs": {},
     }
     report = {
         "confidence": 0.95,
@@ -66,6 +68,7 @@ def analysis(
         "moved": 0,
         "arms": arms,
         "metrics": [metric],
+        "covariates": [],
         "segments": [],
         "findings": [],
         "verdict": {
@@ -154,3 +157,81 @@ def test_a_verdict_of_an_earlier_day_says_when_it_was_given() -> None:
     assert to_page(today).decided_at is None
     today.computed_at = NOW + DAY
     assert to_page(today).decided_at == NOW
+
+
+def changed(**values: Any) -> MetricSection:
+    """Show a metric of two treatments after changing what is stored of it."""
+    stored = analysis(estimate(), estimate())
+    stored.report["metrics"][0].update(values)
+    return to_page(stored).metrics[0]
+
+
+@pytest.mark.parametrize(
+    ("removed", "says"),
+    [
+        ({"arm0": 0.114, "arm1": 0.136}, "11% for New and 14% for Newer."),
+        ({"arm0": 0.114, "arm1": 0.000002}, "11% for New."),
+        ({"arm0": -0.007, "arm1": 0.000002}, "next to none."),
+    ],
+)
+def test_an_adjusted_metric_says_how_much_noise_that_takes_out(
+    removed: dict[str, float], says: str
+) -> None:
+    raw = {arm: estimate(relative=0.3).to_json() for arm in removed}
+    section = changed(raw=raw, variance_removed=removed)
+    assert section.adjusted.endswith(f"takes out noise (variance): {says}")
+    assert section.unadjusted == [f"{arm}: +30% (+10% to +30%)" for arm in ("New", "Newer")]
+
+
+def test_what_was_not_adjusted_says_nothing_of_it() -> None:
+    section = changed()
+    assert (section.adjusted, section.unadjusted) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("higher_is_better", "says"),
+    [
+        (True, "must be shown to fall by less than 2.5%"),
+        (False, "must be shown to rise by less than 2.5%"),
+    ],
+)
+def test_a_margin_is_said_in_the_direction_that_does_harm(
+    higher_is_better: bool, says: str
+) -> None:
+    assert changed(margin=0.025, higher_is_better=higher_is_better).margin == says
+
+
+def belief(**values: float) -> dict[str, Any]:
+    return {
+        "lift": 0.155,
+        "interval": {"low": 0.066, "high": 0.25},
+        "chance_to_beat": 0.8995,
+        "loss_of_shipping": 0.002,
+        "loss_of_keeping": 0.059,
+        "prior": "weak",
+        "rule": 0.95,
+        "rule_error": 0.0691,
+        **values,
+    }
+
+
+def test_beliefs_are_said_with_the_error_of_acting_on_them() -> None:
+    section = changed(beliefs={"arm1": belief()})
+    assert section.beliefs == [
+        "Newer: better with a chance of 90.0%; lift +16% (+6.6% to +25%); expected loss 0.20% if "
+        "shipped, 5.9% if Control is kept. Calling it better or worse once 95% sure errs in 6.9% "
+        "of experiments without an effect."
+    ]
+    assert section.prior == "weak"
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"chance_to_beat": 0.99978}, "a chance of over 99.9%"),
+        ({"chance_to_beat": 1e-9}, "a chance of under 0.1%"),
+        ({"loss_of_shipping": 2e-6}, "expected loss under 0.01% if shipped"),
+    ],
+)
+def test_no_belief_is_said_to_be_certain(values: dict[str, float], says: str) -> None:
+    assert says in changed(beliefs={"arm0": belief(**values)}).beliefs[0]

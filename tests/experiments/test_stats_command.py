@@ -61,6 +61,14 @@ def test_indented_answers_are_the_same_answers(type_in: Type, tmp_path: Path) ->
     assert json.loads(pretty) == json.loads(run(str(path)))
 
 
+def test_the_oracle_stands_beside_each_result(type_in: Type) -> None:
+    type_in(DOCUMENT.encode())
+    (comparison,) = json.loads(run("--oracle"))["comparisons"]
+    result, said = comparison["result"], comparison["oracle"]
+    assert said["p_value"] == pytest.approx(result["p_value"], rel=1e-9)
+    assert said["said_by"]["p_value"] == "statsmodels proportions_ztest"
+
+
 def test_a_bad_field_is_named(type_in: Type) -> None:
     type_in(DOCUMENT.replace("25", "250").encode())
     with pytest.raises(CommandError) as refusal:

@@ -7,10 +7,21 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from experiments.analysis import analyse
+from experiments.earlier import recall_looks
 from experiments.lifecycle import request_analysis, stop_experiment
 from experiments.models import Analysis, Experiment
-from experiments.tasks import analyse_due, analyse_if_due
-from tests.makers import NOW, make_experiment
+from experiments.tasks import analyse_due, analyse_if_due, thin_all
+from tests.makers import (
+    DAY,
+    HOUR,
+    NOW,
+    event_row,
+    expose,
+    make_customers,
+    make_events,
+    make_experiment,
+)
 from tests.racing import locked_table, other_sessions, wait_for_blocked
 
 
@@ -126,3 +137,25 @@ def test_a_request_during_an_analysis_neither_waits_for_it_nor_is_lost() -> None
         assert worker.result(timeout=10) == 1
     assert analyse_due() == 1
     assert analysed(experiment) == 2
+
+
+@pytest.mark.django_db
+def test_old_analyses_go_but_for_what_a_verdict_rests_on_and_one_a_day() -> None:
+    experiment = make_experiment(planned_customers=400, minimum_days=0)
+    for step in range(3):
+        for arm in ("control", "new"):
+            people = make_customers(60)
+            expose(experiment, people, arm, at=NOW)
+            make_events([event_row(p, "Order Completed", at=NOW + HOUR) for p in people[:20]])
+        # Nobody came between these, so that only the first of them is a look.
+        for minutes in (0, 1, 2):
+            analyse(experiment, now=NOW + (2 + step) * HOUR + timedelta(minutes=minutes))
+    stop_experiment(experiment, by=None, now=NOW + DAY)
+    earlier = recall_looks(experiment)
+    assert len(earlier.looks) == 3
+
+    deleted = thin_all()
+
+    assert deleted == 5  # of nine; the day's last stays
+    assert recall_looks(experiment) == earlier
+    assert thin_all() == 0

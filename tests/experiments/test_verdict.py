@@ -9,13 +9,14 @@ import pytest
 
 from experiments.health.base import Finding
 from experiments.plan import Monitoring
-from experiments.sentences import Goal
+from experiments.sentences import Goal, Progress, Verdict
 from experiments.standing import ArmResult, Guardrail
 from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
 from experiments.stats.proportions import compare_proportions
-from experiments.verdict import Progress, Verdict, reach_verdict
+from experiments.verdict import reach_verdict
+from experiments.wording import MINUS
 
 VISITS = Goal("Visits", "percent")
 DONE = Progress(64_000, 64_000, is_running=False)
@@ -328,3 +329,51 @@ def test_an_open_ended_experiment_is_inconclusive_only_when_it_was_stopped() -> 
     won = judge(MENS, progress=replace(DONE, is_running=True), monitoring=endless)
     assert won.code == "ship"
     assert "confidence sequence" in won.basis
+
+
+# --- looks before the minimum duration -----------------------------------------------------------
+
+
+def young(days: float) -> Progress:
+    """Five times the planned size came before half of the minimum duration."""
+    return Progress(50_000, 10_000, is_running=True, days=days, minimum_days=7)
+
+
+def test_before_the_minimum_duration_time_says_how_far_an_experiment_is() -> None:
+    assert judge(arm("New", 1010), progress=young(3.5)).look == 0.5
+    assert (
+        judge(arm("New", 1010), progress=young(3.55), earlier_looks=[0.5], harm_looks=1).look
+        is None
+    )
+
+
+def test_after_the_minimum_duration_all_error_is_left_for_a_winner() -> None:
+    done = replace(young(7), customers=100_000)
+    looks = [day / 7 for day in range(1, 7)]
+    verdict = judge(arm("New", 1087), progress=done, earlier_looks=looks, harm_looks=6)
+    # Its deviate is 2.0: enough for one test, and not for one that looks spent something of.
+    assert verdict.kind == "win"
+    assert verdict.look == 1.0
+    assert judge(arm("New", 1087), progress=done, earlier_looks=looks).kind != "win"
+
+
+def test_harm_at_an_earlier_look_keeps_an_arm_from_shipping() -> None:
+    verdict = judge(arm("New", 1300), harmful_before=["New"])
+    assert verdict.code == "stop: harm"
+    assert "New did harm at an earlier look." in verdict.sentence
+
+
+def test_the_interval_of_a_stopped_confidence_sequence_is_the_sequence_s() -> None:
+    progress = Progress(20_000, 20_000, is_running=False)
+    verdict = judge(
+        arm("New", 1090), progress=progress, monitoring=Monitoring("confidence_sequence")
+    )
+    assert verdict.kind == "flat"
+    assert f"between {MINUS}" in verdict.sentence
+
+
+def test_an_experiment_stopped_before_its_minimum_duration_says_so() -> None:
+    progress = Progress(20_000, 20_000, is_running=False, days=3, minimum_days=7)
+    verdict = judge(arm("New", 1300), progress=progress)
+    assert verdict.code == "inconclusive at the end"
+    assert "stopped before its minimum duration" in verdict.sentence

@@ -200,6 +200,21 @@ def test_results_are_hidden_before_the_minimum_duration() -> None:
     assert "Lift" not in page
 
 
+def test_a_finding_that_tells_the_effect_is_hidden_with_it() -> None:
+    experiment = look_early(new=(80, 60))
+    analysis = experiment.analyses.get()
+    shown = {"severity": "warning", "detail": "", "evidence": {}}
+    analysis.report["findings"] = [
+        {**shown, "code": "effect_grows", "title": "The effect grows with time"},
+        {**shown, "code": "bots", "title": "Some customers do more"},
+    ]
+    analysis.save()
+    page = page_of(experiment)
+    peeked = page_of(experiment, client=browse(VIEW, "experiments.peek_at_results"))
+    assert ("The effect grows" in page, "Some customers do more" in page) == (False, True)
+    assert "The effect grows" in peeked
+
+
 def test_who_may_peek_sees_them_and_that_others_do_not() -> None:
     experiment = look_early(new=(80, 60))
     page = page_of(experiment, client=browse(VIEW, "experiments.peek_at_results"))

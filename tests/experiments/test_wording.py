@@ -26,6 +26,8 @@ from experiments.wording import (
         (0.0, "percent", "0%"),
         (1.4226, "number", "1.42"),
         (1234.6, "number", "1,235"),
+        (9.998, "number", "10.0"),
+        (0.9998, "number", "1.00"),
         (-3.21, "number", "−3.21"),
         (1e-9, "number", "0"),
     ],

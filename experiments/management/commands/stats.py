@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,28 @@ class Command(BaseCommand):
             "--indent", type=int, choices=range(9), metavar="0-8", help="print on many lines"
         )
 
-    def handle(self, *, file: Path | None, indent: int | None, **options: Any) -> None:
+        parser.add_argument(
+            "--oracle",
+            action="store_true",
+            help="print beside each result what scipy and statsmodels say of the same numbers",
+        )
+
+    def handle(
+        self, *, file: Path | None, indent: int | None, oracle: bool, **options: Any
+    ) -> None:
         """Print the answers."""
         try:
             raw = sys.stdin.buffer.read() if file is None else file.read_bytes()
-            answers = answer(read_document(raw))
+            document = read_document(raw)
+            answers = answer(document)
         except OSError as error:
             source = file or "Standard input"
             raise CommandError(f"{source} cannot be read: {error.strerror}.") from error
         except (Unreadable, TooExtreme) as error:
             raise CommandError(str(error)) from error
+        if oracle:
+            # Loaded by name: whoever asks only us need not wait for statsmodels.
+            said = import_module("experiments.stats_oracle").ask_oracles(document)
+            for answered, others in zip(answers["comparisons"], said, strict=True):
+                answered["oracle"] = others
         self.stdout.write(json.dumps(answers, indent=indent, allow_nan=False))
