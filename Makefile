@@ -6,7 +6,7 @@ BIN := .venv/bin
 PINS := requirements.txt requirements-dev.txt constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run worker beat test test-slow check format coverage bench lock clean
+.PHONY: help setup demo run worker beat test test-slow check format coverage bench calibrate lock clean
 
 help: ## List these tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,8 +55,13 @@ format: setup ## Put every file in its shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure the decide API against a bare endpoint of the same server
+bench: setup ## Measure deciding, comparing and analysing against named floors and peers
 	$(BIN)/python -m benchmarks.decide
+	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.moments
+
+calibrate: setup ## Simulate thousands of experiments and write how well promises are kept
+	$(BIN)/python -m experiments.calibration --write docs/calibration.md
 
 lock: setup ## Write the exact versions of everything that is installed
 	rm -rf .lock && $(PYTHON) -m venv .lock
