@@ -119,12 +119,12 @@ _READING = """\
 ## How to read it
 
 In every scenario {runs} experiments without an effect and {half} with one are looked at after each
-of {days} days, and {end} more of either kind once at the end ({sparse} with about 10 conversions,
+of {days} days, and {end} more of either kind once at the end ({sparse:,} with about 10 conversions,
 of which most give no estimate). A metric's first scenario meets every rule with every adjustment;
 in the others, the rules with several looks meet the first and the third. Customers differ in how
 often they come and in their country, and what they did before tells something about it. By chance
-alone a true 5% shows as {few} of {runs} experiments, and as {many} of {all} at the end, in 99 of
-100 such pages.
+alone a true 5% shows as {few} of {runs} experiments, and as {many} of {all:,} at the end, in 99 of
+100 rows.
 
 - **False positives** are experiments without an effect in which one is called. The fixed horizon
   and the group-sequential rule spend all of their 5%, and must have *exactly* that. The confidence

@@ -9,10 +9,13 @@ import numpy as np
 
 from experiments.metrics.base import Params, Strata, Thresholds
 from experiments.metrics.columns import AtMost, Column, Cut, PropertyName, Total
-from experiments.stats.estimate import Result
+from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.moments import Moments
 from experiments.stats.quantile import compare_quantiles
 from experiments.wording import Unit
+
+# A quantile is found between values.
+LEAST_VALUES = 2
 
 
 class QuantileParams(Params, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +99,8 @@ class Quantile:
         confidence: float,
     ) -> Result:
         """Compare two quantiles, the strata together: quantiles of strata do not add up."""
+        if len(thresholds[0]) < LEAST_VALUES:
+            return Inconclusive("There are no two different values yet to find a quantile among.")
         control, treatment = (reduce(add, (stratum[arm] for stratum in strata)) for arm in (0, 1))
         return compare_quantiles(
             control,

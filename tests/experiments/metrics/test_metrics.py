@@ -21,7 +21,7 @@ from experiments.metrics.columns import (
     Total,
     Window,
 )
-from experiments.stats.estimate import Estimate
+from experiments.stats.estimate import Estimate, Inconclusive
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
 from experiments.stats.proportions import compare_shares
@@ -244,6 +244,16 @@ def test_a_quantile_is_compared_by_its_thresholds() -> None:
     assert isinstance(result, Estimate)
     assert result.control_mean == pytest.approx(np.median(rows[0]), rel=0.02)
     assert metric.value(params, control, [thresholds]) == pytest.approx(result.control_mean)
+
+
+@pytest.mark.parametrize("thresholds", [[], [3.0]])
+def test_a_quantile_needs_two_different_values(thresholds: list[float]) -> None:
+    metric = METRICS["quantile"]
+    params = read_params(metric, {"event": "Order"})
+    columns = 1 + len(thresholds)
+    nobody = Moments(5, (0.0,) * columns, ((0.0,) * columns,) * columns)
+    result = metric.compare(params, [(nobody, nobody)], thresholds=[thresholds], confidence=0.95)
+    assert isinstance(result, Inconclusive)
 
 
 def test_units_tell_shares_from_numbers() -> None:
