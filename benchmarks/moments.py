@@ -155,12 +155,9 @@ def to_moments(n: int, sums: Sequence[float], products: Sequence[float]) -> NDAr
 
 
 def of_ours(rows: list[tuple[Any, ...]]) -> Moments:
-    """Read the rows of our statement, whose sums are taken around overall means."""
+    """Read the rows of our statement."""
     return {
-        arm: np.array(
-            [*to_moments(n, sums, products), *np.array(means) + np.array(sums) / n, *most]
-        )
-        for arm, n, sums, products, means, most in rows
+        arm: np.array([n, *covariances, *means, *most]) for arm, n, means, covariances, most in rows
     }
 
 

@@ -28,8 +28,6 @@ from experiments.stats.quantile import quantile_levels
 
 # Any number: it tells these locks from others.
 CLAIM = 0x0FFE21AC
-# So little of a sum of squares is rounding.
-_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +175,12 @@ def measure(
     by_segment: list[dict[str, dict[int, Moments]]] = [{} for _ in dimensions]
     moved = 0
     for arm_id, *rest in _run(moments_statement(scope, columns, dimensions), scope):
-        places, (n, sums, products, means, maxima) = rest[:-5], rest[-5:]
+        places, (n, means, covariances, maxima) = rest[:-4], rest[-4:]
         place = _place(places)
         if arm_id is None:
             moved += n if place is None else 0
             continue
-        moments = to_moments(n, sums, products, means)
+        moments = _to_moments(n, means, covariances)
         if place is None:
             by_arm[arm_id] = moments
             largest[arm_id] = tuple(float(value) for value in maxima)
@@ -203,32 +201,6 @@ def count_by_day(scope: Scope) -> dict[date, int]:
     return {day: int(count) for day, count in _run(days_statement(scope), scope)}
 
 
-def to_moments(
-    n: int, sums: Sequence[float], products: Sequence[float], means: Sequence[float]
-) -> Moments:
-    """Turn sums around common means into moments.
-
-    Args:
-        n: How many people.
-        sums: Of each column less its common mean, length k.
-        products: Sums of products of two such columns, the lower triangle row by row.
-        means: The common means.
-    """
-    k = len(means)
-    total = np.array(sums, dtype=np.float64)
-    scatter = np.zeros((k, k))
-    scatter[np.tril_indices(k)] = products
-    scatter += np.tril(scatter, -1).T
-    products_of_itself = np.diag(scatter).copy()
-    scatter -= np.outer(total, total) / n
-    # Of a column that is constant here and not elsewhere, rounding would leave a trace.
-    is_constant = np.diag(scatter) <= _ROUNDING * products_of_itself
-    scatter[is_constant] = scatter[:, is_constant] = 0.0
-    mean = np.array(means, dtype=np.float64) + total / n
-    covariance = scatter / (n - 1) if n > 1 else np.zeros((k, k))
-    return Moments(n, tuple(mean.tolist()), tuple(tuple(row) for row in covariance.tolist()))
-
-
 def _count_exposed_since(moments: Sequence[datetime | None], scope: Scope) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -243,6 +215,16 @@ def _count_exposed_since(moments: Sequence[datetime | None], scope: Scope) -> li
         )
         found = [int(count) for (count,) in cursor.fetchall()]
     return found or [0] * len(moments)
+
+
+def _to_moments(n: int, means: Sequence[float], covariances: Sequence[float | None]) -> Moments:
+    """Put means and the lower triangle of covariances, row by row, together."""
+    k = len(means)
+    matrix = np.zeros((k, k))
+    # One person has no covariance: null.
+    matrix[np.tril_indices(k)] = [covariance or 0.0 for covariance in covariances]
+    matrix += np.tril(matrix, -1).T
+    return Moments(n, tuple(means), tuple(tuple(row) for row in matrix.tolist()))
 
 
 def _place(places: Sequence[Any]) -> tuple[int, str] | None:

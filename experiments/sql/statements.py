@@ -131,28 +131,24 @@ FROM people GROUP BY arm_id
 def moments_statement(
     scope: Scope, columns: Sequence[Column], dimensions: Sequence[Dimension] = ()
 ) -> Statement:
-    """Ask for the sums behind the moments of columns, for each arm and each arm in each segment.
+    """Ask for the moments of columns, for each arm and for each arm in each segment.
 
     A row has the arm's id; for each dimension whether it is left out (1) and its value; the number
-    of people; and four lists: the sums of each column around its overall mean, the sums of their
-    products pair by pair (row i of the lower triangle after row i - 1), the overall means, and the
-    largest values. Sums around the mean keep digits that plain sums of squares would lose.
+    of people; and three lists: the mean of each column, their covariances pair by pair (row i of
+    the lower triangle after row i - 1; null for a single person), and the largest values.
     """
     names = [f"c{index}" for index in range(len(columns))]
-    apart = [f"({name} - mean_{name})" for name in names]
-    products = [f"sum({apart[i]} * {apart[j]})" for i in range(len(names)) for j in range(i + 1)]
+    pairs = [f"covar_samp({names[i]}, {names[j]})" for i in range(len(names)) for j in range(i + 1)]
     keys = [f"d{index}" for index in range(len(dimensions))]
     groups = ["(arm_id)", *(f"(arm_id, {key})" for key in keys)]
     plan = ColumnPlan()
     text = f"""
-WITH {_contributed(plan, scope, columns, dimensions)},
-centre AS (SELECT {listed(f"avg({name}) AS mean_{name}" for name in names)} FROM contributed)
+WITH {_contributed(plan, scope, columns, dimensions)}
 SELECT arm_id, {"".join(f"GROUPING({key}), {key}, " for key in keys)}count(*),
-       ARRAY[{listed(f"sum({value})" for value in apart)}],
-       ARRAY[{listed(products)}],
-       ARRAY[{listed(f"max(mean_{name})" for name in names)}],
+       ARRAY[{listed(f"avg({name})" for name in names)}],
+       ARRAY[{listed(pairs)}],
        ARRAY[{listed(f"max({name})" for name in names)}]
-FROM contributed CROSS JOIN centre
+FROM contributed
 GROUP BY GROUPING SETS ({listed(groups)})
 """
     return Statement(text, plan.earliest(scope))

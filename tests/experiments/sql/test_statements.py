@@ -64,6 +64,8 @@ COLUMNS: tuple[Column, ...] = (
     Total("any", Events(VISIT), window=Window(12 * 3600, 36 * 3600), mature_after=36 * 3600),
     Mature(36 * 3600),
     Reached((Events(VISIT), Events(ORDER), Events(REFUND)), DAY_ONE),
+    Reached((Events(VISIT), Events(ORDER)), DAY_ONE),
+    Total("count", Events(VISIT, (Filter("size", "=", True),))),
     AtMost(Total("sum", Events(ORDER)), per_customer=False),
     AtMost(Total("sum", Events(ORDER)), per_customer=False, threshold=20.0),
     AtMost(Total("sum", Events(ORDER), Events(REFUND)), per_customer=True, threshold=20.0),
@@ -142,7 +144,7 @@ def fulfils(event: Happened, filter_: Filter) -> bool:
         assert isinstance(filter_.value, tuple)
         return text in filter_.value
     assert filter_.op == "="
-    return text == filter_.value
+    return text == ("true" if filter_.value is True else filter_.value)
 
 
 def matches(event: Happened, events: Events, window: Window, start: int) -> bool:
@@ -420,3 +422,33 @@ def test_arrivals_tell_late_events_silence_and_busy_customers() -> None:
     assert (arm.all_events, arm.events, arm.customers) == (6, 5, 1)
     imported, _ = watch_arrivals(scope_of(experiment), [ORDER], live_since=NOW + DAY, per_day=4)
     assert imported[0].late == 0
+
+
+def test_what_lies_far_away_in_another_arm_takes_no_digits() -> None:
+    experiment = make_experiment()
+    rows = []
+    for arm, values in (("control", [0.0, 1e-5, 3e-5]), ("new", [1e14, 0.0, 0.0])):
+        people = make_customers(3)
+        expose(experiment, people, arm, at=NOW)
+        rows += [
+            event_row(person, ORDER, at=NOW + HOUR, value=value)
+            for person, value in zip(people, values, strict=True)
+        ]
+    make_events(rows)
+    spent, bought = Total("sum", Events(ORDER)), Total("any", Events(ORDER))
+    found = measure(scope_of(experiment), [spent, bought])
+    control = found.by_arm[Arm.objects.get(experiment=experiment, key="control").pk]
+    assert control.covariance[0][0] == pytest.approx(np.var([0.0, 1e-5, 3e-5], ddof=1), rel=1e-9)
+
+
+def test_what_is_the_same_for_everybody_does_not_vary() -> None:
+    experiment = make_experiment()
+    rows = []
+    for arm in ("control", "new"):
+        people = make_customers(150)
+        expose(experiment, people, arm, at=NOW)
+        rows += [event_row(person, ORDER, at=NOW + HOUR, value=0.1) for person in people]
+    make_events(rows)
+    found = measure(scope_of(experiment), [Total("sum", Events(ORDER))])
+    for moments in found.by_arm.values():
+        assert moments.covariance[0][0] == pytest.approx(0.0, abs=1e-30)
