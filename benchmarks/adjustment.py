@@ -36,9 +36,8 @@ from experiments.layout import (
     Measured,
     covariate_cuts,
     find_covariates,
+    read_metric,
 )
-from experiments.metrics import METRICS
-from experiments.metrics.base import read_params
 from experiments.metrics.columns import SECONDS_PER_DAY, Total
 from experiments.plan import Adjustment, PlannedMetric
 from experiments.stats.adjustment import apply_cuped
@@ -197,9 +196,7 @@ def measure_gain(customers: Customers, *, splits: int, seed: int) -> Gain:
 
 
 def _measured(role: Literal["goal", "secondary"], params: dict[str, str]) -> Measured:
-    metric = METRICS["mean"]
-    planned = PlannedMetric(role, role, "mean", dict(params), True, role)
-    return Measured(planned, metric, read_params(metric, params))
+    return read_metric(PlannedMetric(role, role, "mean", dict(params), True, role))
 
 
 def _compare(arms: tuple[Moments, Moments], columns: Sequence[int]) -> Estimate:

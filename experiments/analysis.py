@@ -39,12 +39,14 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
     earlier = recall_looks(experiment)
     findings = find_problems(evidence, arms, plans=plans, earlier_looks=earlier.customers)
     moments = _by_key(evidence.found.by_arm, arms, evidence.columns)
-    compared = compare_all(evidence.plan, evidence.layout, moments, _strata(evidence, arms))
+    strata = _strata(evidence, arms)
+    compared = compare_all(evidence.plan, evidence.layout, moments, strata)
+    customers = evidence.customers
     beliefs = form_beliefs(
         evidence.plan,
         compared,
         prior=find_prior(experiment),
-        fraction=sum(m.n for m in moments.values()) / evidence.plan.planned_customers,
+        fraction=customers / evidence.plan.planned_customers,
         earlier=[count / evidence.plan.planned_customers for count in earlier.customers],
     )
     said = _judge(experiment, evidence, compared, findings, earlier)
@@ -52,7 +54,7 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
     labels = label_arms(arms)
     report = {
         "confidence": evidence.plan.confidence,
-        "customers": sum(m.n for m in moments.values()),
+        "customers": customers,
         "planned_customers": evidence.plan.planned_customers,
         "days": evidence.days,
         "minimum_days": evidence.plan.minimum_days,
@@ -88,7 +90,7 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
         experiment=experiment,
         plan_version=versions[-1] if versions else None,
         computed_at=now,
-        moments=_to_stored(evidence, arms),
+        moments=_to_stored(evidence, arms, strata),
         report=report,
         look=None if is_repeated else said.look,
         is_decision=not is_repeated and said.kind in FINAL,
@@ -123,7 +125,7 @@ def _days_left(experiment: Experiment, evidence: Evidence) -> int | None:
         return None
     return days_left(
         planned=evidence.plan.planned_customers,
-        so_far=sum(moments.n for moments in evidence.found.by_arm.values()),
+        so_far=evidence.customers,
         days=evidence.days,
     )
 
@@ -143,7 +145,9 @@ def _strata(evidence: Evidence, arms: Sequence[Arm]) -> list[dict[str, Moments]]
     return [_by_key(by_arm, arms, columns) for _, by_arm in sorted(by_value.items())]
 
 
-def _to_stored(evidence: Evidence, arms: Sequence[Arm]) -> dict[str, Any]:
+def _to_stored(
+    evidence: Evidence, arms: Sequence[Arm], strata: Sequence[Mapping[str, Moments]]
+) -> dict[str, Any]:
     """Write down what every number of the report can be computed from."""
     keys = {arm.pk: arm.key for arm in arms}
     layout = evidence.layout
@@ -171,9 +175,7 @@ def _to_stored(evidence: Evidence, arms: Sequence[Arm]) -> dict[str, Any]:
             }
             for index, name in enumerate(evidence.attributes)
         },
-        "strata": [
-            {arm: m.to_json() for arm, m in stratum.items()} for stratum in _strata(evidence, arms)
-        ],
+        "strata": [{arm: m.to_json() for arm, m in stratum.items()} for stratum in strata],
     }
 
 
@@ -248,10 +250,7 @@ def _judge(
 ) -> Verdict:
     plan = evidence.plan
     labels, nouns = plan.labels, plan.nouns
-    by_arm = evidence.found.by_arm.values()
-    goal = next(
-        placed for placed in evidence.layout.metrics if placed.measured.planned.role == "goal"
-    )
+    goal = evidence.layout.goal
     return reach_verdict(
         _arm_results(plan, compared),
         control=labels[plan.control.key] if plan.control else "the control",
@@ -267,12 +266,15 @@ def _judge(
         ],
         findings=findings,
         progress=Progress(
-            customers=sum(m.n for m in by_arm),
+            customers=evidence.customers,
             planned=plan.planned_customers,
             is_running=experiment.status == Status.RUNNING,
             days=evidence.days,
             minimum_days=plan.minimum_days,
-            known=sum(evidence.layout.customers_known(goal, m) for m in by_arm),
+            known=sum(
+                evidence.layout.customers_known(goal, moments)
+                for moments in evidence.found.by_arm.values()
+            ),
         ),
         earlier_looks=earlier.looks,
         harm_looks=earlier.harm_looks,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from scipy.special import log_ndtr
 
@@ -142,14 +143,13 @@ def _compare(
     def raw_at(confidence: float) -> Result:
         return placed.compare(whole, confidence=confidence)
 
-    raw = raw_at(plan.confidence)
-    result, result_at = raw, raw_at
-    if isinstance(raw, Estimate) and (len(strata) > 1 or covariates):
-        adjusted = adjusted_at(plan.confidence)
-        if isinstance(adjusted, Estimate):
-            result, result_at = adjusted, adjusted_at
+    raw = result = raw_at(plan.confidence)
+    if len(strata) > 1 or covariates:
+        result = placed.sharpen(raw, parts, covariates=covariates, confidence=plan.confidence)
+    result_at = raw_at if result is raw else adjusted_at
     compared = Compared(metric.key, arm, metric.role, result, raw)
-    return _Measured(compared, lambda confidence: _interval(result, result_at(confidence)))
+    # Holm asks for both ends apart, at the same confidence.
+    return _Measured(compared, cache(lambda at: _interval(result, result_at(at))))
 
 
 def _interval(known: Result, other: Result) -> Interval:

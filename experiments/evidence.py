@@ -5,13 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from experiments.health.bots import PER_DAY
-from experiments.layout import (
-    Layout,
-    covariate_cuts,
-    find_covariates,
-    lay_out,
-    measured_metrics,
-)
+from experiments.layout import Layout
 from experiments.metrics.columns import (
     SECONDS_PER_DAY,
     AtMost,
@@ -29,7 +23,7 @@ from experiments.queries import (
     DidTooMuch,
     Exposed,
     count_exposures,
-    find_thresholds,
+    find_layout,
     measure,
     watch_arrivals,
 )
@@ -92,6 +86,11 @@ class Evidence:
         return len(self.layout.columns) + len(self.trend or ())
 
     @property
+    def customers(self) -> int:
+        """How many took part, over all arms."""
+        return sum(moments.n for moments in self.found.by_arm.values())
+
+    @property
     def days(self) -> float:
         """How long the experiment has run."""
         return (self.ended_at - self.started_at) / timedelta(days=1)
@@ -116,11 +115,7 @@ def gather(
     ended_at = min(experiment.stopped_at or now, now)
     scope = Scope(experiment.pk, first_at, now)
 
-    metrics = measured_metrics(plan)
-    covariates = find_covariates(metrics, plan.adjustment)
-    cuts = [cut for metric in metrics for cut in metric.cuts]
-    thresholds = find_thresholds(scope, [*cuts, *covariate_cuts(covariates)])
-    layout = lay_out(metrics, covariates, thresholds)
+    layout = find_layout(scope, plan.metrics, plan.adjustment)
     trend = _trend_columns(layout, elapsed=ended_at - started_at)
     others = _find_others(experiment)
     dimensions: list[Dimension] = [
@@ -175,7 +170,7 @@ def _find_others(experiment: Experiment) -> list[Other]:
 
 def _trend_columns(layout: Layout, *, elapsed: timedelta) -> tuple[Total, ...]:
     """Split the goal into a customer's early and later time, where it is one total."""
-    goal = next(m for m in layout.metrics if m.measured.planned.role == "goal")
+    goal = layout.goal
     column = layout.columns[goal.own[0]]
     if not isinstance(column, Total) or len(goal.own) > 1:
         return ()

@@ -14,8 +14,8 @@ from experiments.metrics.columns import (
     Predicted,
     Total,
 )
-from experiments.plan import Adjustment, Plan, PlannedMetric
-from experiments.stats.estimate import Result
+from experiments.plan import Adjustment, PlannedMetric
+from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.moments import Moments
 
 # Totals before exposure are capped at this quantile: a slope that hangs on a handful of customers
@@ -80,6 +80,15 @@ class Placed:
             confidence=confidence,
         )
 
+    def sharpen(
+        self, raw: Result, strata: Strata, *, covariates: Sequence[int], confidence: float
+    ) -> Result:
+        """Adjust what was compared as measured, or keep it where adjustment leaves no estimate."""
+        if isinstance(raw, Inconclusive):
+            return raw
+        adjusted = self.compare(strata, covariates=covariates, confidence=confidence)
+        return raw if isinstance(adjusted, Inconclusive) else adjusted
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -97,19 +106,25 @@ class Layout:
     covariates: tuple[int, ...]
     covariate_names: tuple[str, ...]
 
+    @property
+    def goal(self) -> Placed:
+        """The metric that decides."""
+        return next(placed for placed in self.metrics if placed.measured.planned.role == "goal")
+
     def customers_known(self, metric: Placed, moments: Moments) -> int:
         """Count the customers of an arm who have been there long enough for a metric."""
         mature = [place for place in metric.own if isinstance(self.columns[place], Mature)]
         return min((round(moments.n * moments.mean[place]) for place in mature), default=moments.n)
 
 
-def measured_metrics(plan: Plan) -> list[Measured]:
-    """Read the metrics of a plan."""
-    found = []
-    for planned in plan.metrics:
-        metric = METRICS[planned.kind]
-        found.append(Measured(planned, metric, read_params(metric, planned.params)))
-    return found
+def read_metric(planned: PlannedMetric) -> Measured:
+    """Read a metric of a plan.
+
+    Raises:
+        msgspec.ValidationError: Its parameters are not those of its type.
+    """
+    metric = METRICS[planned.kind]
+    return Measured(planned, metric, read_params(metric, planned.params))
 
 
 def find_covariates(metrics: Sequence[Measured], adjustment: Adjustment) -> list[Column]:

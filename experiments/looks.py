@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import ndtri, ndtri_exp
+from scipy.special import ndtri_exp
 
 from experiments.plan import Monitoring
 from experiments.stats.confidence_sequence import ConfidenceSequence
@@ -133,9 +133,9 @@ def widen(
     """
     is_even_in_log = is_lift and interval.low > -1.0
     to_scale, back = (math.log1p, math.expm1) if is_even_in_log else (float, float)
-    low, high = to_scale(interval.low), to_scale(interval.high)
-    centre = (low + high) / 2
-    standard_error = (high - low) / 2 / -float(ndtri((1.0 - confidence) / 2))
+    scaled = Interval(to_scale(interval.low), to_scale(interval.high))
+    centre = (scaled.low + scaled.high) / 2
+    standard_error = scaled.standard_error(confidence=confidence)
     # A boundary that nothing can cross yet leaves that end open: as good as very far away.
     good, bad = min(look.boundary.upper, FAR), min(-look.boundary.lower, FAR)
     below, above = (good, bad) if higher_is_better else (bad, good)

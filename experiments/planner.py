@@ -6,15 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
-from scipy.special import ndtri
 
-from experiments.layout import Measured, covariate_cuts, find_covariates, lay_out
-from experiments.metrics import METRICS
-from experiments.metrics.base import read_params
 from experiments.metrics.columns import Total
 from experiments.models import Metric
 from experiments.plan import Adjustment, PlannedMetric
-from experiments.queries import count_by_day, find_thresholds, measure, read_values
+from experiments.queries import count_by_day, find_layout, measure, read_values
 from experiments.sql.columns import Entry, Scope
 from experiments.stats.duration import Traffic, find_days, find_expected_days
 from experiments.stats.estimate import Estimate, Inconclusive
@@ -80,14 +76,10 @@ def read_history(metric: Metric, *, entry: str, adjustment: Adjustment, now: dat
     """
     until = now - timedelta(days=WATCHED_DAYS)
     scope = Scope(0, until - timedelta(days=ENTRY_DAYS), now, Entry(entry, until))
-    kind = METRICS[metric.kind]
     planned = PlannedMetric(
         metric.key, metric.name, metric.kind, metric.params, metric.higher_is_better, "goal"
     )
-    measured = Measured(planned, kind, read_params(kind, metric.params))
-    covariates = find_covariates([measured], adjustment)
-    thresholds = find_thresholds(scope, [*measured.cuts, *covariate_cuts(covariates)])
-    layout = lay_out([measured], covariates, thresholds)
+    layout = find_layout(scope, [planned], adjustment)
     moments = measure(scope, layout.columns).by_arm.get(1)
     if moments is None or moments.n < LEAST_CUSTOMERS:
         count = 0 if moments is None else moments.n
@@ -147,8 +139,7 @@ def _effect_in(history: History, design: Design, *, weeks: int, power: float) ->
 
 def _variance(estimate: Estimate, n: int) -> float:
     """Return the variance per customer behind an estimate of two arms of n customers."""
-    interval = estimate.difference_interval
-    error = (interval.high - interval.low) / 2 / -float(ndtri((1 - estimate.confidence) / 2))
+    error = estimate.difference_interval.standard_error(confidence=estimate.confidence)
     return error**2 * n / 2
 
 

@@ -10,7 +10,9 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from experiments.engines import run
+from experiments.layout import Layout, covariate_cuts, find_covariates, lay_out, read_metric
 from experiments.metrics.columns import AtMost, Column, Cut
+from experiments.plan import Adjustment, PlannedMetric
 from experiments.sql.columns import Scope
 from experiments.sql.statements import (
     Dimension,
@@ -164,6 +166,15 @@ def find_thresholds(scope: Scope, cuts: Sequence[Cut]) -> list[list[float]]:
     (row,) = _run(quantiles_statement(scope, wanted), scope)
     # Equal values at several levels are one threshold.
     return [sorted({float(value) for value in values or ()}) for values in row]
+
+
+def find_layout(scope: Scope, metrics: Sequence[PlannedMetric], adjustment: Adjustment) -> Layout:
+    """Lay out metrics and what is known from before exposure, with the thresholds found now."""
+    measured = [read_metric(planned) for planned in metrics]
+    covariates = find_covariates(measured, adjustment)
+    cuts = [cut for metric in measured for cut in metric.cuts]
+    thresholds = find_thresholds(scope, [*cuts, *covariate_cuts(covariates)])
+    return lay_out(measured, covariates, thresholds)
 
 
 def measure(

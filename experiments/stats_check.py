@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, stdtrit
 
 from experiments.looks import z_of
 from experiments.stats.comparisons import Comparisons
@@ -117,9 +117,7 @@ def _answer_columns(comparison: Comparison, *, confidence: float) -> dict[str, A
 
 def _monitor_estimate(estimate: Estimate, plan: Sequential) -> dict[str, Any]:
     """Judge an estimate at a look by what it says itself: its p-value and its interval."""
-    interval = estimate.difference_interval
-    width = -2 * float(ndtri((1 - estimate.confidence) / 2))
-    standard_error = (interval.high - interval.low) / width
+    standard_error = estimate.difference_interval.standard_error(confidence=estimate.confidence)
     if plan.tuned_to is not UNSET:
         sequence = ConfidenceSequence(1 - estimate.confidence, plan.tuned_to)
         return _follow(estimate, sequence, standard_error=standard_error, method=READ_SEQUENCE)

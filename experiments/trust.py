@@ -49,17 +49,16 @@ def _context(
     evidence: Evidence, arms: Sequence[Arm], plans: Sequence[Plan], earlier_looks: Sequence[int]
 ) -> HealthContext:
     names = label_arms(arms)
-    customers = sum(moments.n for moments in evidence.found.by_arm.values())
     return HealthContext(
         arms=tuple(
             ArmCount(names[arm.pk], arm.weight, _moments(evidence, arm.pk).n) for arm in arms
         ),
         moved=evidence.found.moved,
         control=next((names[arm.pk] for arm in arms if arm.is_control), None),
-        phases=_phases(evidence, arms, plans, None) if len(plans) > 1 else (),
-        fraction=customers / evidence.plan.planned_customers,
+        phases=_phases(evidence, arms, names, plans, None) if len(plans) > 1 else (),
+        fraction=evidence.customers / evidence.plan.planned_customers,
         earlier=tuple(count / evidence.plan.planned_customers for count in earlier_looks),
-        segments=_segments(evidence, arms, plans),
+        segments=_segments(evidence, arms, names, plans),
         covariates=tuple(
             Covariate(name, {names[pk]: m.select(place) for pk, m in evidence.found.by_arm.items()})
             for name, place in zip(
@@ -86,6 +85,7 @@ def _moments(evidence: Evidence, arm_id: int) -> Moments:
 def _phases(
     evidence: Evidence,
     arms: Sequence[Arm],
+    names: Mapping[int, str],
     plans: Sequence[Plan],
     segment: tuple[int, str] | None,
 ) -> tuple[Phase, ...]:
@@ -95,7 +95,6 @@ def _phases(
         for group in evidence.exposed
         if group.segment == segment
     }
-    names = label_arms(arms)
     phases = []
     for index, plan in enumerate(plans):
         weights = {arm.key: arm.weight for arm in plan.arms}
@@ -112,11 +111,15 @@ def _phases(
 
 
 def _segments(
-    evidence: Evidence, arms: Sequence[Arm], plans: Sequence[Plan]
+    evidence: Evidence, arms: Sequence[Arm], names: Mapping[int, str], plans: Sequence[Plan]
 ) -> tuple[Segment, ...]:
     places = dict.fromkeys(group.segment for group in evidence.exposed if group.segment)
     return tuple(
-        Segment(evidence.attributes[index], value, _phases(evidence, arms, plans, (index, value)))
+        Segment(
+            evidence.attributes[index],
+            value,
+            _phases(evidence, arms, names, plans, (index, value)),
+        )
         for index, value in places
     )
 
@@ -167,7 +170,7 @@ def _trends(evidence: Evidence, arms: Sequence[Arm], names: Mapping[int, str]) -
 
 def _overlaps(evidence: Evidence, names: Mapping[int, str]) -> tuple[Overlap, ...]:
     """Cut the goal by the arms of other experiments, where it is one number per customer."""
-    goal = next(m for m in evidence.layout.metrics if m.measured.planned.role == "goal")
+    goal = evidence.layout.goal
     if not _is_one_number(goal):
         return ()
     overlaps = []

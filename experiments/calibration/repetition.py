@@ -164,7 +164,7 @@ def _rows(scenario: int, counted: dict[tuple[int, Effect, int], Counted]) -> Ite
                 found.kind, found.name, how.name, rule.name, _promise(found, rule), none, some
             )
             if rule is BAYES:
-                stated = _state_error(counted[scenario, "none", many], how.name)
+                stated = state_error(counted[scenario, "none", many], how.name)
                 row = replace(row, some=tally("prior", 1, how, rule), stated=stated)
             yield row
 
@@ -176,7 +176,7 @@ def _promise(scenario: Scenario, rule: Rule) -> Promise:
     return "at most" if rule is SEQUENCE or is_saving else "exactly"
 
 
-def _state_error(counted: Counted, adjustment: str) -> float:
+def state_error(counted: Counted, adjustment: str) -> float:
     """Return the error that the Bayesian rule states, at the precision there was on average."""
     known = counted.known[adjustment]
     if not known.any():

@@ -15,9 +15,8 @@ from experiments.calibration.customers import (
     Return,
     Steps,
 )
-from experiments.layout import Measured
-from experiments.metrics import METRICS
-from experiments.metrics.base import Thresholds, read_params
+from experiments.layout import Measured, read_metric
+from experiments.metrics.base import Thresholds
 from experiments.plan import PlannedMetric
 
 # Customers come in evenly over so many days, and the experiment is looked at after each.
@@ -59,9 +58,9 @@ class Scenario:
     @property
     def measured(self) -> Measured:
         """The metric, as a plan would have it as its goal."""
-        planned = PlannedMetric(self.kind, self.kind, self.kind, self.params, True, "goal")
-        metric = METRICS[self.kind]
-        return Measured(planned, metric, read_params(metric, self.params))
+        return read_metric(
+            PlannedMetric(self.kind, self.kind, self.kind, self.params, True, "goal")
+        )
 
 
 def share(chance: float) -> Truth:

@@ -16,7 +16,7 @@ from experiments.calibration.tallies import Tally
 from experiments.layout import MOST_COVARIATES, Layout, covariate_cuts, find_covariates, lay_out
 from experiments.plan import Adjustment, Monitoring
 from experiments.stats.bayes import WEAK, find_log_ratio
-from experiments.stats.estimate import Estimate, Inconclusive, Result
+from experiments.stats.estimate import Estimate, Result
 from experiments.stats.moments import Moments
 
 FloatArray = NDArray[np.float64]
@@ -52,8 +52,6 @@ ONE = Adjusted("one covariate", 1)
 MOST = Adjusted("several covariates", MOST_COVARIATES)
 IN_STRATA = Adjusted("several, in strata", MOST_COVARIATES, by_stratum=True)
 ADJUSTMENTS = (NONE, ONE, MOST, IN_STRATA)
-
-_NO_VALUES = Inconclusive("There are no two values to tell apart yet.")
 
 # By adjustment and rule.
 Key = tuple[str, str]
@@ -155,22 +153,12 @@ def watch(task: Task, rng: np.random.Generator) -> Mapping[str, list[Seen]]:
 def analyse(
     layout: Layout, counter: Counter, adjustments: Sequence[Adjusted]
 ) -> Mapping[str, Result]:
-    """Compare the arms on one metric as an analysis does.
-
-    As there, an adjustment that leaves no estimate is not made, and with no estimate to begin with
-    there is none at all.
-    """
+    """Compare the arms on one metric as an analysis does."""
     (placed,) = layout.metrics
-    cuts = zip(placed.measured.cuts, placed.thresholds, strict=True)
-    # A quantile is read off between thresholds, and its type takes it for granted that it can be.
-    if any(cut.is_spread and len(values) < 2 for cut, values in cuts):
-        return dict.fromkeys((how.name for how in adjustments), _NO_VALUES)
     rows = counter.count(layout.columns)
     everybody = [_moments(rows, counter.is_treated)]
     raw = placed.compare(everybody, confidence=CONFIDENCE)
     results: dict[str, Result] = {how.name: raw for how in adjustments}
-    if isinstance(raw, Inconclusive):
-        return results
     for how in adjustments:
         if not how.covariates:
             continue
@@ -180,11 +168,9 @@ def analyse(
                 _moments(rows[is_there], counter.is_treated[is_there])
                 for is_there in (counter.country == one for one in np.unique(counter.country))
             ]
-        result = placed.compare(
-            strata, covariates=layout.covariates[: how.covariates], confidence=CONFIDENCE
+        results[how.name] = placed.sharpen(
+            raw, strata, covariates=layout.covariates[: how.covariates], confidence=CONFIDENCE
         )
-        if isinstance(result, Estimate):
-            results[how.name] = result
     return results
 
 

@@ -3,10 +3,12 @@
 import math
 from functools import lru_cache
 
+import numpy as np
 from scipy.special import ndtr, stdtr
 
 from experiments.health.base import HealthContext
 from experiments.looks import LEAST_STEP
+from experiments.stats.joint import add_up
 from experiments.stats.moments import Moments
 from experiments.stats.sequential import Side, find_boundaries, spend_pocock
 from experiments.wording import say_p_value
@@ -50,14 +52,15 @@ def welch_p(control: Moments, treatment: Moments) -> float | None:
     """Return the p-value of equal means, of one column; None where nothing varies or few came."""
     if min(control.n, treatment.n) < 2:
         return None
-    e_c, e_t = (arm.covariance[0][0] / arm.n for arm in (control, treatment))
-    if e_c + e_t == 0:
+    arms = (control, treatment)
+    squared_error, df = add_up(
+        np.array([arm.covariance[0][0] / arm.n for arm in arms]),
+        np.array([arm.n - 1.0 for arm in arms]),
+    )
+    if squared_error == 0:
         return None
-    # Satterthwaite's degrees of freedom, in shares, because tiny squares would underflow.
-    share = e_t / (e_c + e_t)
-    df = 1 / (share**2 / (treatment.n - 1) + (1 - share) ** 2 / (control.n - 1))
     gap = abs(treatment.mean[0] - control.mean[0])
-    return 2.0 * float(stdtr(df, -gap / math.sqrt(e_c + e_t)))
+    return 2.0 * float(stdtr(df, -gap / math.sqrt(squared_error)))
 
 
 def effective_count(moments: Moments) -> float:

@@ -8,7 +8,6 @@ from experiments.metrics.columns import (
     Column,
     Events,
     Mature,
-    Predicted,
     Reached,
     Total,
     Window,
@@ -85,10 +84,9 @@ class ColumnPlan:
                 return f"CASE WHEN {step}.reached_at IS NOT NULL THEN 1 ELSE 0 END"
             case AtMost():
                 return f"COALESCE({self._at_most(column)}, 0)"
-            case Predicted():
-                relation = self._predicted(column.name)
-                known = f"CASE WHEN {relation}.person IS NOT NULL THEN 1 ELSE 0 END"
-                return known if column.is_known else tame(f"COALESCE({relation}.value, 0)")
+        relation = self._predicted(column.name)
+        known = f"CASE WHEN {relation}.person IS NOT NULL THEN 1 ELSE 0 END"
+        return known if column.is_known else tame(f"COALESCE({relation}.value, 0)")
 
     def values_of(self, of: Total | AtMost) -> str:
         """Return a query for the values x that are to be cut."""

@@ -112,11 +112,11 @@ def find_log_ratio(estimate: Estimate) -> tuple[float, float] | None:
         return None
     if estimate.relative_interval.low <= -1.0:
         return None
-    low, high = (
-        math.log1p(end) for end in (estimate.relative_interval.low, estimate.relative_interval.high)
+    on_log_scale = Interval(
+        math.log1p(estimate.relative_interval.low), math.log1p(estimate.relative_interval.high)
     )
-    width = -2.0 * float(ndtri((1 - estimate.confidence) / 2))
-    return math.log1p(estimate.relative), (high - low) / width
+    error = on_log_scale.standard_error(confidence=estimate.confidence)
+    return math.log1p(estimate.relative), error
 
 
 def read_effect(

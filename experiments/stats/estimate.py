@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from scipy.special import ndtri
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -23,6 +25,10 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         """Say whether a value is plausible."""
         return self.low <= value <= self.high
+
+    def standard_error(self, *, confidence: float) -> float:
+        """Read off the standard error behind it, as of a normal interval with this confidence."""
+        return (self.high - self.low) / 2 / -float(ndtri((1.0 - confidence) / 2))
 
 
 @dataclass(frozen=True, slots=True)

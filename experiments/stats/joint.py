@@ -48,7 +48,7 @@ class Pair:
     def own(self) -> tuple[FloatArray, FloatArray]:
         """The squared errors of both numbers, and their degrees of freedom, each (2, ...)."""
         each = np.stack([self.parts[:, 0, 0], self.parts[:, 1, 1]], axis=1)  # (p, 2, ...)
-        return _add_up(each, self.df[:, None])
+        return add_up(each, self.df[:, None])
 
     @property
     def covariance(self) -> FloatArray:
@@ -69,7 +69,7 @@ class Pair:
             + 2.0 * control * treatment * self.parts[:, 0, 1]
             + treatment * treatment * self.parts[:, 1, 1]
         )  # (p, ...)
-        return _add_up(each, self.df)
+        return add_up(each, self.df)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +103,13 @@ class JointMeans:
         return Pair(self.means[:, 0], self.parts[:, :, 0, :, 0], self.df, self.n)
 
 
-def _add_up(variances: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Add the parts of a squared error, shape (p, ...), and find its degrees of freedom."""
+def add_up(variances: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Add the independent parts of a squared error, and find its degrees of freedom.
+
+    Args:
+        variances: The parts, shape (p, ...).
+        df: Degrees of freedom of each part's estimate, of a shape that fits.
+    """
     total = _sum(variances)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = variances / total  # squaring tiny variances would underflow to 0 / 0

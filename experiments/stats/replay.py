@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr
 
+from experiments.stats.joint import add_up
 from experiments.stats.power import Design, Outcome
 
 FloatArray = NDArray[np.float64]
@@ -109,12 +110,11 @@ def _z_at_looks(
         _mean_and_error(values, size)
         for values, size in zip((control, treated), sizes, strict=True)
     )
-    e_c = of_control**2 * e_c
-    squared_error = e_c + e_t
+    squared_error, df = add_up(
+        np.stack([of_control**2 * e_c, e_t]), np.stack(sizes).astype(np.float64) - 1.0
+    )
     varies = squared_error > 0
     safe = np.where(varies, squared_error, 1.0)
-    share = e_t / safe
-    df = 1 / np.where(varies, share**2 / (sizes[1] - 1) + (1 - share) ** 2 / (sizes[0] - 1), 1.0)
     t = np.where(varies, (m_t - of_control * m_c + shift) / np.sqrt(safe), 0.0)
     return np.asarray(-np.sign(t) * ndtri(stdtr(df, -np.abs(t))))
 

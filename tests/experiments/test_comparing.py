@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.comparing import Compared, compare_all, compare_segment, judge_segments
-from experiments.layout import lay_out, measured_metrics
+from experiments.layout import lay_out, read_metric
 from experiments.plan import Plan, PlannedArm, PlannedMetric, RoleName
 from experiments.stats.estimate import Estimate, Inconclusive
 from experiments.stats.moments import Moments
@@ -30,7 +30,7 @@ def metric(key: str, role: str, margin: float | None = None) -> PlannedMetric:
 def judge(effects: Mapping[str, float], *metrics: PlannedMetric, **plan: str) -> list[Compared]:
     """Compare arms of which "t" has these effects, in standard errors, and "u" has none."""
     promised = Plan(ARMS, metrics, planned_customers=100, **plan)  # type: ignore[arg-type]
-    layout = lay_out(measured_metrics(promised), [], [[] for _ in metrics])
+    layout = lay_out([read_metric(m) for m in promised.metrics], [], [[] for _ in metrics])
     error = math.sqrt(2 / N)
     base = np.zeros((N, len(metrics)))
     base[::2], base[1::2] = 1.0, -1.0
@@ -103,7 +103,7 @@ def test_intervals_agree_with_the_findings(z: float) -> None:
 
 def test_segments_are_judged_by_their_false_discovery_rate() -> None:
     promised = Plan(ARMS, (GOAL,), planned_customers=100)
-    layout = lay_out(measured_metrics(promised), [], [[]])
+    layout = lay_out([read_metric(m) for m in promised.metrics], [], [[]])
     cells = []
     for _ in range(10):
         arms = {arm.key: Moments.of(RNG.normal(50.0, 1.0, (200, 1))) for arm in ARMS}
@@ -119,8 +119,24 @@ def test_segments_are_judged_by_their_false_discovery_rate() -> None:
 def test_without_a_control_nothing_is_compared() -> None:
     arms = tuple(PlannedArm(key, key, 5000, False) for key in "ab")
     promised = Plan(arms, (GOAL,), planned_customers=100)
-    layout = lay_out(measured_metrics(promised), [], [[]])
+    layout = lay_out([read_metric(m) for m in promised.metrics], [], [[]])
     moments = {key: Moments.of(np.ones((10, 1))) for key in "ab"}
     compared = compare_all(promised, layout, moments)
     assert [type(item.result) for item in compared] == [Inconclusive, Inconclusive]
     assert {item.ln_p_adjusted for item in compared} == {None}
+
+
+def test_an_interval_that_leaves_a_quantiles_thresholds_is_as_good_as_endless() -> None:
+    median = PlannedMetric("goal", "Goal", "quantile", {"event": "goal"}, True, "goal")
+    promised = Plan(ARMS, (median,), planned_customers=100)
+    values = np.random.default_rng(2).normal(size=(2000, 1))
+    # As wide as intervals of 95%, which end 1.96 errors of .011 away, and not as those of 97.5%.
+    thresholds = np.quantile(values, np.linspace(0.4765, 0.5235, 9)).tolist()
+    columns = np.hstack([np.ones_like(values), (values <= thresholds).astype(np.float64)])
+    layout = lay_out([read_metric(median)], [], [thresholds])
+    compared = compare_all(promised, layout, {arm.key: Moments.of(columns) for arm in ARMS})
+    for item in compared:
+        assert isinstance(item.result, Estimate)
+        assert item.together is not None
+        once = item.result.difference_interval
+        assert item.together.low < once.low - 2 * (once.high - once.low)

@@ -7,29 +7,29 @@ from experiments.layout import (
     CUSTOMERS_PER_COVARIATE,
     LONGER,
     MOST_COVARIATES,
+    Measured,
     covariate_cuts,
     find_covariates,
     lay_out,
-    measured_metrics,
+    read_metric,
 )
-from experiments.metrics.columns import Cut, Events, Predicted, Total
-from experiments.plan import Adjustment, Plan, PlannedArm, PlannedMetric
-from experiments.stats.estimate import Estimate
+from experiments.metrics.columns import Cut, Events, Mature, Predicted, Total
+from experiments.plan import Adjustment, PlannedMetric
+from experiments.stats.estimate import Estimate, Inconclusive
 from experiments.stats.moments import Moments
 
 DAY = 86_400
-ARMS = (PlannedArm("c", "C", 5000, True), PlannedArm("t", "T", 5000, False))
 SPEND = PlannedMetric("spend", "Spend", "mean", {"event": "Order"}, True, "secondary")
 ORDERS = PlannedMetric("orders", "Orders", "conversion", {"event": "Order"}, True, "goal")
 SPENT, COUNTED, ANY = (Total(how, Events("Order")) for how in ("sum", "count", "any"))
 
 
-def plan(*metrics: PlannedMetric) -> Plan:
-    return Plan(ARMS, metrics, planned_customers=100)
+def read(*metrics: PlannedMetric) -> list[Measured]:
+    return [read_metric(metric) for metric in metrics]
 
 
 def test_the_goals_history_comes_first_and_nothing_twice() -> None:
-    covariates = find_covariates(measured_metrics(plan(SPEND, ORDERS)), Adjustment(days=7))
+    covariates = find_covariates(read(SPEND, ORDERS), Adjustment(days=7))
     week, longer = 7 * DAY, 7 * LONGER * DAY
     assert covariates == [
         ANY.before(week),
@@ -42,11 +42,11 @@ def test_the_goals_history_comes_first_and_nothing_twice() -> None:
 
 def test_a_prediction_comes_before_behaviour() -> None:
     adjustment = Adjustment(days=0, prediction="spend")
-    assert find_covariates(measured_metrics(plan(ORDERS)), adjustment) == [
+    assert find_covariates(read(ORDERS), adjustment) == [
         Predicted("spend"),
         Predicted("spend", is_known=True),
     ]
-    assert find_covariates(measured_metrics(plan(ORDERS)), Adjustment(days=0)) == []
+    assert find_covariates(read(ORDERS), Adjustment(days=0)) == []
 
 
 def test_there_are_never_too_many() -> None:
@@ -54,7 +54,7 @@ def test_there_are_never_too_many() -> None:
         PlannedMetric(f"m{n}", f"M{n}", "mean", {"event": f"E{n}"}, True, "secondary")
         for n in range(20)
     ]
-    covariates = find_covariates(measured_metrics(plan(ORDERS, *many)), Adjustment())
+    covariates = find_covariates(read(ORDERS, *many), Adjustment())
     assert len(covariates) == MOST_COVARIATES
 
 
@@ -62,7 +62,7 @@ def test_columns_are_shared_and_covariates_capped() -> None:
     capped = PlannedMetric(
         "capped", "C", "mean", {"event": "Order", "cap": {"percentile": 90}}, True, "secondary"
     )
-    metrics = measured_metrics(plan(ORDERS, SPEND, capped))
+    metrics = read(ORDERS, SPEND, capped)
     covariates = [ANY.before(DAY), SPENT.before(DAY)]
     assert covariate_cuts(covariates) == [Cut(SPENT.before(DAY), 0.99)]
     layout = lay_out(metrics, covariates, [[50.0], [80.0]])
@@ -82,7 +82,7 @@ def test_columns_are_shared_and_covariates_capped() -> None:
 
 
 def test_without_anything_to_cap_covariates_stay_as_they_are() -> None:
-    layout = lay_out(measured_metrics(plan(ORDERS)), [SPENT.before(DAY)], [[]])
+    layout = lay_out(read(ORDERS), [SPENT.before(DAY)], [[]])
     assert layout.columns[1] == SPENT.before(DAY)
 
 
@@ -90,7 +90,7 @@ def test_without_anything_to_cap_covariates_stay_as_they_are() -> None:
 def test_small_arms_bear_few_covariates(n: int, used: int) -> None:
     assert CUSTOMERS_PER_COVARIATE == 20
     rng = np.random.default_rng(8)
-    metrics = measured_metrics(plan(PlannedMetric("m", "M", "mean", {"event": "E"}, True, "goal")))
+    metrics = read(PlannedMetric("m", "M", "mean", {"event": "E"}, True, "goal"))
     layout = lay_out(metrics, [ANY.before(DAY), COUNTED.before(DAY)], [[]])
     arms = []
     for _ in range(2):
@@ -108,10 +108,50 @@ def test_small_arms_bear_few_covariates(n: int, used: int) -> None:
 
 
 def test_a_covariate_that_does_not_vary_is_not_passed_on() -> None:
-    metrics = measured_metrics(plan(PlannedMetric("m", "M", "mean", {"event": "E"}, True, "goal")))
+    metrics = read(PlannedMetric("m", "M", "mean", {"event": "E"}, True, "goal"))
     layout = lay_out(metrics, [ANY.before(DAY)], [])
     rows = np.column_stack([np.arange(100.0), np.zeros(100)])
     arm = Moments.of(rows)
     placed = layout.metrics[0]
     plain = placed.compare([(arm, arm)], confidence=0.95)
     assert placed.compare([(arm, arm)], covariates=layout.covariates, confidence=0.95) == plain
+
+
+def test_what_adjustment_would_take_away_is_kept_as_measured() -> None:
+    (metric,) = read(PlannedMetric("q", "Q", "quantile", {"event": "E"}, True, "goal"))
+    thresholds = np.linspace(9.0, 11.0, 9).tolist()
+    layout = lay_out([metric], [ANY.before(DAY)], [thresholds])
+    (placed,) = layout.metrics
+    noise = np.random.default_rng(17).normal(0.0, 0.2, 4000)
+    is_large = np.arange(4000) < 2400
+    values = np.where(is_large, 10.0 + noise, noise)
+    arms = [
+        Moments.of(
+            np.column_stack(
+                [
+                    np.ones(4000),
+                    *(values <= threshold for threshold in thresholds),
+                    # What was known before differs by chance so much that it outweighs the values.
+                    is_large + noise[::-1] + shift,
+                ]
+            )
+        )
+        for shift in (0.0, 0.5)
+    ]
+    strata = [(arms[0], arms[1])]
+    raw = placed.compare(strata, confidence=0.95)
+    assert isinstance(raw, Estimate)
+    sharp = placed.sharpen(raw, strata, covariates=layout.covariates, confidence=0.95)
+    assert sharp is raw
+    nothing = Inconclusive("Nobody came.")
+    assert placed.sharpen(nothing, strata, covariates=(), confidence=0.95) is nothing
+
+
+def test_only_what_was_known_before_has_a_name_as_a_covariate() -> None:
+    predicted = [Predicted("spend"), Predicted("spend", is_known=True)]
+    assert lay_out([], predicted, []).covariate_names == (
+        "prediction “spend”",
+        "whether there is a prediction “spend”",
+    )
+    with pytest.raises(TypeError, match="no covariate"):
+        lay_out([], [Mature(DAY)], [])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from experiments.calibration.promises import Row
@@ -13,13 +14,15 @@ from experiments.calibration.repetition import (
     plan_tasks,
     pool,
     settle,
+    state_error,
     try_scenarios,
 )
 from experiments.calibration.rules import Rule
 from experiments.calibration.scenarios import FEW, HEALTHY, SCENARIOS
 from experiments.calibration.tallies import Tally
-from experiments.calibration.trials import BAYES, DAILY, FIXED, RULES, SEQUENCE, SEQUENTIAL
+from experiments.calibration.trials import BAYES, DAILY, FIXED, RULES, SEQUENCE, SEQUENTIAL, Counted
 from experiments.metrics import METRICS
+from experiments.stats.bayes import find_stopping_error
 
 FIRST = [next(place for place, one in enumerate(SCENARIOS) if one.kind == kind) for kind in METRICS]
 SPARSE = next(place for place, one in enumerate(SCENARIOS) if one.name == FEW)
@@ -40,6 +43,19 @@ def try_some(
     places: list[int], executor: Executor, *, runs: int, report: Callable[[int], object] = ignore
 ) -> list[Row]:
     return try_scenarios(places, runs=runs, seed=(11, 1), executor=executor, report=report)
+
+
+def test_the_stated_error_leaves_out_looks_that_know_no_more() -> None:
+    counted = Counted(
+        errors={"none": np.array([3.0, 2.0, 2.2, 1.5])}, known={"none": np.array([1.0] * 4)}
+    )
+    stated = find_stopping_error(BAYES.chance, [3.0, 2.0, 1.5], prior=BAYES.prior).total
+    assert state_error(counted, "none") == pytest.approx(stated)
+
+
+def test_where_nothing_was_known_no_error_is_stated() -> None:
+    counted = Counted(errors={"none": np.zeros(2)}, known={"none": np.zeros(2)})
+    assert state_error(counted, "none") == 0.0
 
 
 def test_no_two_tasks_have_the_same_seed() -> None:
