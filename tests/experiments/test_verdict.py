@@ -308,6 +308,12 @@ def test_nothing_wins_before_the_minimum_duration_but_harm_is_seen() -> None:
     assert judge(arm("A", 700), progress=soon).code == "stop: harm"
 
 
+def test_the_first_look_for_harm_waits_for_some_customers() -> None:
+    few = Progress(300, 64_000, is_running=True, days=1, minimum_days=7)
+    verdict = judge(arm("A", 700), progress=few)
+    assert (verdict.code, verdict.look, verdict.harmful) == ("keep running", None, ())
+
+
 @pytest.mark.parametrize(
     ("arms", "code"),
     [

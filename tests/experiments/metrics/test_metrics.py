@@ -163,6 +163,12 @@ def test_a_quantile_counts_values_below_its_thresholds(over: str) -> None:
     params = read_params(metric, {"event": "Order", "percentile": 90, "over": over})
     values = AtMost(Total("sum", Events("Order")), per_customer=over == "customers")
     assert metric.cuts(params) == (Cut(values, 0.9, is_spread=True),)
+    of = "single" if over == "events" else "customers' total"
+    assert metric.describe(params) == (
+        f"90th percentile of {of} values of “Order” at any time after exposure"
+    )
+    assert metric.unit(params) == "number"
+    assert metric.history(params) == (values.values, Total("count", Events("Order")))
     thresholds = [[1.0, 2.0]]
     assert metric.columns(params, thresholds) == (
         values,

@@ -280,3 +280,25 @@ def test_quantiles_keep_their_promises(n_c: int, n_t: int, level: float, adjuste
     assert np.mean(lifts) == pytest.approx(0.95, abs=tolerance)
     own = np.mean([1.2 * true in each.treatment_interval for each in found])
     assert own == pytest.approx(0.95, abs=tolerance)
+
+
+def slanted(share: float, shift: float) -> tuple[FloatArray, FloatArray]:
+    """Make 4,000 values, a share of them large, and a covariate that follows them, shifted."""
+    is_large = np.arange(4000) < share * 4000
+    noise = np.random.default_rng(17).normal(0.0, 0.2, 4000)
+    return np.where(is_large, 10.0 + noise, noise), is_large + noise[::-1] + shift
+
+
+def test_a_quantile_that_adjustment_moves_beyond_the_thresholds_has_no_estimate() -> None:
+    thresholds = np.linspace(9.0, 11.0, 9).tolist()
+    control, treatment = (
+        Moments.of(np.column_stack([np.ones(4000), *(values <= t for t in thresholds), before]))
+        for values, before in (slanted(0.6, 0.0), slanted(0.6, 0.5))
+    )
+    own = range(1 + len(thresholds))
+    plain = compare_quantiles(
+        control.select(*own), treatment.select(*own), thresholds=thresholds, level=0.5
+    )
+    assert isinstance(plain, Estimate)
+    adjusted = compare_quantiles(control, treatment, thresholds=thresholds, level=0.5)
+    assert isinstance(adjusted, Inconclusive)
