@@ -52,6 +52,11 @@ def revoke(source: Source, *, now: datetime) -> None:
     Source.objects.filter(pk=source.pk, revoked_at=None).update(revoked_at=now)
 
 
+def find_source(key: str) -> Source | None:
+    """Return the source of a key that was not revoked; None where there is none."""
+    return Source.objects.filter(key_hash=hash_key(key), revoked_at=None).first()
+
+
 def key_of(request: Request, *, in_body: str | None = None) -> str:
     """Return the key a request carries: Basic user name, Bearer token, or `writeKey` in the body.
 

@@ -16,7 +16,7 @@ from campaigns.forms import NewCampaignForm
 from campaigns.lifecycle import tell_policy_its_offers
 from campaigns.models import Campaign, CampaignOffer, Offer, Placement, Status
 from experiments.models import Role
-from recommender.notices import announce_change
+from wire.notices import announce_change
 
 SPLIT = ["holdout_percent", "control_percent"]
 

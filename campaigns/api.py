@@ -8,17 +8,19 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.incoming import ANONYMOUS_ID_LENGTH, ANONYMOUS_PREFIX, KEY_LENGTH
+from audience.finding import Name
+from audience.incoming import ANONYMOUS_ID_LENGTH, KEY_LENGTH
 from audience.keys import Keyring, key_of
 from audience.models import Scope
 from audience.partitions import Months
 from campaigns.decide import Asked, Decided, Kept, decide
 from campaigns.recall import Known, recall
-from campaigns.snapshot import CurrentSnapshot, RunningCampaign, Snapshot
+from campaigns.snapshot import RunningCampaign, Snapshot
 from experiments.exposures import record_exposures
 from recommender.decision_ids import decision_partition
 from recommender.decisions import log_decisions
 from wire.bodies import parse
+from wire.current import Current
 from wire.dispatcher import Handler
 from wire.messages import Problem, Request, Response, answer
 
@@ -42,7 +44,7 @@ class DecideApi:
         self,
         pool: AsyncConnectionPool[AsyncConnection],
         keyring: Keyring,
-        snapshot: CurrentSnapshot,
+        snapshot: Current[Snapshot],
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -108,8 +110,7 @@ async def _recall(
 ) -> Known:
     return await recall(
         connection,
-        customer_key=question.customer,
-        anonymous_id=question.anonymous_id,
+        Name(question.customer, question.anonymous_id),
         experiments=[campaign.experiment_id for campaign in running],
         holds={campaign.key: campaign.hold_seconds for campaign in running},
         now=now,
@@ -120,7 +121,7 @@ def _asked(question: Question, placement: str, customer: Known, *, now: datetime
     return Asked(
         placement=placement,
         customer=customer,
-        customer_key=question.customer or f"{ANONYMOUS_PREFIX}{question.anonymous_id}",
+        customer_key=Name(question.customer, question.anonymous_id).key,
         context=question.context,
         now=now,
     )

@@ -64,7 +64,10 @@ def decide(snapshot: Snapshot, asked: Asked) -> Decided | Kept | None:
 def _arm_of(
     campaign: RunningCampaign, asked: Asked
 ) -> tuple[RunningArm, Met | None] | tuple[None, None]:
-    """Return the customer's arm: the one met before, or the one that the hash gives."""
+    """Return the customer's arm: the one met before, or the one that the hash gives.
+
+    Nobody is newly exposed to an arm that is halted.
+    """
     known = asked.customer.arms.get(campaign.experiment_id)
     for arm in campaign.arms:
         if arm.id == known:
@@ -73,6 +76,8 @@ def _arm_of(
     if index is None:
         return None, None
     arm = campaign.arms[index]
+    if arm.is_halted:
+        return arm, None
     return arm, Met(campaign.experiment_id, asked.customer.id, arm.id, asked.now)
 
 
@@ -80,6 +85,9 @@ def _kept(campaign: RunningCampaign, arm: RunningArm, asked: Asked) -> Kept | No
     """Return the last decision while it holds and its offer may still be shown."""
     held = asked.customer.held.get(campaign.key)
     if held is None or held.arm != arm.key or campaign.hold_seconds == 0:
+        return None
+    if arm.is_halted and held.policy_version is not None:
+        # What the policy chose may be what did harm.
         return None
     if asked.now - held.decided_at >= timedelta(seconds=campaign.hold_seconds):
         return None

@@ -11,7 +11,7 @@ from django.db import transaction
 from campaigns.models import Campaign, CampaignOffer, Offer, Placement
 from campaigns.snapshot import Serves
 from experiments.assignment import BUCKETS
-from experiments.lifecycle import ArmPlan, plan_experiment
+from experiments.drafting import ArmPlan, plan_experiment
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
 from experiments.metrics.columns import Events, Total

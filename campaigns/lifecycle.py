@@ -8,14 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from campaigns.models import Campaign, Status
-from experiments.lifecycle import (
-    change_weights,
-    record_change,
-    start_experiment,
-    stop_experiment,
-)
+from experiments.lifecycle import record_change, start_experiment, stop_experiment
+from experiments.steering import change_weights
 from recommender.models import Policy
-from recommender.notices import announce_change
+from wire.notices import announce_change
 
 
 def start_campaign(campaign: Campaign, *, by: User | None, now: datetime, reason: str = "") -> None:
@@ -75,9 +71,7 @@ def divide_campaign(
     Raises:
         ValidationError: Its experiment does not run, or the shares make no comparison.
     """
-    with transaction.atomic():
-        change_weights(campaign.experiment, weights, by=by, now=now, reason=reason)
-        announce_change()
+    change_weights(campaign.experiment, weights, by=by, now=now, reason=reason)
     campaign.refresh_from_db()
 
 

@@ -1,28 +1,19 @@
 """The running campaigns, in memory, as frozen values that the deciding reads."""
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import psycopg
-import redis.asyncio
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
 
 from campaigns.eligibility import OfferRules, Window
 from recommender.features import FeatureSpec
-from recommender.notices import CHANGES_KEY
 from recommender.odds import Odds
 
 logger = logging.getLogger(__name__)
-
-# How often a change notice is looked for, and how old a snapshot may get without one.
-LOOK_SECONDS = 0.5
-RELOAD_SECONDS = 15.0
 
 
 class Serves(StrEnum):
@@ -35,12 +26,13 @@ class Serves(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunningArm:
-    """An arm of a running campaign's experiment."""
+    """An arm of a running campaign's experiment; a halted one serves what the control serves."""
 
     id: int
     key: str
     weight: int
     serves: Serves
+    is_halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +98,9 @@ CAMPAIGNS = """
 """
 
 ARMS = """
-    SELECT experiment_id, id, key, weight, payload FROM experiments_arm
-    WHERE experiment_id = ANY(%s) ORDER BY position, id
+    SELECT experiment_id, id, key, weight, payload, is_control,
+           halted_at IS NOT NULL AS is_halted
+    FROM experiments_arm WHERE experiment_id = ANY(%s) ORDER BY position, id
 """
 
 OFFERS = """
@@ -155,15 +148,29 @@ def _to_campaign(
         hold_seconds=row["hold_seconds"],
         experiment_id=row["experiment_id"],
         seed=row["seed"],
-        arms=tuple(
-            RunningArm(arm["id"], arm["key"], arm["weight"], Serves(arm["payload"]["serves"]))
-            for arm in arms
-            if arm["experiment_id"] == row["experiment_id"]
-        ),
+        arms=_to_arms([arm for arm in arms if arm["experiment_id"] == row["experiment_id"]]),
         offers=tuple(
             _to_offer(offer) for offer in offers if offer["campaign_id"] == row["campaign_id"]
         ),
         policy=_to_policy(row),
+    )
+
+
+def _to_arms(rows: Sequence[DictRow]) -> tuple[RunningArm, ...]:
+    serves = [Serves(row["payload"]["serves"]) for row in rows]
+    of_control = next(
+        (served for row, served in zip(rows, serves, strict=True) if row["is_control"]),
+        Serves.NOTHING,
+    )
+    return tuple(
+        RunningArm(
+            id=row["id"],
+            key=row["key"],
+            weight=row["weight"],
+            serves=of_control if row["is_halted"] else served,
+            is_halted=row["is_halted"],
+        )
+        for row, served in zip(rows, serves, strict=True)
     )
 
 
@@ -189,56 +196,3 @@ def _to_policy(row: DictRow) -> RunningPolicy:
         reward_window_seconds=row["reward_window_seconds"],
         held_back_share=row["held_back_share"],
     )
-
-
-class CurrentSnapshot:
-    """Hands out the snapshot and re-reads it soon after something changed.
-
-    A change notice is a counter in Redis. Without Redis the snapshot is still re-read every few
-    seconds, and without PostgreSQL the last one goes on serving.
-    """
-
-    def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection], notices: "redis.asyncio.Redis"
-    ) -> None:
-        """Read through `pool`; look for notices in `notices`."""
-        self._pool = pool
-        self._notices = notices
-        self._snapshot: Snapshot | None = None
-        self._seen: object = None
-        self._looked_at = 0.0
-        self._loaded_at = 0.0
-
-    async def get(self) -> Snapshot:
-        """Return the snapshot, at most about a second behind."""
-        now = time.monotonic()
-        if self._snapshot is None:
-            self._snapshot = await self._load()
-            self._loaded_at = self._looked_at = now
-        elif now - self._looked_at > LOOK_SECONDS:
-            # Set before waiting, so that one request looks and the others go on.
-            self._looked_at = now
-            await self._refresh(now)
-        return self._snapshot
-
-    async def _refresh(self, now: float) -> None:
-        changes = await self._read_notices()
-        if changes == self._seen and now - self._loaded_at < RELOAD_SECONDS:
-            return
-        try:
-            self._snapshot = await self._load()
-        except psycopg.Error:
-            logger.exception("The campaigns cannot be re-read; the last ones go on")
-            return
-        self._seen, self._loaded_at = changes, now
-
-    async def _read_notices(self) -> object:
-        try:
-            return await self._notices.get(CHANGES_KEY)
-        except redis.RedisError:
-            logger.warning("Redis does not answer; campaigns are re-read by time alone")
-            return self._seen
-
-    async def _load(self) -> Snapshot:
-        async with self._pool.connection() as connection:
-            return await load_snapshot(connection)

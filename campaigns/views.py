@@ -90,7 +90,7 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
 
 @require_POST
 @staff_member_required
-@permission_required("campaigns.view_campaign", raise_exception=True)
+@permission_required("experiments.analyse_experiment", raise_exception=True)
 def refresh(request: HttpRequest, key: str) -> HttpResponse:
     """Ask a worker for a fresh analysis and go back to the page."""
     campaign = get_object_or_404(Campaign.objects.select_related("experiment"), key=key)

@@ -17,8 +17,11 @@ from django.conf import settings  # noqa: E402 - settings come after the environ
 from audience.api import Intake  # noqa: E402 - models come after Django is set up
 from audience.keys import Keyring  # noqa: E402
 from campaigns.api import DecideApi  # noqa: E402
-from campaigns.snapshot import CurrentSnapshot  # noqa: E402
+from campaigns.snapshot import load_snapshot  # noqa: E402
 from experiments.api import StatsApi  # noqa: E402
+from experiments.assigning import AssignApi  # noqa: E402
+from experiments.running import load_running  # noqa: E402
+from wire.current import Current  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
 from wire.messages import Request, Response  # noqa: E402
 
@@ -64,10 +67,13 @@ def build_application(database_url: str, redis_url: str) -> Dispatcher:
         await notices.aclose()
 
     keyring = Keyring(pool)
+    campaigns = Current(pool, notices, load_snapshot, what="campaigns")
+    experiments = Current(pool, notices, load_running, what="experiments")
     return Dispatcher(
         {
             **Intake(pool, keyring).routes(),
-            **DecideApi(pool, keyring, CurrentSnapshot(pool, notices)).routes(),
+            **DecideApi(pool, keyring, campaigns).routes(),
+            **AssignApi(pool, keyring, experiments).routes(),
             **StatsApi(keyring).routes(),
             ("GET", "/healthz"): healthz,
         },

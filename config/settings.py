@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.humanize",
+    "django_htmx",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "audience",
@@ -159,12 +160,27 @@ UNFOLD = {
                     {
                         "title": "Experiments",
                         "icon": "science",
-                        "link": reverse_lazy("admin:experiments_experiment_changelist"),
+                        "link": reverse_lazy("experiments"),
                     },
                     {
                         "title": "Metrics",
                         "icon": "monitoring",
-                        "link": reverse_lazy("admin:experiments_metric_changelist"),
+                        "link": reverse_lazy("metrics"),
+                    },
+                    {
+                        "title": "Programme",
+                        "icon": "trending_up",
+                        "link": reverse_lazy("programme"),
+                    },
+                    {
+                        "title": "Digest",
+                        "icon": "mail",
+                        "link": reverse_lazy("admin:experiments_subscriber_changelist"),
+                    },
+                    {
+                        "title": "Webhooks",
+                        "icon": "webhook",
+                        "link": reverse_lazy("admin:experiments_endpoint_changelist"),
                     },
                     {
                         "title": "Policies",
@@ -216,6 +232,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
     },
+    "deliver-notices": {
+        "task": "experiments.deliver_notices",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
+    "write-digests": {
+        "task": "experiments.write_digests",
+        "schedule": 900.0,
+        "options": {"expires": 900.0},
+    },
     "evaluate": {
         "task": "campaigns.evaluate_due",
         "schedule": 60.0,
@@ -227,6 +253,10 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 300.0},
     },
 }
+# Whether an experiment starts only once somebody other than who asked has approved it.
+REVIEW_IS_REQUIRED = (
+    environment.choice("OFFERLAB_REVIEW", ("required", "optional"), "required") == "required"
+)
 # How often a running experiment is looked at without being asked.
 ANALYSIS_INTERVAL_SECONDS = 300
 # Where events are analysed: in PostgreSQL, or in the lake of Parquet files by DuckDB or Spark.
@@ -241,6 +271,20 @@ LAKE_DIR = (
     else None
 )
 LEARNING_DEVICE = environment.text("OFFERLAB_DEVICE", "cpu")
+
+# --- Mail and webhooks ----------------------------------------------------------------------
+
+# Without a server mails are printed into the log of whoever sends them.
+EMAIL_HOST = environment.text("EMAIL_HOST")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_PORT = int(environment.text("EMAIL_PORT") or 587)
+EMAIL_HOST_USER = environment.text("EMAIL_USER")
+EMAIL_HOST_PASSWORD = environment.text("EMAIL_PASSWORD")
+EMAIL_USE_TLS = environment.flag("EMAIL_TLS", default=True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "OfferLab <offerlab@localhost>")
+# Whether webhooks may go to addresses of our own network.
+WEBHOOKS_MAY_BE_PRIVATE = environment.flag("OFFERLAB_PRIVATE_WEBHOOKS")
 
 LOGGING = {
     "version": 1,

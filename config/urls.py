@@ -7,6 +7,6 @@ from django.views.generic import RedirectView
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:campaigns_campaign_changelist"), name="home"),
     path("admin/", admin.site.urls),
-    path("experiments/", include("experiments.urls")),
+    path("", include("experiments.urls")),
     path("campaigns/", include("campaigns.urls")),
 ]

@@ -5,15 +5,28 @@ from typing import Any
 
 import msgspec
 from django import forms
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminURLInputWidget
 
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
-from experiments.models import Arm, Experiment, ExperimentMetric, Metric, Status
+from experiments.models import (
+    Arm,
+    Endpoint,
+    Experiment,
+    ExperimentMetric,
+    Metric,
+    Status,
+    Subscriber,
+)
+from experiments.notifying.outbox import EVENTS
+from wire.webhooks import Forbidden, read_url
 
 
 class MetricForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -91,6 +104,61 @@ class MeasuredInline(ReadOnlyInline):
 
     model = ExperimentMetric
     fields = ["metric", "role"]
+
+
+@admin.register(Subscriber)
+class SubscriberAdmin(ModelAdmin):
+    """Who gets the weekly digest, with or without an account."""
+
+    list_display = ["email", "created_at", "unsubscribed_at", "digested_week"]
+    search_fields = ["email"]
+    fields = ["email", "unsubscribed_at"]
+
+    def save_model(self, request: HttpRequest, obj: Subscriber, form: Any, change: bool) -> None:
+        """Remember who invited somebody."""
+        if not change and isinstance(request.user, User):
+            obj.created_by = request.user
+        super().save_model(request, obj, form, change)
+
+
+class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Where to send, and what."""
+
+    url = forms.URLField(max_length=500, assume_scheme="https", widget=UnfoldAdminURLInputWidget)
+    events = forms.MultipleChoiceField(
+        choices=list(EVENTS.items()),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="None is all of them.",
+    )
+
+    class Meta:
+        model = Endpoint
+        fields = ["url", "events", "is_active"]
+
+    def clean_url(self) -> str:
+        """Refuse an address that nothing would be sent to."""
+        url: str = self.cleaned_data["url"]
+        try:
+            read_url(url, may_be_private=settings.WEBHOOKS_MAY_BE_PRIVATE)
+        except Forbidden as error:
+            raise ValidationError(str(error)) from error
+        return url
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(ModelAdmin):
+    """Addresses that are told, signed per Standard Webhooks."""
+
+    form = EndpointForm
+    list_display = ["url", "is_active", "created_at", "waiting"]
+    readonly_fields = ["secret", "waiting"]
+    fields = ["url", "events", "is_active", "secret", "waiting"]
+
+    @admin.display(description="Waiting to be taken")
+    def waiting(self, endpoint: Endpoint) -> int:
+        """Count what was not taken yet."""
+        return endpoint.notices.exclude(due_at=None).count()
 
 
 @admin.register(Experiment)

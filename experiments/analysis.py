@@ -1,23 +1,30 @@
 """Analyse an experiment: evidence to comparisons, checks and a verdict, stored together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
-from experiments.beliefs import Belief, form_beliefs
-from experiments.comparing import Compared, compare_all, compare_segment, judge_segments
+from experiments.beliefs import form_beliefs
+from experiments.comparing import Compared, compare_all
 from experiments.earlier import FINAL, Earlier, recall_looks
-from experiments.evidence import Evidence, gather, label_arms, nobody
+from experiments.evidence import Evidence, gather, label_arms
+from experiments.explaining import Looks, explain_all
 from experiments.health.base import Finding
-from experiments.layout import Placed
-from experiments.models import Analysis, Arm, Experiment, Status
+from experiments.models import LIVE, Analysis, Arm, Experiment
 from experiments.past import find_prior
 from experiments.plan import Plan
 from experiments.planner import days_left
 from experiments.planning import draft_plan, read_plan
+from experiments.reporting import (
+    by_key,
+    summarise,
+    write_metric,
+    write_moments,
+    write_segments,
+    write_verdict,
+)
 from experiments.sentences import Goal, Progress, Verdict
 from experiments.standing import ArmResult, Guardrail
 from experiments.stats.estimate import Result
@@ -38,7 +45,7 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
     arms = list(experiment.arms.all())
     earlier = recall_looks(experiment)
     findings = find_problems(evidence, arms, plans=plans, earlier_looks=earlier.customers)
-    moments = _by_key(evidence.found.by_arm, arms, evidence.columns)
+    moments = by_key(evidence.found.by_arm, arms, evidence.columns)
     strata = _strata(evidence, arms)
     compared = compare_all(evidence.plan, evidence.layout, moments, strata)
     customers = evidence.customers
@@ -49,7 +56,10 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
         fraction=customers / evidence.plan.planned_customers,
         earlier=[count / evidence.plan.planned_customers for count in earlier.customers],
     )
-    said = _judge(experiment, evidence, compared, findings, earlier)
+    progress = _progress(experiment, evidence)
+    looks = Looks(progress, earlier.looks, earlier.harm_looks, earlier.information)
+    explained = explain_all(evidence.plan, evidence.layout, compared, moments, looks)
+    said = _judge(evidence, compared, findings, progress=progress, earlier=earlier)
     is_repeated = earlier.verdict is not None and said.kind != "unsound"
     labels = label_arms(arms)
     report = {
@@ -71,27 +81,29 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
             for arm in arms
         ],
         "metrics": [
-            _metric_report(
+            write_metric(
                 placed,
                 evidence.plan.nouns[key],
                 moments,
                 [c for c in compared if c.metric == key],
                 beliefs,
+                explained,
             )
             for placed in evidence.layout.metrics
             for key in [placed.measured.planned.key]
         ],
         "covariates": list(evidence.layout.covariate_names),
-        "segments": _segments_report(evidence, arms),
+        "segments": write_segments(evidence, arms),
         "findings": [asdict(finding) for finding in findings],
-        "verdict": earlier.verdict if is_repeated else _verdict_report(said, evidence),
+        "verdict": earlier.verdict if is_repeated else write_verdict(said, evidence),
     }
     return Analysis.objects.create(
         experiment=experiment,
         plan_version=versions[-1] if versions else None,
         computed_at=now,
-        moments=_to_stored(evidence, arms, strata),
+        moments=write_moments(evidence, arms, strata, looks),
         report=report,
+        summary=summarise(report),
         look=None if is_repeated else said.look,
         is_decision=not is_repeated and said.kind in FINAL,
     )
@@ -121,18 +133,13 @@ def _without_idle_arms(plans: Sequence[Plan]) -> Plan:
 
 def _days_left(experiment: Experiment, evidence: Evidence) -> int | None:
     """Say how many days are left at the pace so far; None where nobody comes."""
-    if experiment.status != Status.RUNNING:
+    if experiment.status not in LIVE:
         return None
     return days_left(
         planned=evidence.plan.planned_customers,
         so_far=evidence.customers,
         days=evidence.days,
     )
-
-
-def _by_key(by_arm: Mapping[int, Moments], arms: Sequence[Arm], columns: int) -> dict[str, Moments]:
-    """Return every arm's moments by its key; nobody's, where nobody met it."""
-    return {arm.key: by_arm.get(arm.pk, nobody(columns)) for arm in arms}
 
 
 def _strata(evidence: Evidence, arms: Sequence[Arm]) -> list[dict[str, Moments]]:
@@ -142,110 +149,30 @@ def _strata(evidence: Evidence, arms: Sequence[Arm]) -> list[dict[str, Moments]]
         return []
     by_value = evidence.found.by_segment[evidence.attributes.index(strata)]
     columns = evidence.columns
-    return [_by_key(by_arm, arms, columns) for _, by_arm in sorted(by_value.items())]
+    return [by_key(by_arm, arms, columns) for _, by_arm in sorted(by_value.items())]
 
 
-def _to_stored(
-    evidence: Evidence, arms: Sequence[Arm], strata: Sequence[Mapping[str, Moments]]
-) -> dict[str, Any]:
-    """Write down what every number of the report can be computed from."""
-    keys = {arm.pk: arm.key for arm in arms}
-    layout = evidence.layout
-    return {
-        "arms": {keys[pk]: m.to_json() for pk, m in evidence.found.by_arm.items()},
-        "metrics": {
-            placed.measured.planned.key: {
-                "columns": list(placed.own),
-                "thresholds": [list(values) for values in placed.thresholds],
-            }
-            for placed in layout.metrics
-        },
-        "covariates": list(layout.covariates),
-        # Within segments no two metrics are compared and nothing is adjusted; covariances of all
-        # with all would be three million characters with ten metrics and forty segments.
-        "segments": {
-            name: {
-                value: {
-                    placed.measured.planned.key: {
-                        keys[pk]: m.select(*placed.own).to_json() for pk, m in by_arm.items()
-                    }
-                    for placed in layout.metrics
-                }
-                for value, by_arm in evidence.found.by_segment[index].items()
-            }
-            for index, name in enumerate(evidence.attributes)
-        },
-        "strata": [{arm: m.to_json() for arm, m in stratum.items()} for stratum in strata],
-    }
-
-
-def _metric_report(
-    placed: Placed,
-    noun: str,
-    moments: Mapping[str, Moments],
-    compared: Sequence[Compared],
-    beliefs: Mapping[tuple[str, str], Belief],
-) -> dict[str, Any]:
-    metric, measured = placed.measured.planned, placed.measured
-    return {
-        "key": metric.key,
-        "name": noun,
-        "role": metric.role,
-        "margin": metric.margin,
-        "unit": measured.type.unit(measured.params),
-        "describes": measured.type.describe(measured.params),
-        "higher_is_better": metric.higher_is_better,
-        "means": {arm: placed.value(m) for arm, m in moments.items()},
-        "results": {item.arm: item.result.to_json() for item in compared},
-        "raw": {item.arm: item.raw.to_json() for item in compared if item.raw != item.result},
-        "variance_removed": {
-            item.arm: removed for item in compared if (removed := item.variance_removed) is not None
-        },
-        "ln_p_adjusted": {item.arm: item.ln_p_adjusted for item in compared},
-        "together": {item.arm: asdict(item.together) for item in compared if item.together},
-        "beliefs": {
-            item.arm: beliefs[metric.key, item.arm].to_json()
-            for item in compared
-            if (metric.key, item.arm) in beliefs
-        },
-    }
-
-
-def _segments_report(evidence: Evidence, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Compare the arms within every segment, and judge all of these comparisons together."""
-    columns = evidence.columns
-    places, compared = [], []
-    for dimension, by_value in zip(evidence.attributes, evidence.found.by_segment, strict=False):
-        for value, by_arm in sorted(by_value.items()):
-            moments = _by_key(by_arm, arms, columns)
-            own = compare_segment(evidence.plan, evidence.layout, moments)
-            places.append((dimension, value, moments, len(own)))
-            compared += own
-    judged = iter(judge_segments(compared))
-    return [
-        {
-            "dimension": dimension,
-            "value": value,
-            "customers": {arm: m.n for arm, m in moments.items()},
-            "results": [
-                {
-                    "metric": item.metric,
-                    "arm": item.arm,
-                    "result": item.result.to_json(),
-                    "ln_p_adjusted": item.ln_p_adjusted,
-                }
-                for item in (next(judged) for _ in range(size))
-            ],
-        }
-        for dimension, value, moments, size in places
-    ]
+def _progress(experiment: Experiment, evidence: Evidence) -> Progress:
+    goal = evidence.layout.goal
+    return Progress(
+        customers=evidence.customers,
+        planned=evidence.plan.planned_customers,
+        is_running=experiment.status in LIVE,
+        days=evidence.days,
+        minimum_days=evidence.plan.minimum_days,
+        known=sum(
+            evidence.layout.customers_known(goal, moments)
+            for moments in evidence.found.by_arm.values()
+        ),
+    )
 
 
 def _judge(
-    experiment: Experiment,
     evidence: Evidence,
     compared: Sequence[Compared],
     findings: Sequence[Finding],
+    *,
+    progress: Progress,
     earlier: Earlier,
 ) -> Verdict:
     plan = evidence.plan
@@ -265,33 +192,14 @@ def _judge(
             if metric.role == "guardrail"
         ],
         findings=findings,
-        progress=Progress(
-            customers=evidence.customers,
-            planned=plan.planned_customers,
-            is_running=experiment.status == Status.RUNNING,
-            days=evidence.days,
-            minimum_days=plan.minimum_days,
-            known=sum(
-                evidence.layout.customers_known(goal, moments)
-                for moments in evidence.found.by_arm.values()
-            ),
-        ),
+        progress=progress,
         earlier_looks=earlier.looks,
         harm_looks=earlier.harm_looks,
+        earlier_information=earlier.information,
         harmful_before=[labels[key] for key in earlier.harmful if key in labels],
         confidence=plan.confidence,
         monitoring=plan.monitoring,
     )
-
-
-def _verdict_report(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
-    keys = {label: key for key, label in evidence.plan.labels.items()}
-    return {
-        **asdict(verdict),
-        "harmful": list(verdict.harmful),
-        "harmful_arms": [keys[label] for label in verdict.harmful],
-        "decided_at": evidence.now.isoformat(),
-    }
 
 
 def _arm_results(plan: Plan, compared: Sequence[Compared]) -> list[ArmResult]:

@@ -33,21 +33,27 @@ def bucket_of(seed: str, value: str) -> int:
     return _fnv32a(b"%d" % first, _FNV_OFFSET) % BUCKETS
 
 
-def ranges(weights: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Lay weights end to end from bucket 0, as half-open ranges.
+def ranges(weights: Sequence[int], traffic: int = BUCKETS) -> tuple[tuple[int, int], ...]:
+    """Lay weights end to end from bucket 0, as half-open ranges, and take a share of each.
+
+    Each range begins where it does with full traffic, so that more traffic only adds to it and
+    never moves anybody from one arm to another. It is GrowthBook's `coverage`, in whole buckets.
 
     Args:
         weights: Whole buckets per arm. What they leave of the 10,000 belongs to no arm.
+        traffic: The share of every range that is used, in buckets of 10,000, rounded down.
 
     Raises:
-        ValueError: A weight is negative, or together they exceed 10,000.
+        ValueError: A weight is negative, together they exceed 10,000, or traffic is not between.
     """
     if any(weight < 0 for weight in weights) or sum(weights) > BUCKETS:
         raise ValueError(f"weights must be >= 0 and sum to at most {BUCKETS}, not {list(weights)}")
+    if not 0 <= traffic <= BUCKETS:
+        raise ValueError(f"traffic must be from 0 to {BUCKETS}, not {traffic}")
     laid: list[tuple[int, int]] = []
     start = 0
     for weight in weights:
-        laid.append((start, start + weight))
+        laid.append((start, start + weight * traffic // BUCKETS))
         start += weight
     return tuple(laid)
 
@@ -60,9 +66,9 @@ def choose(bucket: int, ranges: Iterable[tuple[int, int]]) -> int | None:
     return None
 
 
-def assign(seed: str, value: str, weights: Sequence[int]) -> int | None:
+def assign(seed: str, value: str, weights: Sequence[int], traffic: int = BUCKETS) -> int | None:
     """Draw an arm for a value: its index, or None when the value falls outside every arm."""
-    return choose(bucket_of(seed, value), ranges(weights))
+    return choose(bucket_of(seed, value), ranges(weights, traffic))
 
 
 def quantise(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:

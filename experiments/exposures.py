@@ -1,8 +1,9 @@
-"""Record who met which arm, the first time only."""
+"""Record who met which arm, the first time only; and recall it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 from psycopg import AsyncConnection
 
@@ -14,6 +15,16 @@ RECORD = """
                 %(times)s::timestamptz[]) AS met (experiment, customer, arm, at)
     ORDER BY experiment, customer
     ON CONFLICT (experiment_id, customer_id) DO NOTHING
+"""
+
+# Of the customers that are one person, as `audience/finding.py` finds them, in these experiments.
+# Whom a visitor turned out to be inherits the visitor's arms; an own arm comes first.
+MET_ARMS: LiteralString = """,
+    (SELECT COALESCE(jsonb_object_agg(experiment_id, arm_id), '{}')
+     FROM (SELECT DISTINCT ON (experiment_id) experiment_id, arm_id
+           FROM experiments_exposure
+           WHERE customer_id = ANY(person.ids) AND experiment_id = ANY(%(experiments)s)
+           ORDER BY experiment_id, customer_id <> customer.id, exposed_at) AS met)
 """
 
 
@@ -38,3 +49,8 @@ async def record_exposures(connection: AsyncConnection, met: Sequence[Met]) -> N
             "times": [m.at for m in met],
         },
     )
+
+
+def to_met_arms(column: Mapping[str, int]) -> dict[int, int]:
+    """Read the column `MET_ARMS`: which arm was met, by the experiment's id."""
+    return {int(experiment): arm for experiment, arm in column.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.metrics import METRICS
-from experiments.metrics.base import MetricType, Strata, read_params
+from experiments.metrics.base import MetricType, Strata, read_params, uncap
 from experiments.metrics.columns import (
     SECONDS_PER_DAY,
     Column,
@@ -45,11 +45,19 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A metric with its thresholds and the places of its columns in the moments."""
+    """A metric with its thresholds and the places of its columns in the moments.
+
+    Attributes:
+        measured: The metric.
+        thresholds: The values found for its cuts.
+        own: The places of its columns.
+        bare: Those of the same columns without a cap; none where it has none.
+    """
 
     measured: Measured
     thresholds: tuple[tuple[float, ...], ...]
     own: tuple[int, ...]
+    bare: tuple[int, ...] = ()
 
     def value(self, moments: Moments) -> float | None:
         """Return what one arm comes to; None where that is not known yet."""
@@ -77,6 +85,20 @@ class Placed:
             self.measured.params,
             [(control.select(*keep), treatment.select(*keep)) for control, treatment in strata],
             thresholds=self.thresholds,
+            confidence=confidence,
+        )
+
+    def compare_uncapped(self, strata: Strata, *, confidence: float) -> Result | None:
+        """Compare two arms as if nothing were capped; None where nothing is."""
+        if not self.bare:
+            return None
+        return self.measured.type.compare(
+            uncap(self.measured.params),
+            [
+                (control.select(*self.bare), treatment.select(*self.bare))
+                for control, treatment in strata
+            ],
+            thresholds=(),
             confidence=confidence,
         )
 
@@ -179,7 +201,18 @@ def lay_out(
     capped = [_cap(column, found) for column in covariates]
     indices = tuple(places.setdefault(column, len(places)) for column in capped)
     names = tuple(_name(column) for column in covariates)
-    return Layout(tuple(places), tuple(placed), indices, names)
+    # Last, so that what is compared stands where it would without them.
+    metrics_placed = tuple(_place_uncapped(metric, places) for metric in placed)
+    return Layout(tuple(places), metrics_placed, indices, names)
+
+
+def _place_uncapped(placed: Placed, places: dict[Column, int]) -> Placed:
+    params = placed.measured.params
+    bare = uncap(params)
+    if bare is params:
+        return placed
+    columns = placed.measured.type.columns(bare, ())
+    return replace(placed, bare=tuple(places.setdefault(column, len(places)) for column in columns))
 
 
 def _before(total: Total, days: int) -> Total:

@@ -1,20 +1,23 @@
 """Judges effects at looks: which ones have crossed a boundary that allows for every look so far."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from scipy.special import ndtri_exp
 
 from experiments.plan import Monitoring
+from experiments.stats.bayes import find_log_ratio
 from experiments.stats.confidence_sequence import ConfidenceSequence
-from experiments.stats.estimate import Estimate, Interval
+from experiments.stats.estimate import Estimate, Interval, Result
 from experiments.stats.sequential import SPENDING, Boundary, Side, Spending, find_boundaries
 
 # Looks are at least so far apart, in parts of the planned size: more of them would find nothing
 # sooner and cost time.
 LEAST_STEP = 0.02
+# From one look to the next what is known grows at least by such a part: estimates of it waver.
+LEAST_GROWTH = 0.01
 FAR = 8.0
 
 
@@ -47,6 +50,7 @@ def take_look(  # noqa: PLR0913 - how looks are paid for, and which this is
     is_running: bool = True,
     harm_looks: int = 0,
     is_for_harm: bool = False,
+    information: Sequence[float | None] = (),
 ) -> Look | None:
     """Look at an experiment, or return None when it is too soon after the last look.
 
@@ -65,6 +69,8 @@ def take_look(  # noqa: PLR0913 - how looks are paid for, and which this is
         is_running: Whether customers still come; only an experiment without an end asks.
         harm_looks: Of the earlier looks the first so many were for harm alone.
         is_for_harm: Whether this one is too.
+        information: What was known at each earlier look and now, as `find_information` says; empty
+            where it grows like the customers.
     """
     alpha = (1.0 - confidence) / comparisons
     is_open_ended = monitoring.rule == "confidence_sequence"
@@ -82,8 +88,14 @@ def take_look(  # noqa: PLR0913 - how looks are paid for, and which this is
         if is_early or is_for_harm:
             return None
         before, harm_looks = [], 0
+    if information and len(information) != len(earlier) + 1:
+        raise ValueError(
+            f"{len(earlier)} looks and this one, but information of {len(information)}"
+        )
+    known = [value for look, value in zip(earlier, information, strict=False) if look in before]
     boundaries = find_boundaries(
         [*before, fraction],
+        information=make_grow([*known, *information[-1:]]),
         upper=Side(
             0.0 if is_for_harm else alpha / 2,
             _spend_after(max(before[:harm_looks], default=0.0), SPENDING[monitoring.benefit]),
@@ -92,6 +104,31 @@ def take_look(  # noqa: PLR0913 - how looks are paid for, and which this is
     )
     number = len(boundaries)
     return Look(fraction, boundaries[-1], number, is_early, is_single=number == 1 and not is_early)
+
+
+def find_information(results: Iterable[Result]) -> float | None:
+    """Return how much is known of a metric, on average over the arms; None if no arm has a lift.
+
+    One over the squared error of the lift's logarithm: where outcomes come in later than customers,
+    that grows like the outcomes (their number, if each is one conversion), as the variance of all
+    that the arms differ by does. The difference's own error would not: early means are smaller.
+    """
+    found = [find_log_ratio(result) for result in results if isinstance(result, Estimate)]
+    known = [1.0 / error**2 for _, error in filter(None, found) if error > 0]
+    return sum(known) / len(known) if known else None
+
+
+def make_grow(information: Sequence[float | None]) -> list[float] | None:
+    """Make what was known increase from look to look; None where a look does not say.
+
+    A look is corrected by those before it alone, so that no boundary changes afterwards.
+    """
+    grown: list[float] = []
+    for value in information:
+        if value is None:
+            return None
+        grown.append(max(value, grown[-1] * (1 + LEAST_GROWTH)) if grown else value)
+    return grown or None
 
 
 def _spend_after(start: float, spending: Spending) -> Spending:

@@ -13,10 +13,12 @@ from experiments.stats.estimate import Estimate, result_from_json
 MOST_PAST = 200
 
 
-def find_prior(experiment: Experiment) -> Prior:
-    """Learn from every experiment that ended, winners and losers alike, what effects to expect."""
+def find_prior(besides: Experiment | None = None) -> Prior:
+    """Learn what effects to expect: from all experiments that ended, winners and losers alike."""
     newest = Analysis.objects.filter(experiment=OuterRef("pk")).order_by("-computed_at")
-    ended = Experiment.objects.filter(status=Status.STOPPED).exclude(pk=experiment.pk)
+    ended = Experiment.objects.filter(status=Status.STOPPED, is_holdout=False)
+    if besides is not None:
+        ended = ended.exclude(pk=besides.pk)
     reports: Iterable[Any] = (
         ended.order_by("-stopped_at")
         .annotate(

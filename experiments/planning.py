@@ -20,7 +20,8 @@ def draft_plan(experiment: Experiment) -> Plan:
     """Read the plan as it would be if the experiment started now."""
     return Plan(
         arms=tuple(
-            PlannedArm(arm.key, arm.name, arm.weight, arm.is_control)
+            # A halted arm keeps its buckets, but gets no more customers.
+            PlannedArm(arm.key, arm.name, 0 if arm.halted_at else arm.weight, arm.is_control)
             for arm in experiment.arms.all()
         ),
         metrics=tuple(

@@ -69,6 +69,7 @@ class Verdict:
         basis: How it was decided, for people who ask; empty when nothing was.
         look: The fraction of the planned size at which it was judged; None when it was not.
         harmful: The arms that surely do harm, to be stopped whatever the others do.
+        information: How much was known of the goal then (`looks.find_information`).
     """
 
     sentence: str
@@ -78,6 +79,7 @@ class Verdict:
     basis: str = ""
     look: float | None = None
     harmful: tuple[str, ...] = ()
+    information: float | None = None
 
 
 def say_change(estimate: Estimate, *, goal: Goal) -> str:

@@ -1,4 +1,4 @@
-"""Analyse the experiments that are due."""
+"""What workers do for experiments: analyse what is due, thin out, tell."""
 
 import logging
 
@@ -8,12 +8,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments.analysis import analyse
+from experiments.breaker import trip
 from experiments.lifecycle import ANALYSE_TASK, record_analysis
 from experiments.models import Experiment, ExperimentQuerySet
+from experiments.notifying.delivery import deliver_due
+from experiments.notifying.digest import send_digests
+from experiments.notifying.outbox import DELIVER_TASK, VERDICT, tell_endpoints
 from experiments.queries import claim_analysis
 from experiments.thinning import thin_analyses
 
 THIN_TASK = "experiments.thin_analyses"
+DIGEST_TASK = "experiments.write_digests"
+# Of one run, so that others have their turn.
+MOST_NOTICES = 200
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +50,11 @@ def analyse_if_due(experiment_id: int) -> bool:
         now = timezone.now()
         analysis = analyse(experiment, now=now)
         record_analysis(experiment, now=now)
+        trip(experiment, analysis, now=now)
+        if analysis.is_decision:
+            verdict = analysis.report["verdict"]
+            told = {name: verdict[name] for name in ("code", "sentence", "next_step")}
+            tell_endpoints(VERDICT, experiment, told, now=now)
     logger.info("%s: analysed, %d customers so far", experiment, analysis.report["customers"])
     return True
 
@@ -55,6 +67,21 @@ def thin_all() -> int:
     if deleted:
         logger.info("%d old analyses between looks were deleted", deleted)
     return deleted
+
+
+@shared_task(name=DELIVER_TASK)
+def deliver_notices() -> int:
+    """Send what is due to endpoints and addresses, until nothing is; return how many were taken."""
+    taken = 0
+    while taken < MOST_NOTICES and (sent := deliver_due(now=timezone.now())):
+        taken += sent
+    return taken
+
+
+@shared_task(name=DIGEST_TASK)
+def write_digests() -> int:
+    """Write the weekly digest once its time has come; return to how many."""
+    return send_digests(now=timezone.now())
 
 
 def _due() -> ExperimentQuerySet:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.health.base import Finding
-from experiments.looks import LEAST_STEP, Look, take_look, widen
+from experiments.looks import LEAST_STEP, Look, find_information, take_look, widen
 from experiments.plan import Monitoring
 from experiments.sentences import (
     Goal,
@@ -36,6 +36,7 @@ def reach_verdict(  # noqa: PLR0913 - the whole of an experiment decides
     guardrails: Sequence[Guardrail] = (),
     earlier_looks: Sequence[float] = (),
     harm_looks: int = 0,
+    earlier_information: Sequence[float | None] = (),
     harmful_before: Sequence[str] = (),
     confidence: float = 0.95,
     monitoring: Monitoring = Monitoring(),  # noqa: B008 - frozen
@@ -47,7 +48,7 @@ def reach_verdict(  # noqa: PLR0913 - the whole of an experiment decides
     a boundary for harm, on the goal or on a guardrail, is harmful; the experiment stops for harm
     when all its arms are. Short of that nothing is decided before the planned end. Before the
     minimum duration looks are for harm alone. A blocking finding, or no estimate at all, come first
-    and give no verdict.
+    and give no verdict; without one of the goal, only harm is found.
 
     Args:
         arms: Every treatment arm.
@@ -58,23 +59,33 @@ def reach_verdict(  # noqa: PLR0913 - the whole of an experiment decides
         guardrails: What must not be harmed; every arm has a result for each.
         earlier_looks: The fractions of the planned size at the looks before this one.
         harm_looks: Of these the first so many came before the minimum duration.
+        earlier_information: What was known of the goal at each of them, as `Verdict.information`
+            says; empty where it grows like the customers.
         harmful_before: The arms that surely did harm at one of these looks, by label.
         confidence: One minus the error allowed.
         monitoring: How looks are paid for.
     """
     if blocked := say_blocked(findings):
         return blocked
-    if not any(isinstance(arm.result, Estimate) for arm in arms):
+    has_goal = any(isinstance(arm.result, Estimate) for arm in arms)
+    # What must not be harmed may be known before the goal is.
+    if not has_goal and not any(
+        isinstance(result, Estimate) for arm in arms for result in arm.guardrails.values()
+    ):
         return say_empty(arms)
 
+    known = find_information(arm.result for arm in arms)
+    is_told = len(earlier_information) == len(earlier_looks)
+
     def look_at(comparisons: int) -> Look | None:
-        return _look_now(
+        return look_now(
             progress,
             earlier_looks,
             harm_looks,
             comparisons=comparisons,
             confidence=confidence,
             monitoring=monitoring,
+            information=[*earlier_information, known] if is_told else (),
         )
 
     look = look_at(len(arms))
@@ -94,6 +105,9 @@ def reach_verdict(  # noqa: PLR0913 - the whole of an experiment decides
         )
         for arm in arms
     ]
+    if not has_goal and not any(standing.is_harmful for standing in standings):
+        # The look is taken all the same: harm was looked for.
+        return replace(say_empty(arms), look=look.fraction, information=known)
     said = Saying(_rank(standings, look, goal=goal), control, goal, say_incomparable(arms))
     basis = say_basis(len(arms), confidence, look=look, monitoring=monitoring)
     verdict = _decide(said, look=look, progress=progress)
@@ -101,6 +115,76 @@ def reach_verdict(  # noqa: PLR0913 - the whole of an experiment decides
         verdict,
         basis=basis if verdict.code != "keep running" or verdict.harmful else "",
         look=look.fraction,
+        information=known,
+    )
+
+
+def look_now(
+    progress: Progress,
+    earlier: Sequence[float],
+    harm_looks: int,
+    *,
+    comparisons: int,
+    confidence: float,
+    monitoring: Monitoring,
+    information: Sequence[float | None] = (),
+) -> Look | None:
+    """Look, unless it is too soon after the last look, or nothing says when the end is."""
+    fraction = progress.fraction
+    if monitoring.rule != "confidence_sequence" and progress.is_too_soon:
+        if fraction < LEAST_STEP:
+            return None
+        # It cannot end before its minimum duration, so that is how far it is at most: were the
+        # planned size taken for the end, every later look would spend the whole error again.
+        fraction = min(fraction, progress.days / progress.minimum_days)
+    elif fraction > 1.0 and 0 < harm_looks == len(earlier):
+        # The looks so far were at parts of what came by now, not of the planned size.
+        fraction = 1.0
+    return take_look(
+        fraction,
+        earlier,
+        comparisons=comparisons,
+        confidence=confidence,
+        monitoring=monitoring,
+        is_running=progress.is_running,
+        harm_looks=harm_looks,
+        is_for_harm=progress.is_too_soon,
+        information=information,
+    )
+
+
+def find_last_look(
+    progress: Progress,
+    earlier: Sequence[float],
+    harm_looks: int,
+    *,
+    comparisons: int,
+    confidence: float,
+    monitoring: Monitoring,
+    information: Sequence[float | None] = (),
+) -> Look | None:
+    """Look now, or return the last look where it is too soon for another; None before the first."""
+    look = look_now(
+        progress,
+        earlier,
+        harm_looks,
+        comparisons=comparisons,
+        confidence=confidence,
+        monitoring=monitoring,
+        information=information,
+    )
+    if look is not None or not earlier:
+        return look
+    before = earlier[:-1]
+    return take_look(
+        earlier[-1],
+        before,
+        comparisons=comparisons,
+        confidence=confidence,
+        monitoring=monitoring,
+        information=information[:-1],
+        harm_looks=min(harm_looks, len(before)),
+        is_for_harm=harm_looks > len(before),
     )
 
 
@@ -136,38 +220,6 @@ def _decide(said: Saying, *, look: Look, progress: Progress) -> Verdict:
         "flat",
         "inconclusive at the end",
         f"Keep {said.control}, or plan a larger experiment if a change this small would matter.",
-    )
-
-
-def _look_now(
-    progress: Progress,
-    earlier: Sequence[float],
-    harm_looks: int,
-    *,
-    comparisons: int,
-    confidence: float,
-    monitoring: Monitoring,
-) -> Look | None:
-    """Look, unless it is too soon after the last look, or nothing says when the end is."""
-    fraction = progress.fraction
-    if monitoring.rule != "confidence_sequence" and progress.is_too_soon:
-        if fraction < LEAST_STEP:
-            return None
-        # It cannot end before its minimum duration, so that is how far it is at most: were the
-        # planned size taken for the end, every later look would spend the whole error again.
-        fraction = min(fraction, progress.days / progress.minimum_days)
-    elif fraction > 1.0 and 0 < harm_looks == len(earlier):
-        # The looks so far were at parts of what came by now, not of the planned size.
-        fraction = 1.0
-    return take_look(
-        fraction,
-        earlier,
-        comparisons=comparisons,
-        confidence=confidence,
-        monitoring=monitoring,
-        is_running=progress.is_running,
-        harm_looks=harm_looks,
-        is_for_harm=progress.is_too_soon,
     )
 
 

@@ -3,19 +3,21 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Literal
 
-Unit = Literal["percent", "number"]
+# "percent", "number", or the ISO 4217 code of a currency.
+Unit = str
 
+_CURRENCIES = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def say_value(value: float, *, unit: Unit, digits: int = 3) -> str:
-    """Say a mean: 0.1062 as 10.6% when it is a share, 1234.5 as 1,234 when it is a number."""
+    """Say a mean: 0.1062 as 10.6% when it is a share, 1234.5 as 1,234 or as €1,234."""
     if unit == "percent":
         return f"{_say(100 * value, digits=digits)}%"
-    return _say(value, digits=digits)
+    return say_in(unit, _say(value, digits=digits))
 
 
 def say_values(first: float, second: float, *, unit: Unit) -> tuple[str, str]:
@@ -39,7 +41,7 @@ def say_difference(difference: float, *, unit: Unit) -> str:
     """Say an absolute change, where percentages change by points and not by per cent."""
     if unit == "percent":
         return f"{_say_signed(100 * difference, digits=3)} points"
-    return _say_signed(difference, digits=3)
+    return say_in(unit, _say_signed(difference, digits=3))
 
 
 def say_difference_range(low: float, high: float, *, unit: Unit) -> str:
@@ -72,6 +74,14 @@ def say_list(items: list[str]) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def say_in(unit: Unit, said: str) -> str:
+    """Put a currency's sign, or its code, behind the number's own sign."""
+    if unit in ("percent", "number"):
+        return said
+    sign = said[0] if said[0] in f"+{MINUS}" else ""
+    return f"{sign}{_CURRENCIES.get(unit, unit + NO_BREAK)}{said[len(sign) :]}"
 
 
 def _say_signed(value: float, *, digits: int) -> str:

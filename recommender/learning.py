@@ -12,8 +12,8 @@ from recommender.bandits import load_bandit
 from recommender.bandits.base import Bandit, Hyperparameters, Statistics
 from recommender.features import FeatureSpec
 from recommender.models import OfferStatistics, Policy, PolicyVersion
-from recommender.notices import announce_change
 from recommender.rewards import Settled, settle_rewards
+from wire.notices import announce_change
 
 # So many rows fit in memory easily and keep the transaction down to a second or so.
 BATCH = 20_000

@@ -22,7 +22,7 @@ from campaigns.drafting import CampaignPlan, add_offers, draft_campaign
 from campaigns.history import PastDecision, import_decisions
 from campaigns.lifecycle import finish_campaign, start_campaign
 from campaigns.models import Campaign, Offer, Placement
-from experiments.lifecycle import ArmPlan
+from experiments.drafting import ArmPlan
 from experiments.models import Metric
 from recommender.profiling import fit_features
 

@@ -32,7 +32,7 @@ from campaigns.history import PastDecision, import_decisions
 from campaigns.lifecycle import finish_campaign, start_campaign
 from campaigns.models import Campaign, Offer, Placement
 from experiments.assignment import BUCKETS
-from experiments.lifecycle import ArmPlan
+from experiments.drafting import ArmPlan
 from experiments.models import Metric
 
 KEY = "open-bandit"

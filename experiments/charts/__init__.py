@@ -1,6 +1,19 @@
 """Charts of a report, as SVG text that needs no script, no style sheet and no network."""
 
+from experiments.charts.calendar import Bar, calendar_chart
 from experiments.charts.forest import ForestRow, forest_plot
 from experiments.charts.rates import RateRow, rates_chart
+from experiments.charts.table import Chart
+from experiments.charts.timeline import TimePoint, lift_timeline
 
-__all__ = ["ForestRow", "RateRow", "forest_plot", "rates_chart"]
+__all__ = [
+    "Bar",
+    "Chart",
+    "ForestRow",
+    "RateRow",
+    "TimePoint",
+    "calendar_chart",
+    "forest_plot",
+    "lift_timeline",
+    "rates_chart",
+]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from experiments.wording import MINUS, Unit
+from experiments.wording import MINUS, Unit, say_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def nice_ticks(low: float, high: float, *, at_most: int = 7) -> tuple[float, ...
 def say_tick(value: float, *, unit: Unit, is_signed: bool) -> str:
     """Label a tick; a signed one is a change."""
     scaled = 100 * value if unit == "percent" else value
-    said = f"{abs(scaled):,.10g}" + ("%" if unit == "percent" else "")
+    said = say_in(unit, f"{abs(scaled):,.10g}") + ("%" if unit == "percent" else "")
     if scaled < 0:
         return MINUS + said
     return "+" + said if is_signed and scaled > 0 else said

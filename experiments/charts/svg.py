@@ -62,8 +62,13 @@ def grid(axis: Axis, *, rows: int, unit: Unit, is_signed: bool) -> str:
 
 
 def document(body: str, *, rows: int, kind: str, title: str, description: str) -> str:
-    """Wrap elements into a picture with a name and a text alternative."""
+    """Wrap rows of elements into a picture with a name and a text alternative."""
     height = TOP + ROW * rows + 22
+    return picture(body, height=height, kind=kind, title=title, description=description)
+
+
+def picture(body: str, *, height: int, kind: str, title: str, description: str) -> str:
+    """Wrap elements into a picture with a name and a text alternative."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart chart-{kind}" role="img" '
         f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '

@@ -22,6 +22,7 @@ from experiments.wording import Unit
 LONGEST_WINDOW_DAYS = 3660
 
 EventName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 Days = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_WINDOW_DAYS)]
 Thresholds = Sequence[Sequence[float]]
 Strata = Sequence[tuple[Moments, Moments]]
@@ -131,6 +132,25 @@ def read_params(metric: MetricType[P], raw: Mapping[str, Any]) -> P:
     return msgspec.convert(raw, type=metric.params_type)
 
 
+def name_events(params: msgspec.Struct) -> list[str]:
+    """Name the events that a metric with these parameters counts, wherever they stand in them."""
+    names: dict[str, None] = {}
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if key in ("event", "less") and inner is not None:
+                    names[inner] = None
+                else:
+                    look(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                look(inner)
+
+    look(msgspec.to_builtins(params))
+    return list(names)
+
+
 def to_window(delay_days: float, window_days: float | None) -> Window:
     """Turn days after exposure into a window in whole seconds."""
     opens = round(delay_days * SECONDS_PER_DAY)
@@ -175,6 +195,18 @@ class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.value is not None:
             return f"at most {self.value:g} for one customer"
         return f"at most the {self.percentile:g}th percentile for one customer"
+
+
+def uncap(params: P) -> P:
+    """Return the same parameters without any cap; the very same where there is none."""
+    changes: dict[str, Any] = {}
+    for name in params.__struct_fields__:
+        value = getattr(params, name)
+        if isinstance(value, Cap):
+            changes[name] = None
+        elif isinstance(value, msgspec.Struct) and (bare := uncap(value)) is not value:
+            changes[name] = bare
+    return msgspec.structs.replace(params, **changes) if changes else params
 
 
 def cuts_of(total: Total, cap: Cap | None) -> tuple[Cut, ...]:

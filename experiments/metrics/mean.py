@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from experiments.metrics.base import Cap, Params, Strata, Thresholds, capped, cuts_of
+from experiments.metrics.base import Cap, Currency, Params, Strata, Thresholds, capped, cuts_of
 from experiments.metrics.columns import Column, Cut, PropertyName, Total
 from experiments.stats.estimate import Result
 from experiments.stats.lift import compare_means_poststratified
@@ -17,16 +17,20 @@ class MeanParams(Params, frozen=True, forbid_unknown_fields=True):
         of: The events' values, or their number.
         from_property: A property of the events that is added up in place of their value.
         cap: The most that one customer's total counts for.
+        currency: In which values are, if they are money: an ISO 4217 code.
     """
 
     of: Literal["value", "count"] = "value"
     from_property: PropertyName | None = None
     cap: Cap | None = None
+    currency: Currency | None = None
 
     def __post_init__(self) -> None:
         """Refuse to add up a property of what is only counted."""
         if self.of == "count" and self.from_property is not None:
             raise ValueError("A count of events adds up no property")
+        if self.of == "count" and self.currency is not None:
+            raise ValueError("A count of events has no currency")
 
     @property
     def total(self) -> Total:
@@ -56,7 +60,7 @@ class Mean:
 
     def unit(self, params: MeanParams) -> Unit:
         """Say in what it is measured."""
-        return "number"
+        return params.currency or "number"
 
     def cuts(self, params: MeanParams) -> tuple[Cut, ...]:
         """Ask for the percentile to cap at, if there is one."""

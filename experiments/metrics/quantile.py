@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from experiments.metrics.base import Params, Strata, Thresholds
+from experiments.metrics.base import Currency, Params, Strata, Thresholds
 from experiments.metrics.columns import AtMost, Column, Cut, PropertyName, Total
 from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.moments import Moments
@@ -25,11 +25,13 @@ class QuantileParams(Params, frozen=True, forbid_unknown_fields=True):
         percentile: Between 1 and 99.
         over: Single events' values, or the totals of customers with any event.
         from_property: A property of the events whose number counts in place of their value.
+        currency: In which values are, if they are money: an ISO 4217 code.
     """
 
     percentile: Annotated[float, msgspec.Meta(ge=1, le=99)] = 50
     over: Literal["events", "customers"] = "events"
     from_property: PropertyName | None = None
+    currency: Currency | None = None
 
     def __post_init__(self) -> None:
         """Refuse to take back single values."""
@@ -64,7 +66,7 @@ class Quantile:
 
     def unit(self, params: QuantileParams) -> Unit:
         """Say in what it is measured."""
-        return "number"
+        return params.currency or "number"
 
     def cuts(self, params: QuantileParams) -> tuple[Cut, ...]:
         """Ask for quantiles over all arms, on both sides of the one that is wanted."""

@@ -7,6 +7,7 @@ import msgspec
 from experiments.metrics.base import (
     LONGEST_WINDOW_DAYS,
     Cap,
+    Currency,
     Days,
     EventName,
     Strata,
@@ -68,6 +69,7 @@ class RatioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         numerator: What is added up above.
         denominator: What is added up below.
         is_share: Whether the ratio is said as a percentage.
+        currency: In which the ratio is, if it is money: an ISO 4217 code.
         delay_days: How long after exposure nothing counts yet.
         window_days: How long after exposure, or after the delay, an event still counts.
     """
@@ -75,8 +77,14 @@ class RatioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     numerator: Part
     denominator: Part
     is_share: bool = False
+    currency: Currency | None = None
     delay_days: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WINDOW_DAYS)] = 0
     window_days: Days | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a percentage of money."""
+        if self.is_share and self.currency is not None:
+            raise ValueError("A ratio is a percentage or an amount of money, not both")
 
     @property
     def parts(self) -> tuple[Part, Part]:
@@ -102,7 +110,7 @@ class Ratio:
 
     def unit(self, params: RatioParams) -> Unit:
         """Say in what it is measured."""
-        return "percent" if params.is_share else "number"
+        return "percent" if params.is_share else params.currency or "number"
 
     def cuts(self, params: RatioParams) -> tuple[Cut, ...]:
         """Ask for the percentiles to cap at."""

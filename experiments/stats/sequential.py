@@ -5,9 +5,13 @@ used by the time a fraction t of the planned information has come. At each look 
 whatever makes the probability of a first crossing there equal to what may newly be spent. Looks
 need be neither equally spaced nor planned, as long as their times do not depend on the results.
 
-Under no effect, the score S(t) = z(t)·sqrt(t) is a Brownian motion. Its density among those that
-have not crossed yet is carried from look to look by numerical integration (Armitage, McPherson &
-Rowe 1969), on Gauss-Legendre nodes.
+What is spent may follow one clock and what is known another (Lan & DeMets 1989): error is spent by
+the customers that were planned, while looks hang together by the information there was. If outcomes
+take weeks, an early look has less to do with a later one than their customers say.
+
+Under no effect, the score S(t) = z(t)·sqrt(t) at information t is a Brownian motion. Its density
+among those that have not crossed yet is carried from look to look by numerical integration
+(Armitage, McPherson & Rowe 1969), on Gauss-Legendre nodes.
 """
 
 import math
@@ -101,6 +105,7 @@ def find_boundaries(
     upper: Side = BENEFIT,
     lower: Side = HARM,
     is_final: bool = False,
+    information: Sequence[float] | None = None,
 ) -> list[Boundary]:
     """Find the boundary of every look so far.
 
@@ -111,20 +116,24 @@ def find_boundaries(
         lower: The boundary downwards.
         is_final: The last look is the last for good, even below 1 (under-running): it spends
             whatever is left.
+        information: What was known at each look, in any unit, increasing, above 0, where that is
+            not in proportion to the fractions.
 
     Raises:
-        ValueError: The fractions do not increase, or a side's error is not in [0, 0.5).
+        ValueError: Fractions or information do not increase, there are more of one than of the
+            other, or a side's error is not in [0, 0.5).
     """
-    _check(fractions, upper, lower)
+    known = fractions if information is None else information
+    _check(fractions, known, upper, lower)
     boundaries: list[Boundary] = []
     density = _Density.at_start()
-    for index, fraction in enumerate(fractions):
+    for index, (fraction, t) in enumerate(zip(fractions, known, strict=True)):
         spends_all = is_final and index == len(fractions) - 1
-        density = density.moved_to(fraction)
+        density = density.moved_to(t)
         high = density.find_upper(_newly(upper, density.crossed_up, fraction, spends_all))
         low = density.find_lower(_newly(lower, density.crossed_down, fraction, spends_all))
         density = density.cut(low=low, high=high)
-        root = math.sqrt(fraction)
+        root = math.sqrt(t)
         boundaries.append(
             Boundary(fraction, high / root, low / root, density.crossed_up, density.crossed_down)
         )
@@ -165,11 +174,12 @@ def repeated_interval(
     return low, estimate - boundary.lower * standard_error
 
 
-def _check(fractions: Sequence[float], upper: Side, lower: Side) -> None:
-    if any(
-        not later > earlier for earlier, later in zip([0.0, *fractions], fractions, strict=False)
-    ):
-        raise ValueError(f"information must increase from look to look, not {list(fractions)}")
+def _check(
+    fractions: Sequence[float], information: Sequence[float], upper: Side, lower: Side
+) -> None:
+    for clock in (fractions, information):
+        if any(not later > earlier for earlier, later in zip([0.0, *clock], clock, strict=False)):
+            raise ValueError(f"information must increase from look to look, not {list(clock)}")
     for side in (upper, lower):
         if not 0.0 <= side.alpha < 0.5:
             raise ValueError(f"a side's error must lie in [0, 0.5), not {side.alpha}")

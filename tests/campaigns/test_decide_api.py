@@ -16,13 +16,14 @@ from campaigns.draw import draw_offer, draw_seed
 from campaigns.lifecycle import finish_campaign, pause_campaign
 from campaigns.models import Campaign, CampaignOffer, Offer
 from experiments.models import Exposure
+from experiments.steering import halt_arm
 from recommender.features import CategoryFeature, FeatureSpec
 from recommender.learning import learn_batch
 from recommender.models import Decision, PolicyVersion, Reward
-from recommender.notices import announce_change
 from recommender.odds import Odds
 from tests.asgi import Answer, Site, open_site
 from tests.makers import make_campaign, make_offer, make_placement, make_source
+from wire.notices import announce_change
 
 PATH = "/api/v1/decide"
 # A changed campaign is seen within this time.
@@ -219,6 +220,26 @@ def test_a_campaign_that_ends_stops_deciding_within_a_second(
     answer = ask(site, campaign, "bob", key=key)
     assert answer["campaign"] is None
     assert answer["offer"] is None
+
+
+def test_a_halted_arm_gives_what_the_control_gives_and_exposes_nobody_more(
+    site: Site, key: str
+) -> None:
+    campaign = start(hold_minutes=30)
+    before = ask_until(site, campaign, key, wanted=lambda a: a["arm"] == "personalised")
+    customer = Decision.objects.get(pk=before["decision_id"]).customer.external_key
+    exposed = Exposure.objects.filter(arm__key="personalised").count()
+    halt_arm(campaign.experiment, "personalised", by=None, now=timezone.now(), reason="harm")
+    site.run(asyncio.sleep(SEEN_SECONDS))
+    # What the policy chose is not kept, though it would hold; what the control gives then is.
+    after = ask(site, campaign, customer, key=key)
+    assert after["decision_id"] != before["decision_id"]
+    assert (after["arm"], after["policy_version"]) == ("personalised", None)
+    assert ask(site, campaign, customer, key=key)["decision_id"] == after["decision_id"]
+    newcomers = [ask(site, campaign, f"new-{number}", key=key) for number in range(20)]
+    assert {a["policy_version"] for a in newcomers} == {None}
+    assert "personalised" in {a["arm"] for a in newcomers}
+    assert Exposure.objects.filter(arm__key="personalised").count() == exposed
 
 
 def test_a_visitor_who_turns_out_to_be_a_customer_keeps_arm_and_offer(site: Site, key: str) -> None:

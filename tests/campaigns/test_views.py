@@ -82,14 +82,16 @@ def test_the_report_takes_few_queries(django_assert_num_queries: Queries) -> Non
     analyse(campaign.experiment, now=LATER)
     judge(campaign)
     client = browse(is_superuser=True)
-    # Session, user, campaign, evaluation, version, analysis, plan, changes.
-    with django_assert_num_queries(8):
+    # Session, user, campaign, evaluation, version, analysis, plan, timeline, looks, changes.
+    with django_assert_num_queries(10):
         client.get(campaign.get_absolute_url())
 
 
 def test_the_button_asks_for_an_analysis() -> None:
     campaign = make_campaign()
-    response = browse(VIEW).post(reverse("campaign-refresh", args=[campaign.key]))
+    response = browse(VIEW, "experiments.analyse_experiment").post(
+        reverse("campaign-refresh", args=[campaign.key])
+    )
     assert response["location"] == campaign.get_absolute_url()
     campaign.experiment.refresh_from_db()
     assert campaign.experiment.analysis_requested_at is not None

@@ -3,11 +3,12 @@
 import pytest
 
 from experiments.analysis import analyse
-from experiments.lifecycle import ArmPlan, change_weights
+from experiments.drafting import ArmPlan
 from experiments.models import Analysis, Experiment
 from experiments.stats.estimate import Estimate, result_from_json
 from experiments.stats.moments import Moments
 from experiments.stats.proportions import compare_shares
+from experiments.steering import change_weights
 from tests.makers import (
     DAY,
     HOUR,

@@ -44,16 +44,17 @@ def test_choice_matches_growthbook(growthbook_cases: Cases) -> None:
 
 
 def test_ranges_match_growthbook(growthbook_cases: Cases) -> None:
-    # Left out: coverage (ours is the weights' own sum), and the cases in which GrowthBook mends
-    # weights that fit neither the arms nor 1, which we refuse.
+    # Left out: the cases in which GrowthBook mends a coverage beyond 0 and 1, and weights that fit
+    # neither the arms nor 1, which we refuse.
     checked = 0
     for name, (arms, coverage, weights), expected in growthbook_cases["getBucketRange"]:
         weights = weights or [1 / arms] * arms
-        if coverage != 1 or len(weights) != arms or not 0.99 <= sum(weights) <= 1:
+        if not 0 <= coverage <= 1 or len(weights) != arms or not 0.99 <= sum(weights) <= 1:
             continue
-        assert ranges([round(weight * BUCKETS) for weight in weights]) == to_buckets(expected), name
+        laid = ranges([round(w * BUCKETS) for w in weights], round(coverage * BUCKETS))
+        assert laid == to_buckets(expected), name
         checked += 1
-    assert checked == 5
+    assert checked == 8
 
 
 def test_text_is_hashed_as_utf_8() -> None:
@@ -88,6 +89,39 @@ def test_every_bucket_goes_to_one_arm_or_to_none(weights: list[int]) -> None:
         holding = [index for index, (start, end) in enumerate(laid) if start <= bucket < end]
         assert len(holding) <= 1
         assert choose(bucket, laid) == (holding[0] if holding else None)
+
+
+@given(weights_of_arms, st.integers(0, BUCKETS), st.integers(0, BUCKETS))
+def test_more_traffic_only_adds_customers_and_moves_nobody(
+    weights: list[int], some: int, more: int
+) -> None:
+    some, more = sorted([some, more])
+    for (start, end), (later_start, later_end), weight in zip(
+        ranges(weights, some), ranges(weights, more), weights, strict=True
+    ):
+        assert start == later_start
+        assert end <= later_end <= start + weight
+
+
+@given(weights_of_arms, st.integers(0, BUCKETS))
+def test_traffic_is_the_share_of_every_arm_that_is_used(weights: list[int], traffic: int) -> None:
+    for (start, end), weight in zip(ranges(weights, traffic), weights, strict=True):
+        assert 0 <= weight * traffic / BUCKETS - (end - start) < 1
+
+
+@pytest.mark.parametrize("traffic", [-1, BUCKETS + 1])
+def test_impossible_traffic_is_refused(traffic: int) -> None:
+    with pytest.raises(ValueError, match="traffic must be"):
+        ranges([5000, 5000], traffic)
+
+
+def test_with_half_the_traffic_half_of_each_arm_takes_part() -> None:
+    keys = [str(i) for i in range(2000)]
+    full = [assign("ramp", key, [5000, 5000]) for key in keys]
+    half = [assign("ramp", key, [5000, 5000], 5000) for key in keys]
+    assert all(arm in (None, later) for arm, later in zip(half, full, strict=True))
+    # Five standard errors of a share of one half.
+    assert abs(half.count(None) / len(keys) - 0.5) < 5 * (0.25 / len(keys)) ** 0.5
 
 
 @pytest.mark.parametrize("weights", [[-1, 5], [6000, 4001]])

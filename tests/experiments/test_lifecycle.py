@@ -6,13 +6,8 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from experiments.lifecycle import (
-    ArmPlan,
-    plan_experiment,
-    request_analysis,
-    start_experiment,
-    stop_experiment,
-)
+from experiments.drafting import ArmPlan, plan_experiment
+from experiments.lifecycle import request_analysis, start_experiment, stop_experiment
 from experiments.models import Change, Experiment, Role, Status
 from tests.makers import HOUR, NOW, expose, make_customer, make_experiment, make_metric, make_user
 from tests.racing import other_sessions, wait_for_blocked

@@ -4,10 +4,10 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from experiments.analysis import analyse
-from experiments.lifecycle import change_weights
 from experiments.models import Experiment
 from experiments.plan import Adjustment, Monitoring
 from experiments.planning import draft_plan, read_plan
+from experiments.steering import change_weights
 from tests.makers import DAY, NOW, expose, make_customers, make_experiment, make_metric, make_user
 
 pytestmark = pytest.mark.django_db

@@ -58,6 +58,7 @@ def analysis(
         "variance_removed": {},
         "ln_p_adjusted": {},
         "together": {},
+        "explained": {},
         "beliefs": {},
     }
     report = {

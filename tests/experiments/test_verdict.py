@@ -15,7 +15,7 @@ from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
 from experiments.stats.proportions import compare_proportions
-from experiments.verdict import reach_verdict
+from experiments.verdict import find_last_look, reach_verdict
 from experiments.wording import MINUS
 
 VISITS = Goal("Visits", "percent")
@@ -383,3 +383,30 @@ def test_an_experiment_stopped_before_its_minimum_duration_says_so() -> None:
     verdict = judge(arm("New", 1300), progress=progress)
     assert verdict.code == "inconclusive at the end"
     assert "stopped before its minimum duration" in verdict.sentence
+
+
+def test_harm_to_a_guardrail_is_found_where_the_goal_is_not_known_yet() -> None:
+    unknown = Inconclusive("No orders yet.")
+    early = Progress(20_000, 64_000, is_running=True, days=10)
+    harmed = ArmResult("New", unknown, {"Refunds": share(1000, 500)})
+    found = judge(harmed, guardrails=[Guardrail("Refunds")], progress=early)
+    assert (found.code, found.harmful) == ("stop: harm", ("New",))
+    assert "No orders yet" in found.sentence.replace("no orders", "No orders")
+
+    fine = ArmResult("New", unknown, {"Refunds": share(1000, 1000)})
+    nothing = judge(fine, guardrails=[Guardrail("Refunds")], progress=early)
+    assert (nothing.kind, nothing.harmful) == ("empty", ())
+    # Harm was looked for, and that has its price.
+    assert nothing.look == pytest.approx(20_000 / 64_000)
+
+
+def test_between_looks_the_last_one_is_what_counts() -> None:
+    progress = Progress(50_500, 100_000, is_running=True, days=20)
+    plan: dict[str, Any] = {"comparisons": 1, "confidence": 0.95, "monitoring": Monitoring()}
+    again = find_last_look(progress, [0.25, 0.5], 0, **plan)
+    assert again is not None
+    assert (again.fraction, again.number) == (0.5, 2)
+    at_it = find_last_look(Progress(50_000, 100_000, is_running=True, days=20), [0.25], 0, **plan)
+    assert at_it is not None
+    assert again.boundary == at_it.boundary
+    assert find_last_look(Progress(0, 100_000, is_running=True, days=20), [], 0, **plan) is None

@@ -9,7 +9,8 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-from recommender.notices import CHANGES_KEY, announce_change
+from wire.current import CHANGES_KEY
+from wire.notices import announce_change
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

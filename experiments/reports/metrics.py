@@ -1,14 +1,12 @@
-"""What a report page shows: stored numbers in words and pictures; no SQL, no statistics."""
+"""Puts a metric's stored numbers into words and pictures."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from experiments.charts.forest import ForestRow, forest_plot
 from experiments.charts.rates import RateRow, rates_chart
-from experiments.models import Analysis
+from experiments.reports.explaining import Step, say_needed, say_steps
 from experiments.stats.estimate import Estimate, Inconclusive, result_from_json
 from experiments.wording import (
     Unit,
@@ -46,6 +44,7 @@ class Row:
 class MetricSection:
     """One metric of the report."""
 
+    key: str
     name: str
     describes: str
     role: str
@@ -57,69 +56,21 @@ class MetricSection:
     rows: Sequence[Row]
     forest: str
     rates: str
+    explained: Sequence["ExplainedArm"]
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentRow:
-    """One arm on the goal within one segment, in words."""
+class ExplainedArm:
+    """How one arm's interval comes about."""
 
-    segment: str
     arm: str
-    customers: int
-    change: str
-    interval: str
-    together: str
+    steps: Sequence[Step]
+    needed: str
+    picture: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPage:
-    """A stored analysis, ready for the template."""
-
-    verdict: Mapping[str, str]
-    metrics: Sequence[MetricSection]
-    segments: Sequence[tuple[str, Sequence[SegmentRow]]]
-    covariates: Sequence[str]
-    arms: Sequence[Mapping[str, Any]]
-    findings: Sequence[Mapping[str, Any]]
-    customers: int
-    planned_customers: int
-    progress_percent: int
-    days_left: int | None
-    confidence_percent: str
-    decided_at: datetime | None
-
-
-def to_page(analysis: Analysis) -> ReportPage:
-    """Turn a stored analysis into what the template shows."""
-    report = analysis.report
-    customers, planned = report["customers"], report["planned_customers"]
-    total = sum(arm["weight"] for arm in report["arms"]) or 1
-    # Said only where the numbers went on after the verdict.
-    decided_at = datetime.fromisoformat(report["verdict"]["decided_at"])
-    return ReportPage(
-        verdict=report["verdict"],
-        metrics=[_section(metric, report["arms"]) for metric in report["metrics"]],
-        segments=_segments(report),
-        covariates=report["covariates"],
-        arms=[
-            {
-                **arm,
-                "planned_share": say_value(arm["weight"] / total, unit="percent"),
-                "share": say_value(arm["customers"] / max(customers, 1), unit="percent"),
-            }
-            for arm in report["arms"]
-        ],
-        findings=report["findings"],
-        customers=customers,
-        planned_customers=planned,
-        progress_percent=min(100, math.floor(100 * customers / planned)),
-        days_left=report["days_left"],
-        confidence_percent=f"{100 * report['confidence']:g}%",
-        decided_at=decided_at if decided_at < analysis.computed_at else None,
-    )
-
-
-def _section(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> MetricSection:
+def to_section(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> MetricSection:
+    """Put one metric into words and pictures."""
     results = {key: result_from_json(result) for key, result in metric["results"].items()}
     estimates = [
         (arm["name"], result)
@@ -127,6 +78,7 @@ def _section(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Me
         if isinstance(result := results.get(arm["key"]), Estimate)
     ]
     return MetricSection(
+        key=metric["key"],
         name=metric["name"],
         describes=metric["describes"],
         role=metric["role"],
@@ -139,7 +91,31 @@ def _section(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Me
         rows=[_row(arm, metric, results.get(arm["key"])) for arm in arms],
         forest=_forest(estimates, metric),
         rates=_rates(estimates, arms, metric),
+        explained=_explained(metric, arms),
     )
+
+
+def _explained(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> list[ExplainedArm]:
+    unit = metric["unit"]
+    found = []
+    for arm in arms:
+        raw = metric["explained"].get(arm["key"])
+        steps = say_steps(raw, unit=unit)
+        # One step is no explanation, and is drawn above.
+        if raw is None or len(steps) < 2:
+            continue
+        picture = forest_plot(
+            [
+                ForestRow(
+                    step.label, step.low, step.point, step.high, f"{step.effect}, {step.interval}"
+                )
+                for step in steps
+            ],
+            unit="percent" if raw["is_lift"] else unit,
+            title=f"How the interval of {arm['name']} on {metric['name']} comes about",
+        )
+        found.append(ExplainedArm(arm["name"], steps, say_needed(raw, unit=unit), picture))
+    return found
 
 
 def _margin(metric: Mapping[str, Any]) -> str:
@@ -170,7 +146,7 @@ def _unadjusted(metric: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) ->
     said = []
     for arm in arms:
         if arm["key"] in metric["raw"]:
-            change, interval = _change(result_from_json(metric["raw"][arm["key"]]), metric)
+            change, interval = say_result(result_from_json(metric["raw"][arm["key"]]), metric)
             said.append(f"{arm['name']}: {change} ({interval})")
     return said
 
@@ -210,32 +186,7 @@ def _say_loss(loss: float) -> str:
     return say_value(loss, unit="percent", digits=2)
 
 
-def _segments(report: Mapping[str, Any]) -> list[tuple[str, Sequence[SegmentRow]]]:
-    """Put the goal's results within segments side by side, for each way to divide customers."""
-    goal = next(metric for metric in report["metrics"] if metric["role"] == "goal")
-    names = {arm["key"]: arm["name"] for arm in report["arms"]}
-    found: dict[str, list[SegmentRow]] = {}
-    for segment in report["segments"]:
-        rows = found.setdefault(segment["dimension"], [])
-        for item in segment["results"]:
-            if item["metric"] != goal["key"]:
-                continue
-            change, interval = _change(result_from_json(item["result"]), goal)
-            ln_p = item["ln_p_adjusted"]
-            rows.append(
-                SegmentRow(
-                    segment["value"],
-                    names[item["arm"]],
-                    segment["customers"][item["arm"]],
-                    change,
-                    interval,
-                    "" if ln_p is None else say_p_value(ln_p),
-                )
-            )
-    return list(found.items())
-
-
-def _change(result: Estimate | Inconclusive, metric: Mapping[str, Any]) -> tuple[str, str]:
+def say_result(result: Estimate | Inconclusive, metric: Mapping[str, Any]) -> tuple[str, str]:
     """Say a change and its interval, as a lift where there is one, or why there is none."""
     if isinstance(result, Inconclusive):
         return result.reason, ""

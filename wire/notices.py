@@ -1,4 +1,4 @@
-"""Tell the web processes that what they hold in memory changed: a campaign or a policy."""
+"""Tell the web processes that what they hold in memory changed."""
 
 import logging
 
@@ -6,9 +6,9 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-logger = logging.getLogger(__name__)
+from wire.current import CHANGES_KEY
 
-CHANGES_KEY = "offerlab:changes"
+logger = logging.getLogger(__name__)
 
 
 def announce_change() -> None:

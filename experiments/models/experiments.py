@@ -1,27 +1,42 @@
-"""Experiments, their arms, who met them, what is measured and what came out."""
+"""Experiments: their life, their arms, who may take part, and which metrics they measure."""
 
 from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, BigIntegerRangeField, RangeOperators
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Now
 from django.urls import reverse
 
-from audience.incoming import LARGEST
-from audience.models import Customer
 from experiments.assignment import BUCKETS
-from experiments.metrics import metric_choices
+from experiments.models.metrics import Metric
 
 
 class Status(models.TextChoices):
     """Where an experiment is in its life."""
 
     DRAFT = "draft", "Draft"
+    IN_REVIEW = "in_review", "In review"
+    APPROVED = "approved", "Approved"
     RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
     STOPPED = "stopped", "Stopped"
+
+
+# Customers met it and are not all known yet: it is measured on.
+LIVE = (Status.RUNNING, Status.PAUSED)
+# Nobody met it yet.
+UNSTARTED = (Status.DRAFT, Status.IN_REVIEW, Status.APPROVED)
+
+
+class Outcome(models.TextChoices):
+    """What people made of an experiment."""
+
+    SHIPPED = "shipped", "Shipped"
+    ROLLED_BACK = "rolled_back", "Rolled back"
 
 
 class MonitoringRule(models.TextChoices):
@@ -32,26 +47,15 @@ class MonitoringRule(models.TextChoices):
     FIXED = "fixed", "One look, at the planned size"
 
 
-class Metric(models.Model):
-    """A number per customer, computed from events after the customer's exposure."""
+class ExclusionGroup(models.Model):
+    """Experiments that must not share customers: each takes buckets of its own."""
 
     key = models.SlugField(max_length=60, unique=True)
-    name = models.CharField(
-        max_length=100, help_text="What it measures, as a noun: conversion, spend, visits."
-    )
-    # A callable, so that a new metric type makes no migration.
-    kind = models.CharField(max_length=30, choices=metric_choices)
-    params = models.JSONField(default=dict)
-    higher_is_better = models.BooleanField(default=True)
+    name = models.CharField(max_length=100)
+    seed = models.CharField(max_length=80, editable=False)
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether an experiment that was started measures it."""
-        started = ExperimentMetric.objects.exclude(experiment__status=Status.DRAFT)
-        return started.filter(metric=self).exists()
 
 
 class ExperimentQuerySet(models.QuerySet["Experiment"]):
@@ -62,9 +66,21 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
         stale = now - timedelta(seconds=interval_seconds)
         is_old = models.Q(analysed_at__isnull=True) | models.Q(analysed_at__lt=stale)
         return self.filter(
-            models.Q(analysis_requested_at__isnull=False)
-            | (models.Q(status=Status.RUNNING) & is_old)
+            models.Q(analysis_requested_at__isnull=False) | (models.Q(status__in=LIVE) & is_old)
         ).order_by("analysis_requested_at", "pk")
+
+
+_BUCKETS_OF_GROUP = models.Func(
+    *(
+        models.ExpressionWrapper(
+            Cast("group", models.BigIntegerField()) * BUCKETS + models.F(end),
+            output_field=models.BigIntegerField(),
+        )
+        for end in ("group_from", "group_until")
+    ),
+    function="int8range",
+    output_field=BigIntegerRangeField(),
+)
 
 
 class Experiment(models.Model):
@@ -78,6 +94,25 @@ class Experiment(models.Model):
     status = models.CharField(
         max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False
     )
+    # A hold-out is one whose control is kept from the experiments that require its other arm.
+    is_holdout = models.BooleanField(default=False, editable=False)
+    # Whether clients ask for its arms by its key; a campaign's arms are served by the campaign.
+    is_standalone = models.BooleanField(default=False, editable=False)
+    audience = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Who may take part: conditions on customers' attributes; none is everybody.",
+    )
+    traffic = models.PositiveSmallIntegerField(
+        default=BUCKETS,
+        help_text=f"How many of the audience take part, in hash buckets of {BUCKETS}.",
+    )
+    group = models.ForeignKey(
+        ExclusionGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="experiments"
+    )
+    # The group's buckets that are this experiment's, from the first to before the second.
+    group_from = models.PositiveSmallIntegerField(default=0, editable=False)
+    group_until = models.PositiveSmallIntegerField(default=0, editable=False)
     metrics = models.ManyToManyField(Metric, through="ExperimentMetric", related_name="+")
     planned_customers = models.PositiveIntegerField(
         validators=[MinValueValidator(2)],
@@ -115,9 +150,24 @@ class Experiment(models.Model):
         blank=True,
         help_text="Customer attributes by which results are also shown, separated by commas.",
     )
+    planned_end = models.DateField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
     started_at = models.DateTimeField(null=True, editable=False)
     stopped_at = models.DateTimeField(null=True, editable=False)
+    outcome = models.CharField(
+        max_length=12, choices=Outcome.choices, blank=True, default="", editable=False
+    )
+    # What everybody in the audience gets since it was decided; nobody is exposed by that.
+    served_arm = models.ForeignKey(
+        "Arm", null=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
     # Empty again as soon as an analysis saw it.
     analysis_requested_at = models.DateTimeField(null=True, editable=False)
     analysed_at = models.DateTimeField(null=True, editable=False)
@@ -125,18 +175,46 @@ class Experiment(models.Model):
     objects = ExperimentQuerySet.as_manager()
 
     class Meta:
-        permissions = [("peek_at_results", "Can see results before the minimum duration")]
+        permissions = [
+            ("peek_at_results", "Can see results before the minimum duration"),
+            ("approve_experiment", "Can approve somebody else's experiment"),
+            ("analyse_experiment", "Can ask for a fresh analysis"),
+            ("run_experiment", "Can start, pause, ramp, stop and decide experiments"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(planned_customers__gte=2), name="two_customers_planned_or_more"
             ),
             models.CheckConstraint(
-                condition=models.Q(status=Status.DRAFT) | models.Q(started_at__isnull=False),
+                condition=models.Q(status__in=UNSTARTED) | models.Q(started_at__isnull=False),
                 name="started_when_no_draft",
             ),
             models.CheckConstraint(
                 condition=~models.Q(status=Status.STOPPED) | models.Q(stopped_at__isnull=False),
                 name="stopped_at_when_stopped",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(outcome="")
+                | models.Q(status=Status.STOPPED, served_arm__isnull=False),
+                name="decided_when_stopped_and_served",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(traffic__lte=BUCKETS), name="traffic_within_buckets"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(group__isnull=True, group_from=0, group_until=0)
+                | models.Q(
+                    group__isnull=False,
+                    group_from__lt=models.F("group_until"),
+                    group_until__lte=BUCKETS,
+                ),
+                name="group_share_within_buckets",
+            ),
+            # Every group has buckets of its own on one line, so that one range says both.
+            ExclusionConstraint(
+                name="experiments_of_a_group_share_no_buckets",
+                expressions=[(_BUCKETS_OF_GROUP, RangeOperators.OVERLAPS)],
+                condition=models.Q(group__isnull=False, status__in=(*UNSTARTED[1:], *LIVE)),
             ),
         ]
 
@@ -149,7 +227,7 @@ class Experiment(models.Model):
 
     def hidden_until(self, now: datetime) -> datetime | None:
         """Return until when results are hidden; None where they may be seen."""
-        if self.started_at is None or self.status != Status.RUNNING:
+        if self.started_at is None or self.status not in LIVE:
             return None
         until = self.started_at + timedelta(days=self.minimum_days)
         return until if now < until else None
@@ -166,6 +244,8 @@ class Arm(models.Model):
     )
     payload = models.JSONField(default=dict, blank=True)
     is_control = models.BooleanField(default=False)
+    # Since when its customers get the control's payload, because it did harm.
+    halted_at = models.DateTimeField(null=True, editable=False)
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -198,7 +278,7 @@ class ExperimentMetric(models.Model):
     """A metric's part in an experiment."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="measured")
-    metric = models.ForeignKey(Metric, on_delete=models.PROTECT, related_name="+")
+    metric = models.ForeignKey(Metric, on_delete=models.PROTECT, related_name="measured_in")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.SECONDARY)
     margin = models.FloatField(
         null=True,
@@ -227,128 +307,20 @@ class ExperimentMetric(models.Model):
         return f"{self.metric} ({self.role})"
 
 
-class Exposure(models.Model):
-    """The first time a customer met an experiment, and in which arm."""
+class Prerequisite(models.Model):
+    """An experiment takes only customers whom another one gives a certain arm."""
 
-    # The constraint's index serves the experiment; nobody searches by arm, and every decision pays.
     experiment = models.ForeignKey(
-        Experiment, on_delete=models.PROTECT, related_name="+", db_index=False
+        Experiment, on_delete=models.CASCADE, related_name="prerequisites"
     )
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+")
-    arm = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+", db_index=False)
-    exposed_at = models.DateTimeField()
+    arm = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="required_by")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["experiment", "customer"], name="one_exposure_per_customer"
+                fields=["experiment", "arm"], name="arm_required_once_per_experiment"
             )
         ]
 
     def __str__(self) -> str:
-        return f"customer {self.customer_id} met {self.arm_id}"
-
-
-class PlanVersion(models.Model):
-    """What an experiment promised, from a time on; never changed, only followed by another.
-
-    A change of weights is one too, so versions are also the phases in which weights were the same.
-    """
-
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="plans")
-    number = models.PositiveSmallIntegerField()
-    plan = models.JSONField()
-    digest = models.CharField(max_length=64)
-    valid_from = models.DateTimeField()
-
-    class Meta:
-        ordering = ["number"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["experiment", "number"], name="one_plan_per_version_number"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"version {self.number}, {self.digest[:12]}"
-
-
-class Prediction(models.Model):
-    """What a model said, before exposure, that a customer would do: a slot for noise reduction."""
-
-    name = models.SlugField(max_length=60)
-    customer = models.ForeignKey(
-        Customer, on_delete=models.CASCADE, related_name="+", db_index=False
-    )
-    value = models.FloatField()
-    predicted_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["customer", "name", "predicted_at"], name="one_prediction_at_a_time"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(value__gt=-LARGEST, value__lt=LARGEST),
-                name="prediction_is_below_a_quadrillion",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name} of customer {self.customer_id}: {self.value:g}"
-
-
-class Analysis(models.Model):
-    """What an experiment's data said at one time, with the moments to recompute it from."""
-
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="analyses")
-    plan_version = models.ForeignKey(
-        PlanVersion, null=True, on_delete=models.CASCADE, related_name="+", db_index=False
-    )
-    computed_at = models.DateTimeField()
-    moments = models.JSONField()
-    report = models.JSONField()
-    # At which fraction of the planned size the experiment was judged; empty where it was not.
-    look = models.FloatField(null=True)
-    # Whether its verdict is the one that stands.
-    is_decision = models.BooleanField(default=False)
-
-    class Meta:
-        verbose_name_plural = "analyses"
-        get_latest_by = "computed_at"
-        indexes = [
-            models.Index(fields=["experiment", "computed_at"], name="analysis_by_time"),
-            models.Index(
-                fields=["experiment", "computed_at"],
-                condition=models.Q(look__isnull=False),
-                name="look_by_time",
-            ),
-        ]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["experiment"],
-                condition=models.Q(is_decision=True),
-                name="one_decision_per_experiment",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.experiment} at {self.computed_at:%Y-%m-%d %H:%M}"
-
-
-class Change(models.Model):
-    """Who changed an experiment's state, when and why."""
-
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="changes")
-    at = models.DateTimeField()
-    by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    action = models.CharField(max_length=200)
-    reason = models.TextField(blank=True)
-
-    class Meta:
-        ordering = ["-at", "-id"]
-
-    def __str__(self) -> str:
-        return f"{self.action} at {self.at:%Y-%m-%d %H:%M}"
+        return f"{self.arm} of {self.arm.experiment}"

@@ -1,0 +1,61 @@
+"""The circuit breaker: an arm that surely does harm is halted by the analysis that found it."""
+
+import logging
+from datetime import datetime
+
+from django.conf import settings
+
+from experiments.models import LIVE, Analysis, Experiment
+from experiments.notifying.outbox import HARM, mail, tell_endpoints
+from experiments.steering import halt_arm
+from experiments.wording import say_list
+
+logger = logging.getLogger(__name__)
+
+
+def trip(experiment: Experiment, analysis: Analysis, *, now: datetime) -> list[str]:
+    """Halt the arms that an analysis found harmful, unless people let one go on; return them.
+
+    An arm that somebody released after it was halted is theirs: the same harm, which stands in
+    every later analysis, does not halt it again.
+    """
+    if not experiment.is_standalone or experiment.status not in LIVE:
+        return []
+    verdict = analysis.report["verdict"]
+    halted = []
+    for arm in experiment.arms.filter(key__in=verdict["harmful_arms"], halted_at=None):
+        if experiment.changes.filter(action=f"released {arm}"[:200]).exists():
+            continue
+        halt_arm(experiment, arm.key, by=None, now=now, reason=_say_why(analysis))
+        logger.warning("%s: %s does harm and was halted", experiment, arm)
+        halted.append(arm.key)
+    if halted:
+        _tell(experiment, analysis, halted, now=now)
+    return halted
+
+
+def _tell(experiment: Experiment, analysis: Analysis, halted: list[str], *, now: datetime) -> None:
+    """Let endpoints know, and whoever drafted or approved the experiment, by mail."""
+    verdict = analysis.report["verdict"]
+    tell_endpoints(HARM, experiment, {"arms": halted, "sentence": verdict["sentence"]}, now=now)
+    reviews = experiment.reviews.filter(is_approved=True).select_related("answered_by")
+    people = [experiment.created_by, *(review.answered_by for review in reviews)]
+    url = f"{settings.SITE_URL}{experiment.get_absolute_url()}"
+    for email in dict.fromkeys(person.email for person in people if person and person.email):
+        mail(
+            HARM,
+            f"harm.{analysis.pk}.{email}"[:100],
+            email,
+            {
+                "subject": f"Halted: {experiment.name}",
+                "text": f"{verdict['sentence']}\n\nThe circuit breaker halted "
+                f"{say_list(halted)}: everybody gets what the control gets. If that is wrong, let "
+                f"it go on at\n{url}\n",
+            },
+            now=now,
+        )
+
+
+def _say_why(analysis: Analysis) -> str:
+    verdict = analysis.report["verdict"]
+    return f"Circuit breaker: {verdict['sentence']}"

@@ -1,0 +1,195 @@
+"""Says which arm of an experiment a customer gets, and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from audience.conditions import matches
+from experiments.assignment import assign, bucket_of
+
+
+class Reason(StrEnum):
+    """Why a customer gets an arm, or none; clients may rely on the values."""
+
+    UNKNOWN = "unknown"
+    SERVED = "served"
+    PAUSED = "paused"
+    KEPT = "kept"
+    NOT_IN_AUDIENCE = "not_in_audience"
+    NOT_IN_GROUP = "not_in_group"
+    PREREQUISITE = "prerequisite"
+    OUTSIDE_TRAFFIC = "outside_traffic"
+    ASSIGNED = "assigned"
+    HALTED = "halted"
+
+
+_SENTENCES: Mapping[Reason, str] = {
+    Reason.UNKNOWN: "No experiment of this key runs or was decided.",
+    Reason.SERVED: "The experiment is decided, and everybody in its audience gets this arm.",
+    Reason.PAUSED: "The experiment is paused, and everybody gets what the control gets.",
+    Reason.KEPT: "The customer met this arm before and keeps it.",
+    Reason.NOT_IN_AUDIENCE: "The customer is not in the audience.",
+    Reason.NOT_IN_GROUP: "The customer belongs to the other experiments of the exclusion group.",
+    Reason.PREREQUISITE: "The customer is held out, or lacks another experiment's arm.",
+    Reason.OUTSIDE_TRAFFIC: "The customer is in the part of the audience that is not let in.",
+    Reason.ASSIGNED: "The customer was assigned by hash.",
+    Reason.HALTED: "The customer's arm is halted; its customers get what the control gets.",
+}
+
+
+def say_reason(reason: Reason) -> str:
+    """Say a reason in a sentence."""
+    return _SENTENCES[reason]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningArm:
+    """An arm; of a halted one, customers get the control's payload."""
+
+    id: int
+    key: str
+    weight: int
+    payload: Any
+    is_control: bool = False
+    is_halted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupShare:
+    """The buckets of an exclusion group that are an experiment's, the end not included."""
+
+    seed: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunningExperiment:
+    """All that answering needs to know of an experiment that runs, is paused or was decided.
+
+    `prerequisites` are pairs of an experiment's key and the arm of it that a customer must have.
+    """
+
+    id: int
+    key: str
+    seed: str
+    arms: tuple[RunningArm, ...]
+    control: RunningArm
+    audience: Mapping[str, Any]
+    traffic: int
+    group: GroupShare | None = None
+    prerequisites: tuple[tuple[str, str], ...] = ()
+    served: RunningArm | None = None
+    is_paused: bool = False
+    is_holdout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The arm whose payload a customer gets, if any, and the exposures to record.
+
+    Exposures are pairs of an experiment's and an arm's id. They may be of other experiments, which
+    were required, also where the customer gets nothing: so a hold-out is measured.
+    """
+
+    arm_key: str | None
+    payload: Any
+    reason: Reason
+    exposures: tuple[tuple[int, int], ...] = ()
+
+
+def evaluate(
+    key: str,
+    customer_key: str,
+    attributes: Mapping[str, Any],
+    running: Mapping[str, RunningExperiment],
+    met: Mapping[int, int],
+) -> Answer:
+    """Answer which arm of an experiment a customer gets.
+
+    Args:
+        key: The experiment's.
+        customer_key: What is hashed.
+        attributes: What is known of the customer.
+        running: All experiments that can be asked for, by key.
+        met: Which arm the customer met before, by the experiment's id; it is kept, whatever has
+            become of attributes, traffic and weights since.
+    """
+    return _Evaluation(customer_key, attributes, running, met).answer(key, above=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """One customer before all experiments."""
+
+    customer_key: str
+    attributes: Mapping[str, Any]
+    running: Mapping[str, RunningExperiment]
+    met: Mapping[int, int]
+
+    def answer(self, key: str, *, above: frozenset[str]) -> Answer:
+        """Answer for one experiment; `above` are those whose prerequisites led here."""
+        experiment = self.running.get(key)
+        if experiment is None:
+            return _nothing(Reason.UNKNOWN)
+        if experiment.served is not None:
+            if not matches(experiment.audience, self.attributes):
+                return _nothing(Reason.NOT_IN_AUDIENCE)
+            return _given(experiment.served, Reason.SERVED)
+        if experiment.is_paused:
+            return _given(experiment.control, Reason.PAUSED)
+        known = self.met.get(experiment.id)
+        for arm in experiment.arms:
+            if arm.id == known:
+                return _own(experiment, arm, Reason.KEPT)
+        return self._answer_newcomer(experiment, above=above)
+
+    def _answer_newcomer(self, experiment: RunningExperiment, *, above: frozenset[str]) -> Answer:
+        if not matches(experiment.audience, self.attributes):
+            return _nothing(Reason.NOT_IN_AUDIENCE)
+        if not self._is_in(experiment.group):
+            return _nothing(Reason.NOT_IN_GROUP)
+        exposures: tuple[tuple[int, int], ...] = ()
+        above = above | {experiment.key}
+        for required, arm_key in experiment.prerequisites:
+            # Who requires itself, however far around, is never let in.
+            if required in above:
+                return _nothing(Reason.PREREQUISITE, exposures)
+            answer = self.answer(required, above=above)
+            exposures += answer.exposures
+            if answer.arm_key != arm_key:
+                return _nothing(Reason.PREREQUISITE, exposures)
+        weights = [arm.weight for arm in experiment.arms]
+        index = assign(experiment.seed, self.customer_key, weights, experiment.traffic)
+        if index is None:
+            return _nothing(Reason.OUTSIDE_TRAFFIC, exposures)
+        arm = experiment.arms[index]
+        if not arm.is_halted:
+            exposures += ((experiment.id, arm.id),)
+        return _own(experiment, arm, Reason.ASSIGNED, exposures)
+
+    def _is_in(self, group: GroupShare | None) -> bool:
+        if group is None:
+            return True
+        return group.start <= bucket_of(group.seed, self.customer_key) < group.end
+
+
+def _nothing(reason: Reason, exposures: tuple[tuple[int, int], ...] = ()) -> Answer:
+    return Answer(None, None, reason, exposures)
+
+
+def _own(
+    experiment: RunningExperiment,
+    arm: RunningArm,
+    reason: Reason,
+    exposures: tuple[tuple[int, int], ...] = (),
+) -> Answer:
+    """Give customers their arm, or the control instead of a halted one."""
+    if arm.is_halted:
+        return _given(experiment.control, Reason.HALTED, exposures)
+    return _given(arm, reason, exposures)
+
+
+def _given(arm: RunningArm, reason: Reason, exposures: tuple[tuple[int, int], ...] = ()) -> Answer:
+    return Answer(arm.key, arm.payload, reason, exposures)

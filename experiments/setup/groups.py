@@ -1,0 +1,44 @@
+"""Exclusion groups: which buckets of a group are still free."""
+
+import secrets
+
+from django.utils.text import slugify
+
+from experiments.assignment import BUCKETS
+from experiments.models import LIVE, UNSTARTED, ExclusionGroup, Experiment
+
+
+class NoRoom(ValueError):
+    """A group has no stretch of buckets as long as was asked for, and what is left."""
+
+
+def read_group(name: str) -> ExclusionGroup | None:
+    """Return the group of a name, made if it is new; None without a name."""
+    key = slugify(name)[:60]
+    if not key:
+        return None
+    group, _ = ExclusionGroup.objects.get_or_create(
+        key=key, defaults={"name": name, "seed": f"group:{key}:{secrets.token_hex(4)}"}
+    )
+    return group
+
+
+def find_room(group: ExclusionGroup, size: int, *, besides: Experiment) -> int:
+    """Return the first bucket of a free stretch of so many, in a group.
+
+    Raises:
+        NoRoom: There is none.
+    """
+    taken = (
+        group.experiments.exclude(pk=besides.pk)
+        .filter(status__in=[*UNSTARTED, *LIVE])
+        .order_by("group_from")
+        .values_list("group_from", "group_until")
+    )
+    start = longest = 0
+    for begins, ends in [*taken, (BUCKETS, BUCKETS)]:
+        if begins - start >= size:
+            return start
+        longest = max(longest, begins - start)
+        start = max(start, ends)
+    raise NoRoom(f"The group {group} has {longest / 100:g}% left in one piece.")

@@ -1,0 +1,55 @@
+"""The first step: what is to be found out, and why it may be so."""
+
+from typing import Any
+
+from django import forms
+from django.utils.text import slugify
+
+from experiments.models import Experiment
+from experiments.setup.base import Step
+
+
+class IdeaStep(Step):
+    """Name and hypothesis; the key follows from the name and stays."""
+
+    title = "Idea"
+    explanation = "Say what you want to find out, before you see any result."
+
+    name = forms.CharField(
+        max_length=100, help_text="What the report will be called: Free shipping banner."
+    )
+    hypothesis = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="We believe that … for … will …, because …",
+    )
+
+    @classmethod
+    def read(cls, experiment: Experiment) -> dict[str, Any]:
+        """Return what the draft says."""
+        return {"name": experiment.name, "hypothesis": experiment.hypothesis}
+
+    def clean_name(self) -> str:
+        """Refuse a name of which no key can be made."""
+        name: str = self.cleaned_data["name"]
+        if not slugify(name):
+            raise forms.ValidationError("Use at least one letter or digit.")
+        return name
+
+    def write(self) -> None:
+        """Save it; a new experiment gets its key."""
+        experiment = self.experiment
+        experiment.name = self.cleaned_data["name"]
+        experiment.hypothesis = self.cleaned_data["hypothesis"]
+        experiment.save(update_fields=["name", "hypothesis"])
+
+
+def free_key(name: str) -> str:
+    """Make a key from a name that no experiment has."""
+    stem = slugify(name)[:54]
+    taken = set(Experiment.objects.filter(key__startswith=stem).values_list("key", flat=True))
+    if stem not in taken:
+        return stem
+    number = 2
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"

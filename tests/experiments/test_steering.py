@@ -1,0 +1,105 @@
+"""A running experiment can be steered, and every turn of the wheel is written down."""
+
+from collections.abc import Callable
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from experiments.analysis import analyse
+from experiments.lifecycle import stop_experiment
+from experiments.models import Experiment, Status
+from experiments.planning import read_plan
+from experiments.steering import (
+    halt_arm,
+    pause_experiment,
+    ramp_experiment,
+    release_arm,
+    resume_experiment,
+)
+from tests.makers import DAY, HOUR, NOW, make_experiment, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def newest_change(experiment: Experiment) -> tuple[str, str]:
+    change = experiment.changes.first()
+    assert change is not None
+    return change.action, change.reason
+
+
+def test_a_pause_ends_where_it_began() -> None:
+    experiment, user = make_experiment(), make_user()
+    pause_experiment(experiment, by=user, now=NOW + HOUR, reason="a bug")
+    assert experiment.status == Status.PAUSED
+    assert newest_change(experiment) == ("paused", "a bug")
+    resume_experiment(experiment, by=user, now=NOW + DAY, reason="fixed")
+    assert experiment.status == Status.RUNNING
+    assert newest_change(experiment) == ("resumed", "fixed")
+
+
+def test_a_paused_experiment_is_still_analysed() -> None:
+    experiment = make_experiment()
+    pause_experiment(experiment, by=None, now=NOW + HOUR, reason="")
+    due = Experiment.objects.due_for_analysis(now=NOW + DAY, interval_seconds=60)
+    assert list(due) == [experiment]
+    assert analyse(experiment, now=NOW + DAY).report["customers"] == 0
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        lambda e: pause_experiment(e, by=None, now=NOW, reason=""),
+        lambda e: ramp_experiment(e, 10, by=None, now=NOW, reason=""),
+        lambda e: halt_arm(e, "new", by=None, now=NOW, reason=""),
+        lambda e: release_arm(e, "new", by=None, now=NOW, reason=""),
+        lambda e: resume_experiment(e, by=None, now=NOW, reason=""),
+    ],
+)
+def test_what_is_over_cannot_be_steered(turn: Callable[[Experiment], None]) -> None:
+    experiment = make_experiment()
+    stop_experiment(experiment, by=None, now=NOW)
+    with pytest.raises(ValidationError, match="is stopped"):
+        turn(experiment)
+    assert newest_change(experiment)[0] == "stopped"
+
+
+def test_a_ramp_says_from_what_to_what() -> None:
+    experiment = make_experiment()
+    ramp_experiment(experiment, 2500, by=None, now=NOW, reason="it holds")
+    assert experiment.traffic == 2500
+    assert newest_change(experiment) == ("traffic from 100% to 25%", "it holds")
+
+
+@pytest.mark.parametrize("traffic", [0, -1, 10_001])
+def test_nobody_and_more_than_all_are_no_share(traffic: int) -> None:
+    with pytest.raises(ValidationError, match="and 100% of the audience"):
+        ramp_experiment(make_experiment(), traffic, by=None, now=NOW, reason="")
+
+
+def test_a_halted_arm_gets_no_more_customers_by_a_new_version_of_the_plan() -> None:
+    experiment = make_experiment()
+    halt_arm(experiment, "new", by=None, now=NOW + HOUR, reason="it breaks the cart")
+    arm = experiment.arms.get(key="new")
+    assert (arm.halted_at, arm.weight) == (NOW + HOUR, 5000)
+    version = experiment.plans.last()
+    assert version is not None
+    assert {a.key: a.weight for a in read_plan(version).arms} == {"control": 5000, "new": 0}
+    release_arm(experiment, "new", by=None, now=NOW + DAY, reason="fixed")
+    version = experiment.plans.last()
+    assert version is not None
+    assert (version.number, read_plan(version).arms[1].weight) == (3, 5000)
+
+
+@pytest.mark.parametrize("key", ["control", "nobody"])
+def test_neither_the_control_nor_an_unknown_arm_can_be_halted(key: str) -> None:
+    with pytest.raises(ValidationError):
+        halt_arm(make_experiment(), key, by=None, now=NOW, reason="")
+
+
+def test_an_arm_is_halted_once_and_released_once() -> None:
+    experiment = make_experiment()
+    with pytest.raises(ValidationError, match="was not halted"):
+        release_arm(experiment, "new", by=None, now=NOW, reason="")
+    halt_arm(experiment, "new", by=None, now=NOW, reason="")
+    with pytest.raises(ValidationError, match="cannot be halted"):
+        halt_arm(experiment, "new", by=None, now=NOW, reason="")
