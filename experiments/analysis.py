@@ -164,6 +164,7 @@ def _progress(experiment: Experiment, evidence: Evidence) -> Progress:
             evidence.layout.customers_known(goal, moments)
             for moments in evidence.found.by_arm.values()
         ),
+        extensions=tuple((one.customers, one.planned) for one in evidence.plan.extensions),
     )
 
 

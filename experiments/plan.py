@@ -78,6 +78,18 @@ class Adjustment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strata: str | None = None
 
 
+class Extension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """More customers were planned while it ran.
+
+    Attributes:
+        customers: How many had come by then.
+        planned: How many were planned until then.
+    """
+
+    customers: int
+    planned: int
+
+
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that decides how results become a verdict.
 
@@ -92,6 +104,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         segments: Customer attributes by which results are shown separately.
         correction: Which comparisons are judged together: those of all metrics of a role, or
             those of each metric by itself.
+        extensions: When more customers were planned, the oldest first.
     """
 
     arms: tuple[PlannedArm, ...]
@@ -103,6 +116,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adjustment: Adjustment = Adjustment()
     segments: tuple[str, ...] = ()
     correction: Literal["role", "metric"] = "role"
+    extensions: tuple[Extension, ...] = ()
 
     @property
     def control(self) -> PlannedArm | None:

@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import cast
 
+import msgspec
+
 from experiments.models import Experiment, PlanVersion
 from experiments.plan import (
     Adjustment,
+    Extension,
     Monitoring,
     Plan,
     PlannedArm,
@@ -48,9 +51,21 @@ def draft_plan(experiment: Experiment) -> Plan:
     )
 
 
-def record_plan(experiment: Experiment, *, now: datetime) -> PlanVersion:
-    """Fix the plan as it is, from now on, beside the versions before it."""
-    plan = draft_plan(experiment)
+def record_plan(
+    experiment: Experiment, *, now: datetime, extension: Extension | None = None
+) -> PlanVersion:
+    """Fix the plan as it is, from now on, beside the versions before it.
+
+    Args:
+        experiment: As it is now.
+        now: From when on.
+        extension: That more customers are planned by this version.
+    """
+    last = experiment.plans.last()
+    extensions = () if last is None else read_plan(last).extensions
+    plan = msgspec.structs.replace(
+        draft_plan(experiment), extensions=extensions + ((extension,) if extension else ())
+    )
     return PlanVersion.objects.create(
         experiment=experiment,
         number=experiment.plans.count() + 1,

@@ -35,6 +35,7 @@ class Progress:
         days: How long it has run.
         minimum_days: Before that nothing is said to win, though harm is.
         known: Of the customers, those of whom the goal is known by now; None is all of them.
+        extensions: When more were planned: how many had come, and how many were planned until then.
     """
 
     customers: int
@@ -43,13 +44,25 @@ class Progress:
     days: float = 0.0
     minimum_days: float = 0.0
     known: int | None = None
+    extensions: tuple[tuple[int, int], ...] = ()
 
     @property
     def fraction(self) -> float:
-        """How much of what is planned is known; without a planned size, whether it is over."""
+        """How much of what is planned is known; without a planned size, whether it is over.
+
+        With an extension it goes on from where it was, more slowly: what looks have spent of the
+        error by then stays spent, and the rest is left for the customers to come.
+        """
         if self.planned is None:
             return 0.0 if self.is_running else 1.0
-        return (self.customers if self.known is None else self.known) / self.planned
+        known = self.customers if self.known is None else self.known
+        fraction, start = 0.0, 0
+        ends = [came for came, _ in self.extensions if came < known]
+        sizes = [planned for _, planned in self.extensions] + [self.planned]
+        for end, size in zip([*ends, known], sizes, strict=False):
+            fraction += (1.0 - fraction) * (end - start) / (size - start)
+            start = end
+        return fraction
 
     @property
     def is_too_soon(self) -> bool:

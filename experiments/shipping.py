@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from experiments.lifecycle import lock, record_change, require, stop_experiment
-from experiments.models import LIVE, Arm, Experiment, Outcome, Status
+from experiments.models import LIVE, Arm, Experiment, Exposure, Outcome, Status
+from experiments.plan import Extension
 from experiments.planning import record_plan
 from wire.notices import announce_change
 
@@ -82,7 +83,8 @@ def extend_experiment(
         before, locked.planned_customers = locked.planned_customers, planned
         locked.full_clean(exclude=["seed"])
         locked.save(update_fields=["planned_customers"])
-        version = record_plan(locked, now=now)
+        came = Exposure.objects.filter(experiment=locked).count()
+        version = record_plan(locked, now=now, extension=Extension(came, before))
         what = f"extended from {before:,} to {planned:,} customers (plan {version.number})"
         record_change(locked, what, by=by, now=now, reason=reason)
     experiment.refresh_from_db()

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments.health.base import Finding
+from experiments.looks import take_look
 from experiments.plan import Monitoring
 from experiments.sentences import Goal, Progress, Verdict
 from experiments.standing import ArmResult, Guardrail
@@ -410,3 +412,40 @@ def test_between_looks_the_last_one_is_what_counts() -> None:
     assert at_it is not None
     assert again.boundary == at_it.boundary
     assert find_last_look(Progress(0, 100_000, is_running=True, days=20), [], 0, **plan) is None
+
+
+def test_an_extension_goes_on_from_where_it_was() -> None:
+    """Half of the error's time is over at 500 of 1,000; the other half lasts until 3,000."""
+    extended = {"is_running": True, "extensions": ((500, 1000),)}
+    at = [Progress(came, 3000, **extended).fraction for came in (250, 500, 1750, 3000, 3500)]
+    assert at == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.1])
+    twice = Progress(4000, 4000, is_running=True, extensions=((500, 1000), (1750, 3000)))
+    assert twice.fraction == pytest.approx(1.0)
+    before = Progress(400, 4000, is_running=True, extensions=((500, 1000), (1750, 3000)))
+    assert before.fraction == pytest.approx(0.4)
+
+
+def test_an_extended_experiment_errs_as_often_as_was_promised() -> None:
+    """Extended at a time that results have no part in: what is spent stays spent."""
+    rng = np.random.default_rng(11)
+    came = np.array([200, 400, 600, 1200, 1800, 2400, 3000])
+    fractions = [
+        Progress(
+            int(n), 3000 if n > 600 else 1000, is_running=True,
+            extensions=((600, 1000),) if n > 600 else (),
+        ).fraction
+        for n in came
+    ]  # fmt: skip
+    runs = 40_000
+    steps = np.diff(came, prepend=0)
+    scores = np.cumsum(rng.normal(size=(runs, len(came))) * np.sqrt(steps), axis=1)
+    z = scores / np.sqrt(came)
+    called = np.zeros(runs, dtype=bool)
+    for k in range(len(came)):
+        look = take_look(
+            fractions[k], fractions[:k], comparisons=1, confidence=0.95,
+            information=[float(n) for n in came[: k + 1]],
+        )  # fmt: skip
+        assert look is not None
+        called |= (z[:, k] >= look.boundary.upper) | (z[:, k] <= look.boundary.lower)
+    assert called.mean() == pytest.approx(0.05, abs=3 * (0.05 * 0.95 / runs) ** 0.5)
