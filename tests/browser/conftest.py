@@ -6,21 +6,24 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
 from django.contrib.auth.models import User
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
+from django.test import Client
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.asgi import database_url
 
 ROOT = Path(__file__).resolve().parents[2]
+# What a check for accessibility may find without being a bar to anybody.
+MINOR = ("minor", "moderate", None)
 
 
 @pytest.fixture
@@ -36,7 +39,8 @@ def site_url(transactional_db: None) -> Iterator[str]:
             **os.environ,
             "DATABASE_URL": database_url(),
             "HTTPS": "no",
-            "SECRET_KEY": secrets.token_hex(32),
+            # The same, so that a session that a test makes is one of the site.
+            "SECRET_KEY": settings.SECRET_KEY,
         },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -61,38 +65,89 @@ def wait_for(url: str) -> None:
     pytest.fail("The site did not start.")
 
 
-@pytest.fixture
-def browser() -> Iterator[webdriver.Chrome]:
-    """Start a browser, or skip where Debian's chromium and chromium-driver are not installed."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    with tempfile.TemporaryDirectory() as profile:
-        for argument in (
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--window-size=1280,2400",
-            f"--user-data-dir={profile}",
-        ):
-            options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        chrome = webdriver.Chrome(options=options, service=Service(driver))
-        chrome.implicitly_wait(5)
-        yield chrome
-        chrome.quit()
+@pytest.fixture(scope="session")
+def _connections_end(django_db_setup: None) -> Iterator[None]:
+    """End sessions that are left: what runs beside the driver's event loop has some of its own.
+
+    Django does not see them any more, and PostgreSQL drops no database that somebody is in.
+    """
+    yield
+    with psycopg.connect(database_url()) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture
-def marketer(site_url: str, browser: webdriver.Chrome) -> webdriver.Chrome:
-    """Log a superuser in."""
-    password = secrets.token_hex(8)
-    User.objects.create_superuser("maria", "", password)
-    browser.get(f"{site_url}/admin/")
-    browser.find_element(By.ID, "id_username").send_keys("maria")
-    browser.find_element(By.ID, "id_password").send_keys(password + "\n")
-    browser.find_element(By.CSS_SELECTOR, "a[href='/admin/campaigns/campaign/']")
-    return browser
+def chromium(_connections_end: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """Start Debian's Chromium, or skip where it is not installed."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs chromium")
+    # The driver has an event loop in this thread, and Django takes the tests' queries for its.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "yes")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def log_in(site_url: str, chromium: Browser) -> Callable[..., Page]:
+    """Open a window of their own for somebody who may do everything."""
+
+    def open_window(name: str, *, javascript: bool = True) -> Page:
+        password = secrets.token_hex(8)
+        user = User.objects.create_superuser(name, f"{name}@example.com", password)
+        window = chromium.new_context(
+            base_url=site_url,
+            java_script_enabled=javascript,
+            viewport={"width": 1280, "height": 1600},
+        )
+        window.set_default_timeout(20_000)
+        page = window.new_page()
+        if not javascript:
+            # The admin's theme hides its log-in without scripts; our own pages do without.
+            client = Client()
+            client.force_login(user)
+            cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+            window.add_cookies(
+                [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": site_url}]
+            )
+            return page
+        page.goto("/admin/")
+        page.fill("#id_username", name)
+        page.fill("#id_password", password)
+        page.press("#id_password", "Enter")
+        page.wait_for_url("**/admin/")
+        return page
+
+    return open_window
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What browsers' consoles said, of the pages that were listened to."""
+    return []
+
+
+def listen(page: Page, complaints: list[str]) -> None:
+    """Keep what the console of a page complains about."""
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+
+def check_access(page: Page) -> None:
+    """Refuse a page that keeps somebody out, by axe-core's rules."""
+    found = [
+        f"{violation['id']} ({violation['impact']}): {violation['nodes'][0]['html'][:200]}"
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] not in MINOR
+    ]
+    assert found == [], page.url
