@@ -149,6 +149,9 @@ def test_an_experiment_goes_from_idea_to_shipped_arm(
     page.goto("/experiments/free-shipping/")
     assert "wins" in page.inner_text(".verdict")
     check_access(page)
+    bare = log_in("bob", javascript=False)
+    bare.goto("/experiments/free-shipping/")
+    assert bare.inner_text("main") == page.inner_text("main")
 
     page.click("text=Ship an arm")
     page.select_option("[name=arm]", label="Treatment")
