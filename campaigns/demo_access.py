@@ -14,6 +14,8 @@ from audience.keys import create_source, hash_key, renew_key
 from audience.models import Scope, Source
 
 USER = "demo"
+# Nobody approves their own experiment: with the same password.
+REVIEWER = "reviewer"
 SOURCE = "Demo shop"
 SCOPES = [Scope.EVENTS, Scope.DECIDE]
 PASSWORD_BYTES = 12
@@ -40,14 +42,15 @@ def open_access(file: Path) -> Access:
 
 
 def _let_in(password: str | None) -> str:
-    """Return a password that lets the demo user in: this one, or a new one."""
-    user, _ = User.objects.get_or_create(
-        username=USER, defaults={"is_staff": True, "is_superuser": True}
-    )
-    if password is None or not user.check_password(password):
-        password = password or secrets.token_urlsafe(PASSWORD_BYTES)
-        user.set_password(password)
-        user.save(update_fields=["password"])
+    """Return a password that lets the demo's two people in: this one, or a new one."""
+    password = password or secrets.token_urlsafe(PASSWORD_BYTES)
+    for name in (USER, REVIEWER):
+        user, _ = User.objects.get_or_create(
+            username=name, defaults={"is_staff": True, "is_superuser": True}
+        )
+        if not user.check_password(password):
+            user.set_password(password)
+            user.save(update_fields=["password"])
     return password
 
 

@@ -4,6 +4,7 @@ import logging
 from datetime import datetime
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 
 from experiments.models import LIVE, Analysis, Experiment
 from experiments.notifying.outbox import HARM, mail, tell_endpoints
@@ -26,7 +27,11 @@ def trip(experiment: Experiment, analysis: Analysis, *, now: datetime) -> list[s
     for arm in experiment.arms.filter(key__in=verdict["harmful_arms"], halted_at=None):
         if experiment.changes.filter(action=f"released {arm}"[:200]).exists():
             continue
-        halt_arm(experiment, arm.key, by=None, now=now, reason=_say_why(analysis))
+        try:
+            halt_arm(experiment, arm.key, by=None, now=now, reason=_say_why(analysis))
+        except ValidationError:
+            # Somebody stopped the experiment, or halted the arm, while it was analysed.
+            continue
         logger.warning("%s: %s does harm and was halted", experiment, arm)
         halted.append(arm.key)
     if halted:

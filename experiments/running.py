@@ -35,12 +35,15 @@ ARMS = """
            halted_at IS NOT NULL AS is_halted
     FROM experiments_arm WHERE experiment_id = ANY(%s) ORDER BY position, id
 """
+# A hold-out that has ended holds nobody out any more.
 PREREQUISITES = """
     SELECT prerequisite.experiment_id, required.key, arm.key AS arm_key
     FROM experiments_prerequisite AS prerequisite
     JOIN experiments_arm AS arm ON arm.id = prerequisite.arm_id
     JOIN experiments_experiment AS required ON required.id = arm.experiment_id
-    WHERE prerequisite.experiment_id = ANY(%s) ORDER BY prerequisite.id
+    WHERE prerequisite.experiment_id = ANY(%s)
+      AND NOT (required.is_holdout AND required.status = 'stopped')
+    ORDER BY prerequisite.id
 """
 
 

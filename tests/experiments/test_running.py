@@ -119,3 +119,14 @@ def test_a_damaged_experiment_does_not_keep_the_others_from_being_served(
         damaged.arms.update(weight=9000)
     assert list(load()) == [sound.key]
     assert f"The experiment {damaged.key} cannot be served" in caplog.text
+
+
+def test_a_hold_out_that_has_ended_holds_nobody_out() -> None:
+    holdout = make(is_holdout=True)
+    experiment = make()
+    Prerequisite.objects.create(
+        experiment=experiment, arm=Arm.objects.get(experiment=holdout, key="new")
+    )
+    assert load()[experiment.key].prerequisites == ((holdout.key, "new"),)
+    stop_experiment(holdout, by=None, now=NOW)
+    assert load()[experiment.key].prerequisites == ()

@@ -16,7 +16,7 @@ from campaigns.casestudies.client import ApiClient, Refused, SiteDown
 from campaigns.casestudies.planted import check_report, say_claims
 from campaigns.casestudies.shopping import Visit, introduce_shoppers, send_in_waves
 from campaigns.casestudies.wheel import NotFetched, fetch_wheel
-from campaigns.demo_access import Access, open_access
+from campaigns.demo_access import REVIEWER, Access, open_access
 from campaigns.models import Campaign
 from campaigns.outcome import say_outcome
 from campaigns.waiting import NoWorker, wait_for_learning, wait_for_report
@@ -113,6 +113,7 @@ class Command(BaseCommand):
         self.title("OfferLab is running")
         self.say(f"Site      {settings.SITE_URL}/")
         self.say(f"Log-in    {access.user} / {access.password}")
+        self.say(f"          {REVIEWER}, who approves experiments, has the same password")
         for campaign in campaigns:
             self.say(f"Report    {settings.SITE_URL}{campaign.get_absolute_url()}")
         question = {"customer": personalised_shopper(), "placements": [shop.PLACEMENT]}
