@@ -4,6 +4,7 @@ from django.urls import path
 
 from experiments import metric_views, views
 from experiments import overview_views as overview
+from experiments.export.views import export
 from experiments.notifying.views import leave_digest
 from experiments.results_api import results
 from experiments.setup import views as setup
@@ -16,6 +17,7 @@ urlpatterns = [
     path("experiments/<slug:key>/", views.report, name="experiment-report"),
     path("experiments/<slug:key>/refresh/", views.refresh, name="experiment-refresh"),
     path("experiments/<slug:key>/analyses/<int:pk>/", views.snapshot, name="experiment-snapshot"),
+    path("experiments/<slug:key>/export.<slug:name>", export, name="experiment-export"),
     path("experiments/<slug:key>/do/<slug:verb>/", views.act, name="experiment-act"),
     path("api/v1/experiments/<slug:key>/results", results, name="experiment-results"),
     path("setup/", setup.begin, name="setup-begin"),

@@ -24,6 +24,8 @@ VIEW = "experiments.view_experiment"
 PEEK = "experiments.peek_at_results"
 ANALYSE = "experiments.analyse_experiment"
 RUN = "experiments.run_experiment"
+# What a report can be taken along as.
+EXPORTS = {"pdf": "PDF", "csv": "CSV", "ipynb": "Notebook that checks it", "sql": "SQL behind it"}
 # Findings that say which way the effect goes: they are results too.
 TELLING = ("effect_grows", "effect_fades", "interaction")
 
@@ -137,6 +139,7 @@ def report_context(
         "is_hidden": is_hidden,
         "is_waiting": experiment.analysis_requested_at is not None,
         "halted": experiment.arms.exclude(halted_at=None) if experiment.is_standalone else (),
+        "exports": EXPORTS,
         "acts": possible_acts(experiment) if user.has_perm(RUN) else {},
         "changes": experiment.changes.select_related("by")[:20],
     }

@@ -35,7 +35,7 @@ def nice_ticks(low: float, high: float, *, at_most: int = 7) -> tuple[float, ...
     """
     if not -math.inf < low <= high < math.inf:
         raise ValueError(f"expected finite low <= high, not {low} and {high}")
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-300):
         margin = abs(low) / 2 or 0.5
         low, high = low - margin, high + margin
     power = math.floor(math.log10((high - low) / at_most))
