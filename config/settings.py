@@ -170,6 +170,11 @@ UNFOLD = {
                         "link": reverse_lazy("metrics"),
                     },
                     {
+                        "title": "A/A replays",
+                        "icon": "replay",
+                        "link": reverse_lazy("replays"),
+                    },
+                    {
                         "title": "Programme",
                         "icon": "trending_up",
                         "link": reverse_lazy("programme"),
@@ -239,6 +244,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15.0},
     },
+    "replay": {"task": "experiments.replay_due", "schedule": 30.0, "options": {"expires": 30.0}},
     "write-digests": {
         "task": "experiments.write_digests",
         "schedule": 900.0,

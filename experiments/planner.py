@@ -102,7 +102,7 @@ def read_history(metric: Metric, *, entry: str, adjustment: Adjustment, now: dat
         outcome=_outcome(raw.control_mean, before, metric.kind, removed=1 - after / before),
         traffic=_traffic(count_by_day(scope)),
         customers=moments.n,
-        values=read_values(scope, single) if is_one_number else None,
+        values=read_values(scope, [single])[:, 0] if is_one_number else None,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
-from experiments.engines import run
+from experiments.engines import load_engine, run
 from experiments.layout import Layout, covariate_cuts, find_covariates, lay_out, read_metric
 from experiments.metrics.columns import AtMost, Column, Cut
 from experiments.plan import Adjustment, PlannedMetric
@@ -139,7 +139,9 @@ def watch_arrivals(
     scope: Scope, names: Sequence[str], *, live_since: datetime, per_day: int
 ) -> tuple[list[Arrived], list[DidTooMuch]]:
     """See how the events of exposed customers came in; see `arrivals_statement`."""
-    rows = _run(arrivals_statement(scope, names, live_since=live_since, per_day=per_day), scope)
+    rows = run_statement(
+        arrivals_statement(scope, names, live_since=live_since, per_day=per_day), scope
+    )
     counted = {name: (int(events), int(late), at) for name, _, events, late, _, at in rows if name}
     found = [(name, *counted.get(name, (0, 0, None))) for name in names]
     since = _count_exposed_since([at for *_, at in found], scope)
@@ -157,13 +159,13 @@ def find_thresholds(scope: Scope, cuts: Sequence[Cut]) -> list[list[float]]:
     if not cuts:
         return []
     spread = [cut.of for cut in cuts if cut.is_spread and isinstance(cut.of, AtMost)]
-    sizes = iter(_run(count_statement(scope, spread), scope)[0] if spread else ())
+    sizes = iter(run_statement(count_statement(scope, spread), scope)[0] if spread else ())
     levels = [
         quantile_levels(cut.level, max(int(next(sizes)), 1)) if cut.is_spread else (cut.level,)
         for cut in cuts
     ]
     wanted = [(cut.of, own) for cut, own in zip(cuts, levels, strict=True)]
-    (row,) = _run(quantiles_statement(scope, wanted), scope)
+    (row,) = run_statement(quantiles_statement(scope, wanted), scope)
     # Equal values at several levels are one threshold.
     return [sorted({float(value) for value in values or ()}) for values in row]
 
@@ -185,7 +187,7 @@ def measure(
     largest: dict[int, tuple[float, ...]] = {}
     by_segment: list[dict[str, dict[int, Moments]]] = [{} for _ in dimensions]
     moved = 0
-    for arm_id, *rest in _run(moments_statement(scope, columns, dimensions), scope):
+    for arm_id, *rest in run_statement(moments_statement(scope, columns, dimensions), scope):
         places, (n, means, covariances, maxima) = rest[:-4], rest[-4:]
         place = _place(places)
         if arm_id is None:
@@ -201,15 +203,15 @@ def measure(
     return ArmMoments(by_arm, largest, by_segment, moved)
 
 
-def read_values(scope: Scope, column: Column) -> NDArray[np.float64]:
-    """Return one column's value of each person, in any order, shape (n,)."""
-    rows = _run(values_statement(scope, column), scope)
-    return np.array([value for (value,) in rows], dtype=np.float64)
+def read_values(scope: Scope, columns: Sequence[Column]) -> NDArray[np.float64]:
+    """Return the columns' values of each person, in any order, shape (n, k)."""
+    rows = run_statement(values_statement(scope, columns), scope)
+    return np.array(rows, dtype=np.float64).reshape(-1, len(columns))
 
 
 def count_by_day(scope: Scope) -> dict[date, int]:
     """Count who was exposed on each day (UTC)."""
-    return {day: int(count) for day, count in _run(days_statement(scope), scope)}
+    return {day: int(count) for day, count in run_statement(days_statement(scope), scope)}
 
 
 def _count_exposed_since(moments: Sequence[datetime | None], scope: Scope) -> list[int]:
@@ -246,5 +248,15 @@ def _place(places: Sequence[Any]) -> tuple[int, str] | None:
     return None
 
 
-def _run(statement: Statement, scope: Scope) -> list[tuple[Any, ...]]:
+def run_statement(statement: Statement, scope: Scope) -> list[tuple[Any, ...]]:
+    """Run a statement where the scope's people are.
+
+    Engines that read the lake know of customers only who met an experiment. What asks for everybody
+    who did something, as planning and replaying do, is answered by PostgreSQL.
+    """
+    if scope.entry is not None:
+        postgres = load_engine("postgres")
+        return postgres.run(
+            statement.text, experiment_id=scope.experiment_id, since=statement.since
+        )
     return run(statement.text, experiment_id=scope.experiment_id, since=statement.since)

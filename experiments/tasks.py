@@ -15,6 +15,7 @@ from experiments.notifying.delivery import deliver_due
 from experiments.notifying.digest import send_digests
 from experiments.notifying.outbox import DELIVER_TASK, VERDICT, tell_endpoints
 from experiments.queries import claim_analysis
+from experiments.replays import REPLAY_TASK, run_due
 from experiments.thinning import thin_analyses
 
 THIN_TASK = "experiments.thin_analyses"
@@ -82,6 +83,12 @@ def deliver_notices() -> int:
 def write_digests() -> int:
     """Write the weekly digest once its time has come; return to how many."""
     return send_digests(now=timezone.now())
+
+
+@shared_task(name=REPLAY_TASK)
+def replay_due() -> int:
+    """Run the A/A replays that were asked for; return how many."""
+    return run_due()
 
 
 def _due() -> ExperimentQuerySet:

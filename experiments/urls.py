@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from experiments import metric_views, views
+from experiments import metric_views, replay_views, views
 from experiments import overview_views as overview
 from experiments.export.views import export
 from experiments.notifying.views import leave_digest
@@ -25,6 +25,8 @@ urlpatterns = [
     path("setup/<slug:key>/planner/", setup.plan_live, name="setup-planner"),
     path("setup/<slug:key>/count/", setup.count_live, name="setup-count"),
     path("setup/<slug:key>/<slug:name>/", setup.step, name="setup-step"),
+    path("replays/", replay_views.replays, name="replays"),
+    path("replays/<int:pk>/", replay_views.replay, name="replay"),
     path("digest/leave/<slug:token>/", leave_digest, name="digest-leave"),
     path("metrics/new/", metric_views.choose_type, name="metric-new"),
     path("metrics/new/<slug:kind>/", metric_views.define, name="metric-define"),

@@ -155,8 +155,9 @@ _LATE = """\
 ## Outcomes that come later than customers
 
 Looks are timed by customers. If customers come in for {days} days and their outcomes take up to so
-many days after that, early looks know less than the rule supposes. Its false positives, by
-integration; the bar is 5.5%."""
+many days after that, early looks know less than their customers say, and have less to do with
+later ones. The rule's boundaries are found from what was known at each look. Its false positives,
+by integration; the bar is 5.5%."""
 
 _FAMILIES = """\
 ## Many metrics together

@@ -1,15 +1,16 @@
 """Follows an experiment by each of the product's rules: when it calls an effect, what it covers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Protocol
 
 from experiments.calibration.tallies import Called, Followed, Place
-from experiments.looks import Look, judge, take_look, widen
+from experiments.looks import Look, find_information, judge, make_grow, take_look, widen
 from experiments.plan import Monitoring
 from experiments.stats.bayes import Prior, find_log_ratio, read_effect
 from experiments.stats.estimate import Estimate, Interval, Result
+from experiments.stats.sequential import Boundary, find_boundaries
 
 CONFIDENCE = 0.95
 _CALLED: dict[str, Called] = {"better": "up", "worse": "down", "unclear": "nothing"}
@@ -62,19 +63,31 @@ class Monitored:
         called: Called = "nothing"
         difference: Place | None = None
         lift: Place | None = None
-        looks = find_looks(self.monitoring, tuple(one.fraction for one in seen))
-        for one, look in zip(seen, looks, strict=True):
-            if look is None or not isinstance(one.result, Estimate):
-                continue
+        for one, result, look in self._look_at(seen):
             if called == "nothing":
-                called = _CALLED[judge(one.result, look, higher_is_better=True)]
+                called = _CALLED[judge(result, look, higher_is_better=True)]
             if difference in (None, "around"):
-                widened = _widen(one.result.difference_interval, look, is_lift=False)
+                widened = _widen(result.difference_interval, look, is_lift=False)
                 difference = _place(widened, one.difference)
-            interval = one.result.relative_interval
+            interval = result.relative_interval
             if interval is not None and lift in (None, "around"):
                 lift = _place(_widen(interval, look, is_lift=True), one.lift)
         return None if difference is None else Followed(called, difference, lift)
+
+    def _look_at(self, seen: Sequence[Seen]) -> Iterator[tuple[Seen, Estimate, Look]]:
+        """Return all looks with an estimate; without one, an analysis is none."""
+        known = [(one, one.result) for one in seen if isinstance(one.result, Estimate)]
+        fractions = tuple(one.fraction for one, _ in known)
+        looks = find_looks(self.monitoring, fractions)
+        boundaries: Sequence[Boundary | None] = [None] * len(known)
+        if self.monitoring.rule == "group_sequential":
+            # As `take_look` would at each, but in one pass: all that it costs.
+            information = make_grow([find_information([result]) for _, result in known])
+            if information is not None:
+                boundaries = find_boundaries(fractions, information=information)
+        for (one, result), look, boundary in zip(known, looks, boundaries, strict=True):
+            if look is not None:
+                yield one, result, look if boundary is None else replace(look, boundary=boundary)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ def percentile(amounts: Amounts, level: float) -> Truth:
 HEALTHY = "healthy sample"
 FEW = "about 10 conversions in each arm"
 UNEQUAL = "arms of 90% and 10%"
+FEW_UNEQUAL = "arms of 90% and 10%, about 10 conversions in the smaller"
 LATE = "orders come up to a week later"
 HEAVY = "heavy tails: 3% buy, sigma 1"
 CAPPED = "the same, capped at the 99th percentile"
@@ -144,10 +145,31 @@ SCENARIOS = (
     Scenario("mean", HEAVY, _BOUGHT, _HEAVY, spend(_HEAVY), 12_000),
     Scenario("mean", CAPPED, _CAPPED, _HEAVY, spend(_HEAVY), 12_000),
     Scenario("mean", UNEQUAL, _BOUGHT, Orders(0.1), spend(Orders(0.1)), 8_000, treated=0.1),
+    Scenario(
+        "mean",
+        FEW_UNEQUAL,
+        _BOUGHT,
+        Orders(0.01),
+        spend(Orders(0.01)),
+        10_000,
+        treated=0.1,
+        lift=0.5,
+        is_sparse=True,
+    ),
     Scenario("ratio", SEVERAL, _PER_ORDER, _OFTEN, per_order(_ALIKE), 3_000),
     Scenario("ratio", FEW, _PER_ORDER, _ONCE, per_order(_ONCE.amounts), 2_000, is_sparse=True),
     Scenario("ratio", HEAVY_OFTEN, _PER_ORDER, _HEAVY_OFTEN, per_order(_TAIL), 8_000),
     Scenario("ratio", UNEQUAL, _PER_ORDER, _OFTEN, per_order(_ALIKE), 5_000, treated=0.1),
+    Scenario(
+        "ratio",
+        FEW_UNEQUAL,
+        _PER_ORDER,
+        _ONCE,
+        per_order(_ONCE.amounts),
+        10_000,
+        treated=0.1,
+        is_sparse=True,
+    ),
     Scenario("quantile", SEVERAL, _P90, _OFTEN, percentile(_ALIKE, 0.9), 3_000, has_strata=False),
     Scenario(
         "quantile",

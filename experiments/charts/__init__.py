@@ -2,6 +2,7 @@
 
 from experiments.charts.calendar import Bar, calendar_chart
 from experiments.charts.forest import ForestRow, forest_plot
+from experiments.charts.histogram import histogram
 from experiments.charts.rates import RateRow, rates_chart
 from experiments.charts.table import Chart
 from experiments.charts.timeline import TimePoint, lift_timeline
@@ -14,6 +15,7 @@ __all__ = [
     "TimePoint",
     "calendar_chart",
     "forest_plot",
+    "histogram",
     "lift_timeline",
     "rates_chart",
 ]

@@ -8,10 +8,13 @@ from typing import Any, Literal
 
 import typst
 
-INCH_PIXELS = 96.0
+# Typst takes a pixel of an SVG for 1/96 inch, as CSS does.
+PIXELS_PER_INCH = 96
+# Where Typst may read files: in this folder, which has no picture.
+NOTHING = Path(__file__).parent
+# White around a picture, so that no line touches an edge; 6 points are 8 of the SVG's pixels.
 PICTURE = """
-#set page(width: auto, height: auto, margin: 8pt, fill: white)
-#set text(font: "DejaVu Sans Mono")
+#set page(width: auto, height: auto, margin: 6pt, fill: white)
 #image(bytes(sys.inputs.svg), format: "svg")
 """
 
@@ -21,9 +24,11 @@ def to_png(svg: str, *, scale: float = 2.0) -> bytes:
 
     Args:
         svg: Of `experiments.charts`.
-        scale: Pixels for each of the SVG's own.
+        scale: Pixels for each of the SVG's own; a margin of 8 of the SVG's goes around it.
     """
-    return _compile(PICTURE.encode(), {"svg": on_paper(svg)}, kind="png", ppi=scale * 72)
+    return _compile(
+        PICTURE.encode(), {"svg": on_paper(svg)}, kind="png", ppi=scale * PIXELS_PER_INCH
+    )
 
 
 def draw_pdf(template: Path, report: Mapping[str, Any]) -> bytes:
@@ -37,14 +42,17 @@ def draw_pdf(template: Path, report: Mapping[str, Any]) -> bytes:
 
 
 def on_paper(svg: str) -> str:
-    """Let what takes the page's colour be black."""
-    return svg.replace("currentColor", "#000000")
+    """Let what takes the page's colour be black; labels that say the word keep it."""
+    return svg.replace('"currentColor"', '"#000000"')
 
 
 def _compile(
     source: bytes, inputs: dict[str, str], *, kind: Literal["png", "pdf"], ppi: float | None = None
 ) -> bytes:
-    made = typst.compile(source, format=kind, ppi=ppi, sys_inputs=inputs, ignore_system_fonts=True)
+    # typst's types want the root to be bytes because the source is; it takes paths only.
+    made = typst.compile(  # type: ignore[type-var]
+        source, root=NOTHING, format=kind, ppi=ppi, sys_inputs=inputs, ignore_system_fonts=True
+    )
     assert isinstance(made, bytes), "one page as a picture, or all of them as one document"
     return made
 

@@ -1,6 +1,7 @@
 """A notebook that works the report's numbers out again with numpy, scipy and statsmodels alone."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,17 +11,20 @@ INTRODUCTION = """# {name}
 
 The cells below hold what the report was computed from (per arm: how many customers, their means and
 the covariance matrix of all columns) and work each comparison out again without OfferLab: shares by
-the pooled z-test, means by Welch's t-test, ratios by the delta method, and means adjusted by
-regression on covariates (Lin 2013). Quantiles need more than moments, and are left out. Where
-outcomes are rare in arms of different sizes OfferLab's own test differs on purpose; `method` says
-so."""
+the pooled z-test and Newcombe's interval, means by Welch's t-test, ratios by the delta method, and
+shares and means adjusted by regression on covariates (Lin 2013).
+
+Differences agree to the last digits. Tests and intervals do where `method` names the same
+procedure, which `same` says. They do not for ratios, whose degrees of freedom OfferLab counts more
+cautiously, nor for means of rare outcomes in arms of different sizes, which it judges by errors at
+the common mean. Quantiles need more than moments, and are left out."""
 
 SETUP = '''import json
 import math
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.proportion import proportions_ztest
+from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
 document = json.loads(DOCUMENT)
 moments, report = document["moments"], document["report"]
@@ -35,43 +39,53 @@ def select(arm, columns):
     return stored["n"], np.array(stored["mean"])[columns], matrix[np.ix_(columns, columns)]
 
 
-def welch(means, errors, sizes):
-    """Return the difference and its two-sided p-value."""
+def welch(means, errors, sizes, confidence):
+    """Return the difference, its two-sided p-value and its interval."""
     difference, error = means[1] - means[0], sum(errors)
     df = error**2 / sum(e**2 / (n - 1) for e, n in zip(errors, sizes))
-    return difference, 2 * stats.t.sf(abs(difference) / math.sqrt(error), df)
+    reach = stats.t.ppf((1 + confidence) / 2, df) * math.sqrt(error)
+    p = 2 * stats.t.sf(abs(difference) / math.sqrt(error), df)
+    return difference, p, difference - reach, difference + reach
 
 
-def share(a, b):
-    counts = [round(n * mean[0]) for n, mean, _ in (a, b)]
-    _, p = proportions_ztest(counts, [a[0], b[0]])
-    return b[1][0] - a[1][0], p
+def share(a, b, confidence):
+    (x_a, n_a), (x_b, n_b) = ((round(n * mean[0]), n) for n, mean, _ in (a, b))
+    _, p = proportions_ztest([x_a, x_b], [n_a, n_b])
+    interval = confint_proportions_2indep(
+        x_b, n_b, x_a, n_a, method="newcomb", compare="diff", alpha=1 - confidence
+    )
+    return x_b / n_b - x_a / n_a, p, *interval
 
 
-def mean(a, b):
-    return welch([a[1][0], b[1][0]], [a[2][0, 0] / a[0], b[2][0, 0] / b[0]], [a[0], b[0]])
+def mean(a, b, confidence):
+    errors = [covariance[0, 0] / n for n, _, covariance in (a, b)]
+    return welch([a[1][0], b[1][0]], errors, [a[0], b[0]], confidence)
 
 
-def ratio(a, b):
+def ratio(a, b, confidence):
     values, errors = [], []
     for n, means, covariance in (a, b):
         value = means[0] / means[1]
         gradient = np.array([1, -value]) / means[1]
         values.append(value)
         errors.append(gradient @ covariance @ gradient / n)
-    return welch(values, errors, [a[0], b[0]])
+    return welch(values, errors, [a[0], b[0]], confidence)
 
 
 def adjusted(a, b):
     """Regress each arm's outcome on its covariates, and compare at everybody's means of them."""
     everybody = (a[0] * a[1][1:] + b[0] * b[1][1:]) / (a[0] + b[0])
-    return np.subtract(*[
-        means[0]
-        + np.linalg.pinv(cov[1:, 1:], hermitian=True) @ cov[1:, 0] @ (everybody - means[1:])
-        for _, means, cov in (b, a)
-    ])'''
+    means = []
+    for _, mean, covariance in (b, a):
+        # Of correlations, so that what other covariates determine is told from what is small.
+        scale = np.sqrt(np.diag(covariance)[1:])
+        correlations = covariance[1:, 1:] / np.outer(scale, scale)
+        slopes = np.linalg.pinv(correlations, 1e-8, hermitian=True) @ (covariance[1:, 0] / scale)
+        means.append(mean[0] + slopes @ ((everybody - mean[1:]) / scale))
+    return means[0] - means[1]'''
 
 COMPARE = """WAYS = {"conversion": share, "funnel": share, "mean": mean, "ratio": ratio}
+SAME = {share: "Pooled two-proportion z-test", mean: "Welch's t-test"}
 rows = []
 for metric in report["metrics"]:
     way = WAYS.get(plan[metric["key"]]["kind"])
@@ -82,29 +96,43 @@ for metric in report["metrics"]:
         raw = metric["raw"].get(arm, result)
         if raw["kind"] != "estimate":
             continue
-        difference, p = way(select(control, place), select(arm, place))
+        interval = raw["difference_interval"]
         rows.append({
             "metric": metric["name"], "arm": arm, "method": raw["method"],
-            "theirs": (raw["difference"], raw["p_value"]), "here": (difference, p),
+            "same": way in SAME and raw["method"].startswith(SAME[way]),
+            "theirs": (raw["difference"], raw["p_value"], interval["low"], interval["high"]),
+            "here": way(select(control, place), select(arm, place), raw["confidence"]),
         })
-        if way is mean and arm in metric["raw"] and not moments["strata"]:
+        # Where customers are weighted by strata the sums of everybody are not enough.
+        is_adjusted = result["kind"] == "estimate" and result["method"].startswith("Regression")
+        if way in (mean, share) and is_adjusted and not moments["strata"]:
             used = [c for c in moments["covariates"] if select(control, [c])[2][0, 0] > 0
                     and select(arm, [c])[2][0, 0] > 0]
+            # OfferLab asks for 20 customers for each covariate, and leaves out the last ones.
             most = min(moments["arms"][key]["n"] for key in (control, arm)) // 20
             columns = place + used[:most]
             rows.append({
                 "metric": metric["name"] + ", adjusted", "arm": arm, "method": result["method"],
-                "theirs": (result["difference"],),
+                "same": True, "theirs": (result["difference"],),
                 "here": (adjusted(select(control, columns), select(arm, columns)),),
             })
 for row in rows:
-    print(f"{row['metric']}, {row['arm']}: OfferLab {row['theirs']}, here {row['here']}")"""
+    print(row["metric"], "/", row["arm"], "/", "same method" if row["same"] else row["method"])
+    for name, theirs, here in zip(("difference", "p", "low", "high"), row["theirs"], row["here"]):
+        print(f"    {name:10}  OfferLab {theirs:.12g}  here {here:.12g}")"""
+
+# What Markdown and the HTML in it would read as more than words.
+_MARKUP = re.compile(r"[\\`*_{}\[\]()<>#+!|~$&:-]")
 
 
 def to_notebook(document: Mapping[str, Any]) -> str:
-    """Write the notebook of a results document that holds its moments."""
+    """Write a notebook (nbformat 4.5) of a results document.
+
+    Args:
+        document: With its moments, as `results_api.to_document` writes it.
+    """
     introduction = INTRODUCTION.format(
-        name=document["name"], sentence=document["report"]["verdict"]["sentence"]
+        name=_plain(document["name"]), sentence=_plain(document["report"]["verdict"]["sentence"])
     )
     kept = {name: document[name] for name in ("experiment", "computed_at", "moments", "report")}
     literal = repr(json.dumps(kept, ensure_ascii=True))
@@ -127,3 +155,8 @@ def to_notebook(document: Mapping[str, Any]) -> str:
         },
         indent=1,
     )
+
+
+def _plain(words: str) -> str:
+    """Keep words on one line, and let a reader of Markdown show them as they are."""
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(words.split()))

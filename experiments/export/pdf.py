@@ -1,16 +1,17 @@
 """A report as PDF: what the page says, on paper."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from experiments.export.drawing import draw_pdf, on_paper
-from experiments.models import Analysis, Experiment
+from experiments.models import Analysis, Experiment, PlanVersion
 from experiments.reports import ReportPage, to_page
 from experiments.reports.metrics import MetricSection
 
 TEMPLATE = Path(__file__).with_name("report.typ")
-HEADINGS = ["Arm", "Customers", "Mean", "Lift", "Interval", "Chance alone", "Among all"]
+HEADINGS = ("Arm", "Customers", "Mean", "Lift", "Interval", "Chance alone", "Among all")
 
 
 def to_pdf(experiment: Experiment, analysis: Analysis) -> bytes:
@@ -19,22 +20,32 @@ def to_pdf(experiment: Experiment, analysis: Analysis) -> bytes:
 
 
 def to_document(experiment: Experiment, analysis: Analysis) -> dict[str, Any]:
-    """Return what the template shows, in words and pictures."""
+    """Return what the template shows, in words and pictures.
+
+    A row that is shorter than its headings ends in a remark, which fills the rest.
+    """
     page = to_page(analysis)
     version = analysis.plan_version
-    digest = "" if version is None else version.digest
+    as_of = f"{analysis.computed_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
     return {
         "title": experiment.name,
         "status": experiment.get_outcome_display() or experiment.get_status_display(),
         "hypothesis": experiment.hypothesis,
-        "digest": digest,
+        "digest": "" if version is None else version.digest,
         "sentence": page.verdict["sentence"],
         "next": page.verdict["next_step"],
         "progress": f"{page.customers:,} of {page.planned_customers:,} planned customers, as of "
-        f"{analysis.computed_at:%-d %B %Y, %H:%M} UTC.",
+        f"{as_of}. Intervals hold with {page.confidence_percent} confidence.",
         "sections": [*(_metric(metric) for metric in page.metrics), _trust(page)],
-        "footer": f"Plan {'' if version is None else version.number}, SHA-256 {digest[:16]}…",
+        "footer": f"{_cite(version)} Computed {as_of}.",
     }
+
+
+def _cite(version: PlanVersion | None) -> str:
+    """Name the plan that was promised."""
+    if version is None:
+        return "No plan was fixed."
+    return f"Plan {version.number}, SHA-256 {version.digest}."
 
 
 def _metric(metric: MetricSection) -> dict[str, Any]:
@@ -44,7 +55,7 @@ def _metric(metric: MetricSection) -> dict[str, Any]:
             f"{row.customers:,}",
             row.mean,
             *(
-                [row.note, "", "", ""]
+                [row.note]
                 if row.note
                 else [
                     row.lift if row.lift_interval else row.difference,
@@ -56,9 +67,10 @@ def _metric(metric: MetricSection) -> dict[str, Any]:
         ]
         for row in metric.rows
     ]
+    described = ", ".join(part for part in (f"The {metric.describes}", metric.margin) if part)
     return _section(
         f"{metric.name} ({metric.role})",
-        f"The {metric.describes}. {metric.adjusted}".strip(),
+        " ".join(part for part in (f"{described}.", metric.adjusted) if part),
         headings=HEADINGS,
         rows=rows,
         pictures=[{"svg": on_paper(metric.forest), "alt": f"Change in {metric.name}"}]
@@ -72,7 +84,7 @@ def _trust(page: ReportPage) -> dict[str, Any]:
     return _section(
         "Can I trust this?",
         "",
-        headings=["Arm", "Planned share", "Customers", "Share"],
+        headings=("Arm", "Planned share", "Customers", "Share"),
         rows=[
             [arm["name"], arm["planned_share"], f"{arm['customers']:,}", arm["share"]]
             for arm in arms
@@ -88,7 +100,7 @@ def _section(
     title: str,
     text: str,
     *,
-    headings: list[str],
+    headings: Sequence[str],
     rows: list[list[str]],
     pictures: list[dict[str, str]] | None = None,
     lines: list[str] | None = None,

@@ -192,7 +192,12 @@ SELECT {listed(selected)}
 
 
 def _contributed(
-    plan: ColumnPlan, scope: Scope, columns: Sequence[Column], dimensions: Sequence[Dimension]
+    plan: ColumnPlan,
+    scope: Scope,
+    columns: Sequence[Column],
+    dimensions: Sequence[Dimension],
+    *,
+    most: int | None = None,
 ) -> str:
     """Write every step up to the columns, and leave in the plan what they need."""
     expressions = [plan.column(column, now=scope.now) for column in columns]
@@ -205,7 +210,8 @@ def _contributed(
         f"\n    LEFT JOIN {name} ON {name}.person = placed.person" for name in plan.beside
     )
     beside = "".join(f"{name} AS ({text}),\n" for name, text in plan.beside.items())
-    return f"""{_exposed(scope)},
+    exposed = _exposed(scope) if most is None else _sampled(scope, most)
+    return f"""{exposed},
 {_placed(scope, dimensions)},
 {plan.happened(scope)},
 {beside}{plan.done()},
@@ -216,10 +222,14 @@ contributed AS (
 )"""
 
 
-def values_statement(scope: Scope, column: Column) -> Statement:
-    """Ask for one column's value of each person."""
+def values_statement(
+    scope: Scope, columns: Sequence[Column], *, most: int | None = None
+) -> Statement:
+    """Ask for the columns' values of each person, or of a sample of so many, always the same."""
     plan = ColumnPlan()
-    text = f"WITH {_contributed(plan, scope, [column], ())} SELECT c0 FROM contributed"
+    names = ", ".join(f"c{index}" for index in range(len(columns)))
+    contributed = _contributed(plan, scope, columns, (), most=most)
+    text = f"WITH {contributed} SELECT {names} FROM contributed"
     return Statement(text, plan.earliest(scope))
 
 
@@ -254,6 +264,16 @@ def _exposed(scope: Scope, *, name: str = "exposed") -> str:
     WHERE exposure.experiment_id = {scope.experiment_id}
       AND exposure.exposed_at <= {as_time(scope.now)}
     GROUP BY COALESCE(customer.merged_into_id, customer.id)
+)"""
+
+
+def _sampled(scope: Scope, most: int) -> str:
+    """Take people whose numbers, well mixed, come first: a draw that every engine does alike."""
+    # Knuth's multiplier is odd, so nobody shares a mixed number with another below 2^32 people.
+    return f"""{_exposed(scope, name="everybody")},
+exposed AS (
+    SELECT person, arm_id, exposed_at FROM everybody
+    ORDER BY person * 2654435761 % 4294967296, person LIMIT {most}
 )"""
 
 

@@ -1,5 +1,6 @@
 """What many comparisons of two arms can say, as arrays; and any one of them as a `Result`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -10,6 +11,7 @@ from experiments.stats.estimate import Estimate, Inconclusive, Interval, Result
 
 FloatArray = NDArray[np.float64]
 CodeArray = NDArray[np.int8]
+BoolArray = NDArray[np.bool_]
 
 
 class Reason(IntEnum):
@@ -96,6 +98,14 @@ NO_LIFT = {
 }
 
 
+def choose(cases: Sequence[tuple[BoolArray, int]], *, otherwise: int) -> CodeArray:
+    """Take the code of the first case that holds, everywhere."""
+    chosen = np.asarray(int(otherwise))
+    for condition, code in reversed(cases):
+        chosen = np.where(condition, int(code), chosen)
+    return chosen.astype(np.int8)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparisons:
     """Comparisons of a treatment with a control, each an element of every array.
@@ -119,7 +129,7 @@ class Comparisons:
         test_df: Degrees of freedom of the test; infinite for a z-test.
         reason: A `Reason` each.
         lift: A `Lift` each.
-        is_scored: Whether errors were taken at the common mean.
+        is_pooled: Whether arms borrowed of each other's errors (`errors.py`); shares always do.
         confidence: Of every interval.
         is_share: Whether shares were compared.
     """
@@ -140,7 +150,7 @@ class Comparisons:
     test_df: FloatArray
     reason: CodeArray
     lift: CodeArray
-    is_scored: NDArray[np.bool_]
+    is_pooled: NDArray[np.bool_]
     confidence: float
     is_share: bool
 
@@ -173,20 +183,21 @@ class Comparisons:
             p_value=float(self.p_value[index]),
             ln_p_value=float(self.ln_p_value[index]),
             confidence=self.confidence,
-            method=self._method(lift, is_scored=bool(self.is_scored[index])),
+            method=self._method(lift, is_pooled=bool(self.is_pooled[index])),
             no_lift=NO_LIFT.get(lift, ""),
         )
 
-    def _method(self, lift: Lift, *, is_scored: bool) -> str:
+    def _method(self, lift: Lift, *, is_pooled: bool) -> str:
         if self.is_share:
             test = (
                 "Pooled two-proportion z-test; Newcombe interval of the difference, Wilson "
                 "intervals of the shares"
             )
-        elif is_scored:
+        elif is_pooled:
             test = (
-                "Score t-test with errors at the common mean, as the outcome is rare; interval of "
-                "the difference from score intervals of the means"
+                "Score t-test with errors of which two thirds are pooled, as the smaller arm has "
+                "too little of its own; interval of the difference from score intervals of the "
+                "means"
             )
         else:
             test = "Welch's t-test and t intervals"

@@ -26,22 +26,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from experiments.stats.errors import blend
 from experiments.stats.estimate import Inconclusive, Interval, Result
 from experiments.stats.intervals import judge_means
 from experiments.stats.joint import JointMeans, Pair
 from experiments.stats.moments import Moments
 from experiments.stats.poststratification import join
-from experiments.stats.ratio import find_thin_denominator
+from experiments.stats.ratio import count_units, find_thin_denominator
 from experiments.stats.tails import t_quantile
 
 FloatArray = NDArray[np.float64]
 
 METHOD = "Quantiles and their errors from Woodruff's intervals, with customers as clusters"
+SCORE = "t-test of the shares of values below the quantile of both arms together"
 
 # Thresholds lie so many standard errors from the quantile, on both sides, in the logarithm of the
 # odds. The far ones are for arms that hold a tenth of the customers, for values that come in
 # clusters, and for effects.
 _STEPS = np.array([1.0, 2.5, 5.0, 10.0, 20.0, 40.0])
+
+# Of a reach's square, so much is an arm's own where arms are small and unequal. A third would be
+# right for errors that are the same on both sides (`errors.py`); these take in half of the
+# skewness by themselves.
+_OWN_PART = 2.0 / 3.0
 
 _ARMS = ("control", "treatment")
 _OUTSIDE = "The quantile of the {arm} lies outside the thresholds at which values were counted."
@@ -100,12 +107,15 @@ def compare_quantiles(
     joined = join([(control, treatment)], outcomes=1 + len(points))
     if isinstance(joined, Inconclusive):
         return joined
-    plain = _read(joined.plain, points, level=level, confidence=confidence)
+    if reason := find_thin_denominator(joined, column=0):
+        return Inconclusive(reason)
+    units = count_units(joined.plain, column=0)
+    plain = _read(joined.plain, points, units=units, level=level, confidence=confidence)
     if isinstance(plain, Inconclusive):
         return plain
     best = plain
     if not joined.is_plain:
-        sharper = _read(joined.joint, points, level=level, confidence=confidence)
+        sharper = _read(joined.joint, points, units=units, level=level, confidence=confidence)
         if isinstance(sharper, Inconclusive):
             return sharper
         best = sharper
@@ -118,6 +128,10 @@ class _Quantiles:
 
     Attributes:
         there: The shares of values up to the quantiles, as a pair.
+        alike: The shares of values up to the quantile that both arms have together.
+        units: Of how many equal customers' values they are, shape (2,).
+        lent: How far each interval would reach down and up if the arms were alike, shapes
+            (2,); None where that is beyond the thresholds.
         q: How many of their errors the intervals reach, shape (2,).
         values: The quantiles, shape (2,).
         low: Lower ends, shape (2,).
@@ -125,6 +139,9 @@ class _Quantiles:
     """
 
     there: Pair
+    alike: Pair
+    units: FloatArray
+    lent: tuple[FloatArray, FloatArray] | None
     q: FloatArray
     values: FloatArray
     low: FloatArray
@@ -142,6 +159,9 @@ class _Quantiles:
     def compare(self, *, confidence: float) -> Result:
         """Compare the quantiles, with errors on both sides of each."""
         down, up = self.values - self.low, self.high - self.values
+        shares = judge_means(self.alike, confidence=confidence, units=self.units)
+        if shares.is_pooled and self.lent is not None:
+            down, up = (_blend(own, lent) for own, lent in zip((down, up), self.lent, strict=True))
         # Where the difference would be smaller, and where it would be larger.
         low, high = (
             judge_means(self.pair(lengths), confidence=confidence, can_be_rare=False).result()
@@ -150,6 +170,9 @@ class _Quantiles:
         if isinstance(low, Inconclusive) or isinstance(high, Inconclusive):
             return low if isinstance(low, Inconclusive) else high
         test = low if low.difference > 0 else high
+        if shares.is_pooled:
+            ln_p = float(shares.ln_p_value)
+            test = replace(test, p_value=math.exp(ln_p), ln_p_value=ln_p, method=SCORE)
         lifts = [each.relative_interval for each in (low, high)]
         without = [each for each in (low, high) if each.relative is None]
         return replace(
@@ -166,17 +189,20 @@ class _Quantiles:
         )
 
 
+def _blend(own: FloatArray, lent: FloatArray) -> FloatArray:
+    """Return how far an interval reaches if so much of its variance is its own."""
+    return np.asarray(np.sqrt(_OWN_PART * own * own + (1.0 - _OWN_PART) * lent * lent))
+
+
 def _join(low: Interval | None, high: Interval | None) -> Interval | None:
     """Take the lower end of one interval and the upper end of another, if both are there."""
     return None if low is None or high is None else Interval(low.low, high.high)
 
 
 def _read(
-    joint: JointMeans, points: FloatArray, *, level: float, confidence: float
+    joint: JointMeans, points: FloatArray, *, units: FloatArray, level: float, confidence: float
 ) -> _Quantiles | Inconclusive:
     """Read both arms' quantiles off the means, or say why they cannot be known."""
-    if reason := find_thin_denominator(joint, column=0):
-        return Inconclusive(reason)
     # F at every threshold, made to increase where adjustment let it dip, and its gradients.
     shares = joint.means[:, 1:] / joint.means[:, :1]  # (2, G)
     gradients = np.zeros((2, len(points), 1 + len(points)))
@@ -191,6 +217,12 @@ def _read(
         np.full(2, level),
         np.stack([_interpolate(rows, i) for rows, i in zip(gradients, at, strict=True)]),
     )
+    pooled = np.average(curves, axis=0, weights=joint.n * joint.means[:, 0])
+    together = _cross(pooled, level)
+    alike = joint.read(
+        np.array([_interpolate(curve, together) for curve in curves]),
+        np.stack([_interpolate(rows, together) for rows in gradients]),
+    )
     squared_errors, df = there.own
     errors, q = np.sqrt(squared_errors), t_quantile(df, confidence=confidence)
     ends = []
@@ -201,7 +233,35 @@ def _read(
             return Inconclusive(_OPEN.format(arm=_ARMS[arm]))
         ends.append([_interpolate(points, low), _interpolate(points, high)])
     values = np.array([_interpolate(points, i) for i in at])
-    return _Quantiles(there, q, values, *np.array(ends).T)
+    lent = _find_lent(alike, pooled, points, values=values, units=units, q=q, level=level)
+    return _Quantiles(there, alike, units, lent, q, values, *np.array(ends).T)
+
+
+def _find_lent(
+    alike: Pair,
+    pooled: FloatArray,
+    points: FloatArray,
+    *,
+    values: FloatArray,
+    units: FloatArray,
+    q: FloatArray,
+    level: float,
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return how far both intervals would reach down and up if the arms were alike.
+
+    Up to a factor, for the arm whose values an effect multiplied: what is read off the values of
+    both arms together is scaled to each arm's own.
+    """
+    e, _ = alike.own
+    apart = np.maximum(e - alike.covariance, 0.0)
+    _, _, each = blend(alike.values, apart, units, is_countable=np.array(True), is_multiplied=True)
+    reach = q * np.sqrt(each + alike.covariance)
+    at = [_cross(pooled, x) for x in (level, *(level - reach), *(level + reach))]
+    if None in at:
+        return None
+    there, *ends = (_interpolate(points, i) for i in at)
+    scale = values / there
+    return (there - np.array(ends[:2])) * scale, (np.array(ends[2:]) - there) * scale
 
 
 def _cross(curve: FloatArray, level: float) -> float | None:

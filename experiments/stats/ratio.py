@@ -3,15 +3,22 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.intervals import judge_means
 from experiments.stats.joint import JointMeans, Pair
 from experiments.stats.moments import Moments
-from experiments.stats.poststratification import Stratum, join
+from experiments.stats.poststratification import Joined, Stratum, join
 
-# The delta method takes the denominator for nearly certain: its mean over its error, squared.
-_FEWEST_BELOW = 10.0
+FloatArray = NDArray[np.float64]
+
+# In each arm, so much is needed to divide by if the arms are alike; in customers worth as much.
+FEWEST_UNITS = 10.0
+TOO_THIN = (
+    "There is too little to divide by: if both arms were alike, at least 10 customers who "
+    "contribute to it would have to be expected in each."
+)
 
 
 def compare_ratios(control: Moments, treatment: Moments, *, confidence: float = 0.95) -> Result:
@@ -48,25 +55,37 @@ def compare_ratios_poststratified(strata: Sequence[Stratum], *, confidence: floa
     joined = join(strata, outcomes=2)
     if isinstance(joined, Inconclusive):
         return joined
-    if reason := find_thin_denominator(joined.joint, column=1) or find_thin_denominator(
-        joined.plain, column=1
-    ):
+    if reason := find_thin_denominator(joined, column=1):
         return Inconclusive(reason)
     pair = read_ratio(joined.joint)
-    result = judge_means(pair, confidence=confidence).result()
+    units = count_units(joined.plain, column=1)
+    result = judge_means(pair, confidence=confidence, units=units).result()
     return joined.sign(result, plain=read_ratio(joined.plain), best=pair)
 
 
-def find_thin_denominator(joint: JointMeans, *, column: int) -> str | None:
+def find_thin_denominator(joined: Joined, *, column: int) -> str | None:
     """Say in which arm there is too little to divide by, or None where there is enough."""
     for arm, name in enumerate(("control", "treatment")):
-        mean = joint.means[arm, column]
-        squared_error = joint.parts[:, arm, column, arm, column].sum()
-        if mean <= 0:
+        if min(joined.plain.means[arm, column], joined.joint.means[arm, column]) <= 0:
             return f"There is nothing to divide by in the {name} yet."
-        if mean**2 < _FEWEST_BELOW * squared_error:
-            return f"There is too little to divide by in the {name} yet."
+    n = joined.plain.n
+    units = count_units(joined.plain, column=column)
+    # What both arms have together selects no lucky samples; what each of them has would.
+    if units.sum() * n.min() < FEWEST_UNITS * n.sum():
+        return TOO_THIN
     return None
+
+
+def count_units(plain: JointMeans, *, column: int) -> FloatArray:
+    """Return of how many equal customers each arm's denominator is worth, shape (2,).
+
+    Kish's effective number (1965), (sum of x)^2 / sum of x^2: those who contribute nothing tell
+    nothing of the ratio, and those who contribute much hold it in their hands. A variance of
+    residuals whose own variances grow with x has about as many degrees of freedom.
+    """
+    means = plain.means[:, column]
+    squared_errors = plain.parts[:, [0, 1], column, [0, 1], column].sum(axis=0)
+    return np.asarray(1.0 / (1.0 / plain.n + squared_errors / means**2))
 
 
 def read_ratio(joint: JointMeans) -> Pair:

@@ -8,12 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.looks import LEAST_STEP, Look, judge, take_look, widen, z_of
+from experiments.looks import (
+    LEAST_STEP,
+    Look,
+    find_information,
+    judge,
+    make_grow,
+    take_look,
+    widen,
+    z_of,
+)
 from experiments.plan import Monitoring
 from experiments.stats.confidence_sequence import ConfidenceSequence
-from experiments.stats.estimate import Estimate, Interval
+from experiments.stats.estimate import Estimate, Inconclusive, Interval
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
+from experiments.stats.proportions import compare_proportions
 from experiments.stats.sequential import (
     Boundary,
     Side,
@@ -229,3 +239,25 @@ def test_a_fixed_plan_does_not_look_for_harm_alone() -> None:
         take_look(1.2, [], comparisons=1, confidence=0.95, monitoring=fixed, is_for_harm=True)
         is None
     )
+
+
+def test_information_is_of_every_look_or_of_none() -> None:
+    with pytest.raises(ValueError, match="2 looks and this one, but information of 1"):
+        take_look(0.6, [0.2, 0.4], comparisons=1, confidence=0.95, information=[1.0])
+
+
+def test_what_is_known_grows_from_look_to_look_even_where_estimates_waver() -> None:
+    assert make_grow([1.0, 2.0, 1.5, 4.0]) == pytest.approx([1.0, 2.0, 2.02, 4.0])
+    assert make_grow([1.0, None, 3.0]) is None
+    assert make_grow([]) is None
+
+
+def test_what_is_known_is_one_over_the_squared_error_of_the_lift() -> None:
+    half, whole = (
+        compare_proportions(x_c=n // 10, n_c=n, x_t=n // 10, n_t=n) for n in (10_000, 20_000)
+    )
+    few, many = find_information([half]), find_information([whole])
+    assert few is not None
+    assert many == pytest.approx(2 * few)
+    assert find_information([half, whole, Inconclusive("none")]) == pytest.approx(1.5 * few)
+    assert find_information([Inconclusive("none")]) is None

@@ -32,7 +32,8 @@ from tests.makers import (
 
 pytestmark = pytest.mark.django_db
 
-NUMBER = re.compile(r"[+\u2212]?[€$]?\d[\d,]*(?:\.\d+)?%?")
+# Not what belongs to a name.
+NUMBER = re.compile(r"(?<![\w-])[+\u2212]?[€$]?\d[\d,]*(?:\.\d+)?%?")
 UNITS = ("percent", "number", "EUR")
 
 

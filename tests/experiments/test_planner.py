@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
 from experiments.plan import Adjustment
@@ -43,6 +44,19 @@ def spends() -> FloatArray:
         ]
     make_events(rows)
     return spent
+
+
+@pytest.mark.usefixtures("spends")
+def test_history_is_the_same_where_experiments_are_analysed_elsewhere(
+    settings: LazySettings,
+) -> None:
+    metric = make_metric("Order", kind="mean")
+    here = read_history(metric, entry="Page Viewed", adjustment=NO_HISTORY, now=NOW)
+    # That engine knows only of customers who met an experiment.
+    settings.ANALYTICS_ENGINE = "duckdb"
+    there = read_history(metric, entry="Page Viewed", adjustment=NO_HISTORY, now=NOW)
+    assert there.outcome == here.outcome
+    assert there.traffic == here.traffic
 
 
 def test_history_is_what_customers_did_after_they_entered(

@@ -416,7 +416,7 @@ def test_between_looks_the_last_one_is_what_counts() -> None:
 
 def test_an_extension_goes_on_from_where_it_was() -> None:
     """Half of the error's time is over at 500 of 1,000; the other half lasts until 3,000."""
-    extended = {"is_running": True, "extensions": ((500, 1000),)}
+    extended: dict[str, Any] = {"is_running": True, "extensions": ((500, 1000),)}
     at = [Progress(came, 3000, **extended).fraction for came in (250, 500, 1750, 3000, 3500)]
     assert at == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.1])
     twice = Progress(4000, 4000, is_running=True, extensions=((500, 1000), (1750, 3000)))

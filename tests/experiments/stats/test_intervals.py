@@ -169,8 +169,10 @@ def test_spend_is_covered_on_both_sides_from_ten_buyers(
     expected = buyers * n[0] / 2000, buyers * lift * n[1] / 2000
     sampled = sample_spend(n, expected, sigma=0.6, times=times)
     differences, lifts = sampled.differences, sampled.lifts
-    assert 0.94 - TOLERANCE < differences.coverage < 0.96 + TOLERANCE
-    assert min(differences.above, differences.below) > 0.015
+    # An effect on what buyers spend is not the one that errors are thought to follow.
+    slack = 0.01 if times != 1.0 else 0.0
+    assert 0.94 - slack - TOLERANCE < differences.coverage < 0.96 + slack + TOLERANCE
+    assert min(differences.above, differences.below) > (0.01 if slack else 0.015)
     assert 0.935 < lifts.coverage < 0.965
     assert min(lifts.above, lifts.below) > 0.01
 
@@ -198,27 +200,36 @@ def test_welchs_test_would_not_keep_its_size_there() -> None:
 counts = st.integers(0, 200)
 
 
+def errors_of(
+    n: FloatArray, mean: FloatArray, e: FloatArray
+) -> tuple[FloatArray, FloatArray, float]:
+    """Work out a + b m for each arm, and the common mean: a third its own, the rest of both."""
+    both = (n**2 * e).sum() / n.sum()
+    common = float((n * mean).sum() / n.sum())
+    return e / 3, 2 / 3 * both / n / common, common
+
+
 @few
 @given(counts, counts, st.floats(0.01, 100), st.floats(0.5, 0.99))
-def test_scored_limits_are_as_far_as_their_own_errors_say(
+def test_pooled_limits_are_as_far_as_their_own_errors_say(
     x_c: int, x_t: int, amount: float, confidence: float
 ) -> None:
-    # Each limit m of a mean solves (mean - m)^2 = q^2 u m, and the difference joins them.
+    # Each limit m of a mean solves (mean - m)^2 = q^2 (a + b m), and the difference joins them.
     n, x = np.array([20_000.0, 2000.0]), np.array([x_c, x_t], dtype=float)
     mean = amount * x / n
     variance = (amount**2 * x - n * mean**2) / (n - 1)
     compared = compare_means_many(n, mean, variance, confidence=confidence)
-    if not compared.is_scored:
+    if not compared.is_pooled:
         return
-    unit = np.where(x > 0, variance / n / np.where(x > 0, mean, 1.0), 0.0)
-    unit = np.where(x > 0, unit, unit[::-1] * n[::-1] / n)
-    q = stats.t.isf((1 - confidence) / 2, compared.test_df)
-    # The larger and the smaller root of m^2 - (2 mean + q^2 u) m + mean^2.
-    roots = np.array(
-        [np.sort(np.roots([1, -2 * m - q * q * u, m * m])) for m, u in zip(mean, unit, strict=True)]
-    )
-    low, high = roots.real.T
-    down, up = mean - low, high - mean
+    fixed, slope, _ = errors_of(n, mean, variance / n)
+    squared = float(stats.t.isf((1 - confidence) / 2, compared.test_df)) ** 2
+    low, high = np.array(
+        [
+            np.sort(np.roots([1, -2 * m - squared * b, m * m - squared * a]).real)
+            for m, a, b in zip(mean, fixed, slope, strict=True)
+        ]
+    ).T
+    down, up = mean - np.maximum(low, 0.0), high - mean
     assert compared.difference_low == pytest.approx(
         mean[1] - mean[0] - math.hypot(down[1], up[0]), rel=1e-6
     )
@@ -229,37 +240,36 @@ def test_scored_limits_are_as_far_as_their_own_errors_say(
 
 @few
 @given(counts, counts)
-def test_a_scored_test_takes_both_errors_at_the_common_mean(x_c: int, x_t: int) -> None:
-    # For a rare share, its mean's error is u m with u = 1 / n: the pooled test.
+def test_a_pooled_test_takes_both_errors_at_the_common_mean(x_c: int, x_t: int) -> None:
     n, x = np.array([2e8, 2e7]), np.array([x_c, x_t], dtype=float)
-    compared = compare_means_many(n, x / n, x / n)
-    if not compared.is_scored:
+    mean = x / n
+    compared = compare_means_many(n, mean, mean)
+    if not compared.is_pooled:
         return
-    common = x.sum() / n.sum()
-    assert compared.test_error == pytest.approx(math.sqrt(common * (1 / n).sum()), rel=1e-3)
+    fixed, slope, common = errors_of(n, mean, mean / n)
+    expected = math.sqrt((fixed + slope * common).sum())
+    assert compared.test_error == pytest.approx(expected, rel=1e-6)
 
 
 @few
-@given(st.floats(0.0, 0.9), st.integers(12, 80))
-def test_what_arms_share_cancels_in_a_scored_difference(correlation: float, x_t: int) -> None:
+@given(st.floats(0.0, 0.1), st.integers(12, 80))
+def test_what_arms_share_cancels_in_a_pooled_difference(correlation: float, x_t: int) -> None:
     mean = np.array([0.01, x_t / 2000])
     errors = mean / [20_000, 2000]
     off = correlation * math.sqrt(errors.prod())
     whole = np.array([[errors[0], off], [off, errors[1]]])
     pair = Pair(mean, whole[None], np.array([1e9]), np.array([20_000.0, 2000.0]))
     ours = judge_means(pair, confidence=0.95)
+    apart = judge_means(
+        Pair.of_independent(mean, errors - off, df=np.full(2, 1e9), n=pair.n), confidence=0.95
+    )
+    assert bool(ours.is_pooled)
+    for name in ("test_error", "difference_low", "difference_high"):
+        assert getattr(ours, name) == pytest.approx(getattr(apart, name))
     alone = judge_means(
         Pair.of_independent(mean, errors, df=np.full(2, 1e9), n=pair.n), confidence=0.95
     )
-    assert bool(ours.is_scored)
     assert ours.means_low == pytest.approx(alone.means_low)
-    limits = []
-    q = stats.t.isf(0.025, ours.test_df)
-    for m, n in zip(mean, pair.n, strict=True):
-        limits.append(np.sort(np.roots([1, -2 * m - q * q / n, m * m]).real))
-    down, up = mean - np.array(limits)[:, 0], np.array(limits)[:, 1] - mean
-    squared = down[1] ** 2 + up[0] ** 2 - 2 * correlation * down[1] * up[0]
-    assert ours.difference_low == pytest.approx(mean[1] - mean[0] - math.sqrt(squared))
     assert ours.test_error <= alone.test_error
 
 
@@ -298,16 +308,16 @@ def test_shares_of_more_certain_arms_are_those_of_more_customers() -> None:
         np.testing.assert_allclose(getattr(ours, name), getattr(double, name))
 
 
-def test_numbers_that_are_no_means_of_rare_outcomes_are_never_scored() -> None:
+def test_numbers_that_are_no_means_of_rare_outcomes_are_never_pooled() -> None:
     pair = Pair.of_independent(
         np.array([1.0, 1.1]),
         np.array([0.001, 0.08]),
         df=np.full(2, 1e6),
-        n=np.full(2, 1e6),
+        n=np.array([1e6, 1e4]),
     )
-    assert bool(judge_means(pair, confidence=0.95).is_scored)
+    assert bool(judge_means(pair, confidence=0.95).is_pooled)
     free = judge_means(pair, confidence=0.95, can_be_rare=False)
-    assert not free.is_scored
+    assert not free.is_pooled
     half = 1.959964 * math.sqrt(0.081)
     assert free.difference_high == pytest.approx(0.1 + half, rel=1e-4)
     assert free.lift == Lift.LOG_RATIO

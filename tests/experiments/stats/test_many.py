@@ -63,8 +63,8 @@ def test_every_kind_of_answer_was_among_them() -> None:
     assert reasons >= {Reason.NONE, Reason.NOBODY_IN_CONTROL, Reason.ONE_IN_TREATMENT}
     assert Reason.NO_VARIATION in reasons
     assert lifts == set(Lift)
-    assert any(many.is_scored.any() for many in kinds)
-    assert any((~many.is_scored).any() for many in kinds)
+    assert any(many.is_pooled.any() for many in kinds)
+    assert any((~many.is_pooled).any() for many in kinds)
 
 
 def test_shares_agree_with_statsmodels_calls_in_a_loop() -> None:

@@ -159,6 +159,26 @@ def test_a_covariate_shortens_the_interval() -> None:
     assert "Regression adjustment by 1 covariate" in sharp.method
 
 
+def test_a_small_arms_quantile_is_tested_by_the_shares_below_that_of_both_arms() -> None:
+    rng = np.random.default_rng(11)
+    control, treatment = rng.lognormal(size=180), rng.lognormal(0.4, size=20)
+    # At the 100th of 200 values both arms together are at the level.
+    there = np.sort(np.concatenate([control, treatment]))[99]
+    thresholds = [*(there * np.geomspace(0.05, 0.8, 8)), there, *(there * np.geomspace(1.2, 20, 8))]
+    arms = [
+        Moments.of(np.column_stack([np.ones(len(arm)), *(arm <= t for t in thresholds)]))
+        for arm in (control, treatment)
+    ]
+    ours = estimate(compare_quantiles(*arms, thresholds=thresholds, level=0.5))
+    n = np.array([180.0, 20.0])
+    below = np.array([(arm <= there).mean() for arm in (control, treatment)])
+    e = below * (1 - below) / (n - 1)
+    squared = (e / 3 + 2 / 3 * (n**2 * e).sum() / n.sum() / n).sum()
+    df = 1 / ((e / e.sum()) ** 2 / (n - 1)).sum()
+    p_value = 2 * stats.t.sf(abs(below[0] - below[1]) / math.sqrt(squared), df)
+    assert ours.p_value == pytest.approx(p_value, rel=1e-6)
+
+
 def test_equal_thresholds_count_once() -> None:
     rng = np.random.default_rng(5)
     arm = draw(rng, 400)
@@ -302,3 +322,21 @@ def test_a_quantile_that_adjustment_moves_beyond_the_thresholds_has_no_estimate(
     assert isinstance(plain, Estimate)
     adjusted = compare_quantiles(control, treatment, thresholds=thresholds, level=0.5)
     assert isinstance(adjusted, Inconclusive)
+
+
+def test_where_nothing_can_be_borrowed_each_arm_keeps_its_own_errors() -> None:
+    # The large arm's values would spread the small one's interval beyond the thresholds.
+    rng = np.random.default_rng(1)
+    large = draw(rng, 4000, each=1)
+    few_but_busy = draw(rng, 40, each=20, scale=1.6)
+    thresholds = [0.7, 1.0, 1.3, 1.7, 2.0, 2.6]
+    found = estimate(
+        compare_quantiles(
+            large.moments(thresholds),
+            few_but_busy.moments(thresholds),
+            thresholds=thresholds,
+            level=0.5,
+        )
+    )
+    assert "t-test of the shares of values" in found.method
+    assert found.difference_interval.low < found.difference < found.difference_interval.high

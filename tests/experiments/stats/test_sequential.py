@@ -152,6 +152,18 @@ def test_information_that_does_not_increase_is_refused(fractions: list[float]) -
         find_boundaries(fractions)
 
 
+@pytest.mark.parametrize("information", [[1.0, 10.0], [0.09, 0.1], [300.0, 400.0]])
+def test_looks_hang_together_by_what_was_known_not_by_what_was_spent(
+    information: list[float],
+) -> None:
+    first, second = find_boundaries([0.5, 1.0], information=information)
+    correlation = math.sqrt(information[0] / information[1])
+    both = stats.multivariate_normal([0.0, 0.0], [[1.0, correlation], [correlation, 1.0]])
+    stays = both.cdf([first.upper, second.upper], lower_limit=[first.lower, second.lower])
+    assert stays == pytest.approx(0.95, abs=1e-6)
+    assert first.upper == pytest.approx(find_boundaries([0.5])[0].upper)
+
+
 def test_an_error_of_a_half_is_refused() -> None:
     with pytest.raises(ValueError, match="must lie in"):
         find_boundaries([1.0], upper=Side(0.5, spend_pocock))

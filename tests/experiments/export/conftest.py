@@ -1,0 +1,54 @@
+"""An analysed experiment to write down."""
+
+import pytest
+
+from experiments.analysis import analyse
+from experiments.models import Experiment
+from tests.makers import (
+    DAY,
+    HOUR,
+    NOW,
+    event_row,
+    expose,
+    make_customers,
+    make_events,
+    make_experiment,
+    make_metric,
+)
+
+
+@pytest.fixture
+def experiment() -> Experiment:
+    """Shares, means with covariates, a ratio and a quantile, in two arms of one size."""
+    spend, middle = make_metric(kind="mean"), make_metric(kind="quantile", percentile=50)
+    ratio = make_metric()
+    ratio.kind, ratio.params = "ratio", {
+        "numerator": {"event": "Order Completed", "of": "value"},
+        "denominator": {"event": "Order Completed", "of": "count"},
+    }  # fmt: skip
+    ratio.save()
+    made = make_experiment(
+        others=[spend, middle, ratio],
+        guardrails={make_metric("Cart Viewed"): 0.2},
+        planned_customers=700,
+        minimum_days=1,
+        segments=["country"],
+    )
+    for country in ("de", "=cmd()"):
+        for arm, bought, price in (("control", 60, 1.3), ("new", 80, 1.6)):
+            people = make_customers(170, attributes={"country": country})
+            before = [
+                event_row(p, "Order Completed", at=NOW - DAY, value=5.0 + n % 7)
+                for n, p in enumerate(people[: bought + 40])
+            ]
+            expose(made, people, arm, at=NOW)
+            make_events(
+                before
+                + [
+                    event_row(p, "Order Completed", at=NOW + HOUR, value=5.0 + price * (n % 19))
+                    for n, p in enumerate(people[:bought])
+                ]
+                + [event_row(p, "Cart Viewed", at=NOW + HOUR) for p in people[:100]]
+            )
+    analyse(made, now=NOW + 3 * DAY)
+    return made
