@@ -227,7 +227,7 @@ def _fit(plain: JointMeans, x: FloatArray, xy: FloatArray, xx: FloatArray) -> Jo
     spread = (weights[0] * xx[0] + weights[1] * xx[1]) / everyone
     parts[2] = (both.T @ spread @ both).reshape(2, outcomes, 2, outcomes)
     means = plain.means + (shift * slopes).sum(axis=1)
-    return JointMeans(means, parts, np.array([*df, everyone - 2.0]), n)
+    return JointMeans(means, parts, np.array([*df, everyone - 2.0]), n, 1.0 + n * leverage)
 
 
 def _find_usable(

@@ -91,7 +91,7 @@ def judge_means(
         is_known = (counts >= ONE_VALUE) | is_empty
         is_countable = is_known[0] & is_known[1] & ~(is_empty[0] & is_empty[1]) & can_be_rare
         least = _skewness_if_rare(counts, n)
-        values = n if units is None else units
+        values = (n if units is None else units) / pair.inflation
         # What arms share cancels in a difference, and neither could lend it to the other.
         apart = np.maximum(e - pair.covariance, 0.0)
         blended, common, alike = blend(
@@ -103,7 +103,7 @@ def judge_means(
         can_be_skewed, multiplied = is_countable, None
         if units is not None:
             can_be_skewed = np.ones_like(is_countable)
-            multiplied = blend_multiplied(apart, units) + pair.covariance
+            multiplied = blend_multiplied(apart, values) + pair.covariance
             share = n / (n[0] + n[1])
             skewed = np.maximum(skewed, VALUE_SKEWNESS / np.sqrt((units[0] + units[1]) * share))
         # Errors fall with customers, so the smaller arm has most of what the difference has.

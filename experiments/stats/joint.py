@@ -28,12 +28,15 @@ class Pair:
         parts: Independent parts of their covariance, shape (p, 2, 2, ...).
         df: Degrees of freedom of each part's estimate, shape (p, ...).
         n: Customers, shape (2, ...).
+        inflation: How many times as large an arm's error is as if the arms were balanced in what
+            is known beforehand, shape (2, ...).
     """
 
     values: FloatArray
     parts: FloatArray
     df: FloatArray
     n: FloatArray
+    inflation: FloatArray | float = 1.0
 
     @classmethod
     def of_independent(
@@ -81,12 +84,15 @@ class JointMeans:
         parts: Independent parts of their covariance, shape (p, 2, q, 2, q).
         df: Degrees of freedom of each part's estimate, shape (p,).
         n: Customers in each arm, shape (2,).
+        inflation: How many times as large an arm's errors are as if the arms were balanced in what
+            is known beforehand, shape (2,).
     """
 
     means: FloatArray
     parts: FloatArray
     df: FloatArray
     n: FloatArray
+    inflation: FloatArray | float = 1.0
 
     def read(self, values: FloatArray, gradients: FloatArray) -> Pair:
         """Read one number of each arm off its means.
@@ -96,11 +102,11 @@ class JointMeans:
             gradients: Its derivatives by the arm's own means, shape (2, q).
         """
         parts = np.einsum("aq,paqbr,br->pab", gradients, self.parts, gradients)
-        return Pair(values, parts, self.df, self.n)
+        return Pair(values, parts, self.df, self.n, self.inflation)
 
     def read_mean(self) -> Pair:
         """Read the first mean."""
-        return Pair(self.means[:, 0], self.parts[:, :, 0, :, 0], self.df, self.n)
+        return Pair(self.means[:, 0], self.parts[:, :, 0, :, 0], self.df, self.n, self.inflation)
 
 
 def add_up(variances: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArray]:

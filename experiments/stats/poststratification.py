@@ -122,11 +122,14 @@ def poststratify(strata: Sequence[JointMeans]) -> JointMeans:
     around = each - means
     between = np.einsum("k,kaq,kbr->aqbr", weights, around, around) / n
     within = [weight**2 * stratum.parts for weight, stratum in zip(weights, strata, strict=True)]
+    customers = np.sum([stratum.n for stratum in strata], axis=0)
+    thinned = [w**2 * s.inflation / s.n for w, s in zip(weights, strata, strict=True)]
     return JointMeans(
         means,
         np.concatenate([*within, between[None]]),
         np.concatenate([*(stratum.df for stratum in strata), [n - len(strata)]]),
-        np.sum([stratum.n for stratum in strata], axis=0),
+        customers,
+        customers * np.sum(thinned, axis=0),
     )
 
 

@@ -254,7 +254,8 @@ def _find_lent(
     """
     e, _ = alike.own
     apart = np.maximum(e - alike.covariance, 0.0)
-    _, _, each = blend(alike.values, apart, units, is_countable=np.array(True), is_multiplied=True)
+    worth = units / alike.inflation
+    _, _, each = blend(alike.values, apart, worth, is_countable=np.array(True), is_multiplied=True)
     reach = q * np.sqrt(each + alike.covariance)
     at = [_cross(pooled, x) for x in (level, *(level - reach), *(level + reach))]
     if None in at:

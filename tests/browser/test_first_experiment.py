@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 from audience.models import Customer, Scope
 from experiments.lifecycle import request_analysis
 from experiments.models import Experiment, Status
+from experiments.replays import run_due
 from experiments.tasks import analyse_due
 from tests.browser.conftest import check_access, listen
 from tests.makers import HOUR, event_row, make_customers, make_events, make_metric, make_source
@@ -44,7 +45,7 @@ def prepare() -> None:
         + [event_row(people[0], "Order Completed", at=now - HOUR)]
     )
     goal, guardrail = make_metric(), make_metric("Cart Viewed")
-    goal.name, guardrail.name = "Orders", "Carts"
+    goal.name, guardrail.name, goal.key = "Orders", "Carts", "orders"
     goal.save()
     guardrail.save()
 
@@ -173,10 +174,28 @@ def test_an_experiment_goes_from_idea_to_shipped_arm(
         "/metrics/",
         "/metrics/new/",
         "/metrics/new/mean/",
+        "/metrics/of/orders/",
+        f"/experiments/free-shipping/analyses/{experiment.analyses.latest().pk}/",
+        "/experiments/free-shipping/do/undo/",
+        "/replays/",
     ):
         page.goto(address)
         check_access(page)
+    watch_a_replay(page)
     assert complaints == []
+
+
+def watch_a_replay(page: Page) -> None:
+    """Ask for an A/A replay, and see the page come to life when a worker has done it."""
+    page.check("[name=metrics]")
+    page.fill("[name=entry]", "Order Completed")
+    page.fill("[name=splits]", "100")
+    page.click("button.primary")
+    page.wait_for_selector("text=of 100 splits")
+    check_access(page)
+    assert run_due() == 1
+    page.wait_for_selector("text=/random splits of|In no split/")
+    check_access(page)
 
 
 def test_setting_up_takes_a_keyboard_and_no_script(log_in: Callable[..., Page]) -> None:

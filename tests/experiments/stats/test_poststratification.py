@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from experiments.stats.estimate import Estimate, Inconclusive, Result
 from experiments.stats.lift import compare_means, compare_means_poststratified
 from experiments.stats.moments import Moments
-from experiments.stats.poststratification import Stratum
+from experiments.stats.poststratification import Stratum, join
 from experiments.stats.proportions import compare_shares, compare_shares_poststratified
 from experiments.stats.ratio import compare_ratios, compare_ratios_poststratified
 
@@ -226,3 +226,29 @@ def test_poststratified_intervals_keep_their_promises(columns: list[int]) -> Non
     assert own == pytest.approx(0.95, abs=tolerance)
     lifts = [e.relative_interval is not None and 0.2 in e.relative_interval for e in results]
     assert np.mean(lifts) == pytest.approx(0.95, abs=tolerance)
+
+
+def test_errors_are_inflated_by_what_arms_lack_in_balance() -> None:
+    """Each stratum counts as everybody's share of it, whatever an arm has of it."""
+    rng = np.random.default_rng(3)
+
+    def inflation(sizes: list[tuple[int, int]], *, covariates: int = 0) -> FloatArray:
+        strata = [
+            (Moments.of(rng.normal(size=(a, 1 + covariates))),
+             Moments.of(rng.normal(size=(b, 1 + covariates))))
+            for a, b in sizes
+        ]  # fmt: skip
+        joined = join(strata, outcomes=1)
+        assert not isinstance(joined, Inconclusive)
+        return np.asarray(joined.joint.inflation) * np.ones(2)
+
+    assert inflation([(400, 200), (200, 100)]) == pytest.approx(1.0)
+    # 300 of 600 in each stratum, but the control has 400 and 100 of them.
+    sizes = np.array([[400.0, 100.0], [100.0, 400.0]])
+    weights = np.array([0.5, 0.5])
+    expected = sizes.sum(axis=1) * (weights**2 / sizes).sum(axis=1)
+    assert inflation([(400, 100), (100, 400)]) == pytest.approx(expected)
+    # Covariates whose means differ by chance cost about one customer each.
+    small = inflation([(60, 60)], covariates=5)
+    assert (small > 1.0).all()
+    assert (small < 1.3).all()

@@ -325,18 +325,18 @@ def test_a_quantile_that_adjustment_moves_beyond_the_thresholds_has_no_estimate(
 
 
 def test_where_nothing_can_be_borrowed_each_arm_keeps_its_own_errors() -> None:
-    # The large arm's values would spread the small one's interval beyond the thresholds.
+    # Many values of each customer make the small arm surer than the large one's values would.
     rng = np.random.default_rng(1)
-    large = draw(rng, 4000, each=1)
-    few_but_busy = draw(rng, 40, each=20, scale=1.6)
-    thresholds = [0.7, 1.0, 1.3, 1.7, 2.0, 2.6]
-    found = estimate(
-        compare_quantiles(
-            large.moments(thresholds),
-            few_but_busy.moments(thresholds),
-            thresholds=thresholds,
-            level=0.5,
-        )
+    large, busy = draw(rng, 4000, each=1), draw(rng, 40, each=20, scale=1.6)
+    narrow = [0.85, 1.0, 1.3, 1.7, 2.0, 2.6]
+    apart, together = (
+        estimate(compare_quantiles(large.moments(at), busy.moments(at), thresholds=at, level=0.5))
+        # What would be borrowed lies below 0.85, but the arms' own intervals do not.
+        for at in (narrow, [0.5, 0.7, *narrow])
     )
-    assert "t-test of the shares of values" in found.method
-    assert found.difference_interval.low < found.difference < found.difference_interval.high
+    assert apart.method == together.method
+    assert "t-test of the shares of values" in apart.method
+    assert apart.treatment_interval.low == pytest.approx(together.treatment_interval.low)
+    assert apart.difference == pytest.approx(together.difference)
+    assert apart.difference_interval.low > together.difference_interval.low + 0.05
+    assert apart.difference_interval.high < together.difference_interval.high - 0.05
