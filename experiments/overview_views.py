@@ -10,13 +10,14 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from experiments.charts import Bar, calendar_chart
+from experiments.charts import Bar, Chart, TimePoint, calendar_chart, lift_timeline
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
 from experiments.models import Metric, Status
 from experiments.overview import SORTS, Span, list_experiments, list_moved, list_spans
-from experiments.programme import find_impact
+from experiments.programme import Impact, find_impact
 from experiments.views import PEEK, VIEW
+from experiments.wording import say_lift
 
 
 @require_safe
@@ -57,7 +58,8 @@ def calendar(request: HttpRequest) -> HttpResponse:
 def programme(request: HttpRequest) -> HttpResponse:
     """Show what all shipped experiments come to, and what hold-outs say of it."""
     impacts, prior = find_impact()
-    return render(request, "experiments/programme.html", {"impacts": impacts, "prior": prior})
+    context = {"impacts": [(impact, _add_up(impact)) for impact in impacts], "prior": prior}
+    return render(request, "experiments/programme.html", context)
 
 
 @require_safe
@@ -78,6 +80,17 @@ def metric(request: HttpRequest, key: str) -> HttpResponse:
     moved = list_moved(found, may_peek=request.user.has_perm(PEEK), now=timezone.now())
     context = {"metric": found, "describes": _describe(found), "moved": moved}
     return render(request, "experiments/metric.html", context)
+
+
+def _add_up(impact: Impact) -> Chart:
+    """Draw what the shipped experiments come to, after each of them."""
+    points = [
+        TimePoint(one.at, total.lift, total.interval.low, total.interval.high)
+        for one, total in zip(impact.shipped, impact.totals, strict=True)
+    ]
+    return lift_timeline(
+        points, unit="percent", title=f"Lift of {impact.name}, added up", say=say_lift
+    )
 
 
 def _draw(spans: Sequence[Span], *, today: date) -> str:

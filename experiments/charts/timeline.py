@@ -60,7 +60,7 @@ def lift_timeline(
     ]
     last = points[-1]
     description = (
-        f"{len(points)} looks. The last: {say(last.point)}, between {say(last.low)} and "
+        f"{len(points)} points in time. The last: {say(last.point)}, between {say(last.low)} and "
         f"{say(last.high)}."
     )
     picture = svg.picture(

@@ -121,6 +121,7 @@ def test_what_was_shipped_adds_up_and_is_shrunk() -> None:
     assert impact.totals[-1].lift == pytest.approx(product - 1)
     text = page("/programme/")
     assert "2 shipped experiments changed it by" in text
+    assert "2 points in time. The last:" in text
     assert "No hold-out measures this metric" in text
     assert prior.source in text.replace("&#x27;", "'")
 

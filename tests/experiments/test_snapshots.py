@@ -80,7 +80,7 @@ def test_the_report_links_to_each_look_as_it_was(experiment: Experiment) -> None
 def test_the_lift_is_drawn_over_its_looks(experiment: Experiment) -> None:
     page = browse().get(experiment.get_absolute_url()).content.decode()
     assert "chart-timeline" in page
-    assert "2 looks. The last:" in page
+    assert "2 points in time. The last:" in page
     assert "Would have been called" in page
 
 
