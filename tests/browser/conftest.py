@@ -10,12 +10,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.backends.postgresql.creation import DatabaseCreation
 from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -65,26 +66,24 @@ def wait_for(url: str) -> None:
     pytest.fail("The site did not start.")
 
 
-@pytest.fixture(scope="session")
-def _connections_end(django_db_setup: None) -> Iterator[None]:
-    """End sessions that are left: what runs beside the driver's event loop has some of its own.
+def drop_by_force(creation: Any, name: str, verbosity: int) -> None:
+    """Drop a test database that sessions are left in.
 
-    Django does not see them any more, and PostgreSQL drops no database that somebody is in.
+    What runs beside the driver's event loop has connections of its own, which Django does not see
+    any more, and PostgreSQL drops no database that somebody is in.
     """
-    yield
-    with psycopg.connect(database_url()) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    with creation._nodb_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {creation._quote_name(name)} WITH (FORCE)")
 
 
 @pytest.fixture
-def chromium(_connections_end: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     """Start Debian's Chromium, or skip where it is not installed."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("needs chromium")
+    # Until the end of the session, when the database is dropped.
+    setattr(DatabaseCreation, "_destroy_test_db", drop_by_force)  # noqa: B010 - not in its stubs
     # The driver has an event loop in this thread, and Django takes the tests' queries for its.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "yes")
     with sync_playwright() as driver:
