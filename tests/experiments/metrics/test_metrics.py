@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.metrics import METRICS, metric_choices
-from experiments.metrics.base import read_params
+from experiments.metrics.base import name_events, read_params, uncap
 from experiments.metrics.columns import (
     AtMost,
     Column,
@@ -155,6 +155,37 @@ def test_each_part_of_a_ratio_has_its_own_cap() -> None:
     assert isinstance(above, Total)
     assert isinstance(below, Total)
     assert (above.cap, below.cap) == (50.0, 3.0)
+
+
+def test_caps_come_off_both_parts_of_a_ratio() -> None:
+    bare = {"numerator": {"event": "Order"}, "denominator": {"event": "View"}}
+    capped = {
+        "numerator": {"event": "Order", "cap": {"percentile": 95}},
+        "denominator": {"event": "View", "cap": {"value": 3}},
+    }
+    plain = read_params(METRICS["ratio"], bare)
+    assert uncap(read_params(METRICS["ratio"], capped)) == plain
+    assert uncap(plain) is plain
+
+
+def test_a_ratio_is_no_percentage_of_money() -> None:
+    raw = {"numerator": VISIT, "denominator": VISIT, "is_share": True, "currency": "GBP"}
+    with pytest.raises(msgspec.ValidationError, match="not both"):
+        read_params(METRICS["ratio"], raw)
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "names"),
+    [
+        ("mean", {"event": "Order", "less": "Refund"}, ["Order", "Refund"]),
+        ("ratio", {"numerator": {"event": "A"}, "denominator": {"event": "B"}}, ["A", "B"]),
+        ("funnel", {"steps": [{"event": "A"}, {"event": "B"}, {"event": "A"}]}, ["A", "B"]),
+    ],
+)
+def test_events_are_named_wherever_they_stand(
+    kind: str, raw: dict[str, Any], names: list[str]
+) -> None:
+    assert name_events(read_params(METRICS[kind], raw)) == names
 
 
 @pytest.mark.parametrize("over", ["events", "customers"])
