@@ -12,8 +12,8 @@ from audience.ingest import Ingest
 from audience.keys import Keyring, key_of
 from audience.models import Scope
 from wire.bodies import decode, plain_body
-from wire.dispatcher import Handler
 from wire.messages import Problem, Request, Response, answer
+from wire.routes import Handler
 
 # The browser library shortens the paths.
 PATHS = {

@@ -21,8 +21,8 @@ from recommender.decision_ids import decision_partition
 from recommender.decisions import log_decisions
 from wire.bodies import parse
 from wire.current import Current
-from wire.dispatcher import Handler
 from wire.messages import Problem, Request, Response, answer
+from wire.routes import Handler
 
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_LENGTH)]
 AnonymousId = Annotated[str, msgspec.Meta(min_length=1, max_length=ANONYMOUS_ID_LENGTH)]

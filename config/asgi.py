@@ -42,8 +42,14 @@ async def limit_waiting(connection: AsyncConnection) -> None:
     await connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'")
 
 
-def build_application(database_url: str, redis_url: str) -> Dispatcher:
-    """Wire the hot paths to a database and a Redis; both are opened at start-up."""
+def build_application(
+    database_url: str, redis_url: str, *, looks_in_background: bool = True
+) -> Dispatcher:
+    """Wire the hot paths to a database and a Redis; both are opened at start-up.
+
+    Without looking in the background, what is in memory is re-read by the requests that find it
+    old; so it is where the event loop stands still between requests.
+    """
     pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
         database_url,
         min_size=1,
@@ -78,7 +84,10 @@ def build_application(database_url: str, redis_url: str) -> Dispatcher:
             ("GET", "/healthz"): healthz,
         },
         fallback=django_application,
-        resources=[connections()],
+        resources=[
+            connections(),
+            *(held.kept_fresh() for held in (campaigns, experiments) if looks_in_background),
+        ],
     )
 
 

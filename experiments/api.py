@@ -7,9 +7,9 @@ from audience.keys import Keyring, key_of
 from audience.models import Scope
 from experiments.stats_check import TooExtreme, answer
 from experiments.stats_document import Document, Unreadable, read_document
-from wire.dispatcher import Handler
 from wire.messages import Problem, Request, Response
 from wire.messages import answer as respond
+from wire.routes import Handler
 
 # A thread of a web process works out the answer; longer documents go through `manage.py stats`.
 MOST_COMPARISONS = 100

@@ -17,8 +17,8 @@ from experiments.exposures import MET_ARMS, Met, record_exposures, to_met_arms
 from experiments.running import Running
 from wire.bodies import parse
 from wire.current import Current
-from wire.dispatcher import Handler
 from wire.messages import Problem, Request, Response, answer
+from wire.routes import Handler
 
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_LENGTH)]
 AnonymousId = Annotated[str, msgspec.Meta(min_length=1, max_length=ANONYMOUS_ID_LENGTH)]

@@ -159,7 +159,8 @@ class Site:
 @contextmanager
 def open_site() -> Iterator[Site]:
     """Start the whole site on the test's database and Redis."""
-    with serve(build_application(database_url(), settings.REDIS_URL)) as site:
+    application = build_application(database_url(), settings.REDIS_URL, looks_in_background=False)
+    with serve(application) as site:
         yield site
 
 

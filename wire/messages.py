@@ -1,21 +1,33 @@
 """A request and an answer of the hot paths, and the problem that refuses one."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request with its whole body; header names are lower case."""
+    """One HTTP request with its whole body; header names are lower case.
+
+    `params` are the values of the route's templates, such as the key in `/api/features/{key}`.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    params: Mapping[str, str] = field(default_factory=dict)
+    query_string: str = ""
+    id: str = ""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query's parameters; of one that stands there twice, the last."""
+        return dict(parse_qsl(self.query_string, keep_blank_values=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,15 @@ class Response:
     status: int
     body: bytes
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on until its chunks end or its reader leaves."""
+
+    chunks: AsyncIterator[bytes]
+    content_type: str = "text/event-stream"
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

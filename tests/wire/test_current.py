@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 from django.conf import settings
+from django.db import connection
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -34,6 +35,7 @@ class Reader:
 
     current: Current[Keys]
     pool: Pool
+    notices: redis.asyncio.Redis
     runner: asyncio.Runner
 
     def read(self) -> Keys:
@@ -46,7 +48,8 @@ def reading(redis_url: str = settings.REDIS_URL) -> Iterator[Reader]:
         pool = runner.run(open_pool())
         notices = redis.asyncio.Redis.from_url(redis_url, socket_connect_timeout=0.1)
         try:
-            yield Reader(Current(pool, notices, load_keys, what="customers"), pool, runner)
+            current = Current(pool, notices, load_keys, what="customers")
+            yield Reader(current, pool, notices, runner)
         finally:
             runner.run(notices.aclose())
             runner.run(pool.close())
@@ -108,3 +111,57 @@ def test_without_postgresql_the_last_one_goes_on(
         reader.runner.run(reader.pool.close())
         assert reader.read() == (key,)
     assert "The customers cannot be re-read" in caplog.text
+
+
+def test_in_the_background_a_change_is_seen_while_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wire.current.LOOK_SECONDS", 0.01)
+    with reading() as reader:
+        assert reader.read() == ()
+
+        async def story() -> Keys:
+            async with reader.current.kept_fresh():
+                before = await reader.current.get()
+                await asyncio.to_thread(change)
+                return await reader.current.changed(before, within=5)
+
+        key = reader.runner.run(story())
+        assert len(key) == 1
+
+
+def test_a_wait_for_a_change_ends_without_one() -> None:
+    with reading() as reader:
+        before = reader.read()
+        assert reader.runner.run(reader.current.changed(before, within=0.01)) is before
+
+
+def test_the_watch_outlives_what_it_cannot_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("wire.current.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("wire.current.RELOAD_SECONDS", 0.0)
+    broken = [True, True]
+
+    async def load(connection: AsyncConnection[Any]) -> int:
+        if broken:
+            broken.pop()
+            raise LookupError("a row is damaged")
+        return 7
+
+    with reading() as reader:
+
+        async def story() -> int:
+            current = Current(reader.pool, reader.notices, load, what="numbers")
+            async with current.kept_fresh():
+                await asyncio.sleep(0.1)
+                return await current.get()
+
+        assert reader.runner.run(story()) == 7
+    assert "a row is damaged" in caplog.text
+
+
+def change() -> None:
+    make_customer()
+    announce_change()
+    connection.close()

@@ -10,7 +10,8 @@ import pytest
 from tests.asgi import Client, Message, Site, running, serve
 from wire.bodies import LIMIT_BYTES
 from wire.dispatcher import Dispatcher, Receive, Scope, Send
-from wire.messages import Problem, Request, Response, answer
+from wire.messages import Problem, Request, Response, Stream, answer
+from wire.routes import Routes
 
 
 async def echo(request: Request) -> Response:
@@ -38,8 +39,23 @@ async def behind(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": scope["type"].encode()})
 
 
-ROUTES = {
+async def greet(request: Request) -> Response:
+    return answer({"name": request.params["name"], **request.query})
+
+
+async def count(request: Request) -> Stream:
+    async def numbers() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield b"%d\n" % number
+
+    return Stream(numbers(), content_type="text/plain")
+
+
+ROUTES: Routes = {
     ("POST", "/echo"): echo,
+    ("GET", "/greet/{name}"): greet,
+    ("GET", "/greet/{name}/twice"): greet,
+    ("GET", "/count"): count,
     ("GET", "/hello"): hello,
     ("POST", "/refuse"): refuse,
     ("GET", "/fail"): fail,
@@ -60,6 +76,91 @@ def test_a_request_reaches_its_handler_with_its_whole_body(site: Site) -> None:
 
 def test_a_query_string_changes_no_route(site: Site) -> None:
     assert site.get("/hello?a=b").text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/greet/ada", {"name": "ada"}),
+        ("/greet/ada%20l/twice?n=2&empty=", {"name": "ada l", "n": "2", "empty": ""}),
+    ],
+)
+def test_a_template_stands_for_one_segment(site: Site, path: str, said: dict[str, str]) -> None:
+    assert site.get(path).json() == said
+
+
+@pytest.mark.parametrize("path", ["/greet/", "/greet/a/b", "/greet/a/b/twice", "/greet"])
+def test_a_template_stands_for_nothing_else(site: Site, path: str) -> None:
+    assert site.get(path).status == 418
+
+
+def test_a_stream_is_sent_as_it_comes(site: Site) -> None:
+    answer = site.get("/count")
+    assert (answer.status, answer.text) == (200, "0\n1\n2\n")
+    assert answer.headers["x-accel-buffering"] == "no"
+    assert site.request("HEAD", "/count").body == b""
+
+
+def test_a_stream_ends_when_its_reader_leaves() -> None:
+    ended: list[str] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"more"
+                await asyncio.sleep(0.001)
+        finally:
+            ended.append("closed")
+
+    async def stream(request: Request) -> Stream:
+        return Stream(endless())
+
+    async def story() -> None:
+        asked = iter([{"type": "http.request", "body": b""}])
+
+        async def receive() -> Message:
+            for message in asked:
+                return message
+            await asyncio.sleep(0.01)
+            return {"type": "http.disconnect"}
+
+        async def forget(message: Message) -> None:
+            pass
+
+        scope = {"type": "http", "path": "/s", "method": "GET", "headers": []}
+        await Dispatcher({("GET", "/s"): stream}, fallback=behind)(scope, receive, forget)
+
+    asyncio.run(asyncio.wait_for(story(), 5))
+    assert ended == ["closed"]
+
+
+@pytest.mark.parametrize(
+    ("given", "is_kept"), [("abc-1.2:3", True), ("a b", False), ("x" * 101, False), ("", False)]
+)
+def test_an_answer_carries_the_id_of_its_request(site: Site, given: str, is_kept: bool) -> None:
+    found = site.get("/hello", headers={"X-Request-Id": given}).headers["x-request-id"]
+    assert (found == given) is is_kept
+    assert found
+
+
+def test_every_answer_is_observed_by_its_template() -> None:
+    seen: list[tuple[str, str, int]] = []
+    dispatcher = Dispatcher(
+        ROUTES,
+        fallback=behind,
+        observe=lambda template, method, status, seconds: seen.append((template, method, status)),
+    )
+    with serve(dispatcher) as site:
+        site.get("/greet/ada")
+        site.get("/fail")
+        site.get("/count")
+        site.request("POST", "/echo", b"x" * (LIMIT_BYTES + 1))
+    assert seen == [
+        ("/greet/{name}", "GET", 200),
+        ("/fail", "GET", 500),
+        ("/count", "GET", 200),
+        ("/echo", "POST", 413),
+    ]
 
 
 def test_other_paths_go_on_to_the_application_behind(site: Site) -> None:
@@ -94,7 +195,7 @@ def test_a_wrong_method_is_told_the_right_ones(
 
 def test_head_is_answered_like_get_without_the_body(site: Site) -> None:
     got, head = site.get("/hello"), site.request("HEAD", "/hello")
-    assert head.headers == got.headers
+    assert {**head.headers, "x-request-id": ""} == {**got.headers, "x-request-id": ""}
     assert (head.status, head.body, got.headers["content-length"]) == (200, b"", "5")
 
 
