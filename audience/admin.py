@@ -1,5 +1,7 @@
 """Sources, customers and rejected events in the admin."""
 
+from datetime import timedelta
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -7,23 +9,57 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
-from audience.keys import renew_key, revoke
+from audience.keys import encrypt_payloads, renew_key, revoke
 from audience.models import Customer, Identity, RejectedEvent, Source
+from wire.notices import announce_change
+
+OLD_KEY_LIVES = timedelta(days=7)
 
 
 @admin.register(Source)
 class SourceAdmin(ModelAdmin):
     """Sources; a key is shown once, when it is made."""
 
-    list_display = ["name", "key_prefix", "scopes", "created_at", "revoked_at"]
-    fields = ["name", "scopes", "key_prefix", "created_at", "revoked_at"]
-    readonly_fields = ["key_prefix", "created_at", "revoked_at"]
-    actions = ["revoke_keys", "renew_keys"]
+    list_display = ["name", "kind", "key_prefix", "scopes", "last_used_at", "revoked_at"]
+    list_filter = ["kind"]
+    fields = [
+        "name",
+        "kind",
+        "scopes",
+        "requests_per_second",
+        "events_per_day",
+        "key_prefix",
+        "old_key_until",
+        "is_encrypted",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    ]
+    readonly_fields = [
+        "key_prefix",
+        "old_key_until",
+        "is_encrypted",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    ]
+    actions = ["revoke_keys", "renew_keys", "rotate_keys", "encrypt"]
+
+    @admin.display(boolean=True, description="Payloads are encrypted")
+    def is_encrypted(self, source: Source) -> bool:
+        """Tell whether what GrowthBook's libraries fetch is encrypted."""
+        return bool(source.encryption_key)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Source | None = None) -> list[str]:
+        """Keep the kind of a source: its key, which is out there, says which one it is."""
+        fixed = [] if obj is None else ["kind"]
+        return [*fixed, *self.readonly_fields]
 
     def save_model(self, request: HttpRequest, obj: Source, form: object, change: bool) -> None:
         """Make the key of a new source and show it."""
         if change:
             obj.save()
+            announce_change()
         else:
             self._show(request, obj, renew_key(obj))
 
@@ -34,11 +70,28 @@ class SourceAdmin(ModelAdmin):
             revoke(source, now=timezone.now())
         messages.success(request, "Revoked; the keys stop working within seconds.")
 
-    @action(description="Make new keys", permissions=["change"])
+    @action(description="Make new keys; the old ones stop", permissions=["change"])
     def renew_keys(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
         """Replace the keys of these sources."""
         for source in queryset:
             self._show(request, source, renew_key(source))
+
+    @action(description="Rotate: new keys; the old ones work for a week", permissions=["change"])
+    def rotate_keys(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
+        """Replace the keys of these sources without turning anybody away."""
+        for source in queryset:
+            self._show(request, source, renew_key(source, old_lives_for=OLD_KEY_LIVES))
+
+    @action(description="Encrypt GrowthBook payloads with a new key", permissions=["change"])
+    def encrypt(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
+        """Make keys with which clients have to decrypt what they fetch."""
+        for source in queryset:
+            key = encrypt_payloads(source)
+            messages.warning(
+                request,
+                f"Payloads of {source.name} are encrypted from now on; its clients need the "
+                f"decryption key {key}. Copy it now: it is not shown again.",
+            )
 
     def _show(self, request: HttpRequest, source: Source, key: str) -> None:
         messages.warning(

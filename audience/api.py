@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 from audience import segment
 from audience.incoming import Incoming, Rejected
 from audience.ingest import Ingest
-from audience.keys import Keyring, key_of
+from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from wire.bodies import decode, plain_body
 from wire.messages import Problem, Request, Response, answer

@@ -1,26 +1,22 @@
-"""Make, find and revoke the keys by which sources are known."""
+"""Make, renew and revoke the keys by which sources are known."""
 
-import asyncio
 import base64
 import hashlib
-import math
 import secrets
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from django.db.models import Q
+from django.utils import timezone
 
-from audience.models import Scope, Source
-from wire.messages import Problem, Request
+from audience.models import Kind, Scope, Source
+from wire.notices import announce_change
 
 KEY_BYTES = 24
-PREFIX_LENGTH = 8
-# A revoked key may go on for this long; a new one is found at once.
-REFRESH_SECONDS = 5.0
-MISS_SECONDS = 0.5
+# What a key begins with tells whoever finds it in a page or a log whether it is a secret.
+BEGINNINGS = {Kind.CLIENT: "ol_client_", Kind.SERVER: "ol_", Kind.ADMIN: "ol_admin_"}
+SHOWN_CHARACTERS = 5
+ENCRYPTION_KEY_BYTES = 16
 
 
 def hash_key(key: str) -> bytes:
@@ -28,109 +24,55 @@ def hash_key(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def create_source(name: str, *, scopes: Sequence[Scope]) -> tuple[Source, str]:
+def create_source(
+    name: str, *, scopes: Sequence[Scope], kind: Kind = Kind.SERVER
+) -> tuple[Source, str]:
     """Make a source and return it with its key, which cannot be shown again."""
-    source = Source(name=name, scopes=list(scopes))
+    source = Source(name=name, scopes=list(scopes), kind=kind)
     return source, renew_key(source)
 
 
-def renew_key(source: Source) -> str:
+def renew_key(source: Source, *, old_lives_for: timedelta = timedelta(0)) -> str:
     """Give a source a key, in place of any it had, and return it; it cannot be shown again.
 
     A source whose key was revoked is taken back in by it.
+
+    Args:
+        source: Whose.
+        old_lives_for: How long the key that it had is still taken, so that nobody is turned away
+            while the new one is handed round. A revoked one is not.
     """
-    key = f"ol_{secrets.token_urlsafe(KEY_BYTES)}"
-    source.key_prefix, source.key_hash = key[:PREFIX_LENGTH], hash_key(key)
+    beginning = BEGINNINGS[Kind(source.kind)]
+    key = f"{beginning}{secrets.token_urlsafe(KEY_BYTES)}"
+    is_kept = bool(old_lives_for) and source.revoked_at is None
+    source.old_key_hash = source.key_hash if is_kept else None
+    source.old_key_until = timezone.now() + old_lives_for if is_kept else None
+    source.key_prefix = key[: len(beginning) + SHOWN_CHARACTERS]
+    source.key_hash = hash_key(key)
     source.revoked_at = None
+    changed = ["key_prefix", "key_hash", "old_key_hash", "old_key_until", "revoked_at"]
     # What else of a known source was changed meanwhile stays so.
-    source.save(update_fields=["key_prefix", "key_hash", "revoked_at"] if source.pk else None)
+    source.save(update_fields=changed if source.pk else None)
+    announce_change()
     return key
 
 
 def revoke(source: Source, *, now: datetime) -> None:
-    """Stop accepting a source's key within seconds."""
+    """Stop accepting a source's keys, the old one too, within seconds."""
     Source.objects.filter(pk=source.pk, revoked_at=None).update(revoked_at=now)
+    announce_change()
+
+
+def encrypt_payloads(source: Source) -> str:
+    """Have what GrowthBook's libraries fetch with this source's key encrypted; return the key."""
+    source.encryption_key = base64.b64encode(secrets.token_bytes(ENCRYPTION_KEY_BYTES)).decode()
+    source.save(update_fields=["encryption_key"])
+    announce_change()
+    return source.encryption_key
 
 
 def find_source(key: str) -> Source | None:
     """Return the source of a key that was not revoked; None where there is none."""
-    return Source.objects.filter(key_hash=hash_key(key), revoked_at=None).first()
-
-
-def key_of(request: Request, *, in_body: str | None = None) -> str:
-    """Return the key a request carries: Basic user name, Bearer token, or `writeKey` in the body.
-
-    Raises:
-        Problem: There is none (401).
-    """
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and credentials.strip():
-        return credentials.strip()
-    if scheme.lower() == "basic":
-        try:
-            user, _, _ = base64.b64decode(credentials, validate=True).decode().partition(":")
-        except ValueError as error:
-            raise refused("The Authorization header is not valid Basic authentication.") from error
-        if user:
-            return user
-    if in_body:
-        return in_body
-    raise refused("Send the source's key as the user name of Basic authentication.")
-
-
-def refused(detail: str) -> Problem:
-    """Say that the key is missing or wrong."""
-    return Problem(401, detail, headers={"www-authenticate": 'Basic realm="OfferLab"'})
-
-
-@dataclass(frozen=True, slots=True)
-class KnownSource:
-    """What the hot paths need to know of a source."""
-
-    id: int
-    scopes: frozenset[str]
-
-
-class Keyring:
-    """The sources' hashed keys, in memory, re-read every few seconds."""
-
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection]) -> None:
-        """Read through this pool, when first asked."""
-        self._pool = pool
-        self._sources: Mapping[bytes, KnownSource] = {}
-        self._read_at = -math.inf
-        self._reading = asyncio.Lock()
-
-    async def find(self, key: str, *, scope: Scope) -> KnownSource:
-        """Return the source of a key that may do this.
-
-        Raises:
-            Problem: No source has this key (401), or it may not do this (403).
-        """
-        digest = hash_key(key)
-        if self._is_stale(digest):
-            # Requests that come while the keys are being read wait for them: a key that is not
-            # there yet is not a wrong one.
-            async with self._reading:
-                if self._is_stale(digest):
-                    await self._read()
-        source = self._sources.get(digest)
-        if source is None:
-            raise refused("No source has this key, or it was revoked.")
-        if scope not in source.scopes:
-            raise Problem(403, f"This key may not do this: it lacks the scope {scope.value!r}.")
-        return source
-
-    def _is_stale(self, digest: bytes) -> bool:
-        age = time.monotonic() - self._read_at
-        return age > REFRESH_SECONDS or (digest not in self._sources and age > MISS_SECONDS)
-
-    async def _read(self) -> None:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                "SELECT key_hash, id, scopes FROM audience_source"
-                " WHERE revoked_at IS NULL AND key_hash IS NOT NULL"
-            )
-            rows = await cursor.fetchall()
-        self._sources = {bytes(key): KnownSource(id_, frozenset(s)) for key, id_, s in rows}
-        self._read_at = time.monotonic()
+    digest = hash_key(key)
+    is_old = Q(old_key_hash=digest, old_key_until__gt=timezone.now())
+    return Source.objects.filter(Q(key_hash=digest) | is_old, revoked_at=None).first()

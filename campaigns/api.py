@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from audience.finding import Name
 from audience.incoming import ANONYMOUS_ID_LENGTH, KEY_LENGTH
-from audience.keys import Keyring, key_of
+from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from audience.partitions import Months
 from campaigns.decide import Asked, Decided, Kept, decide

@@ -15,7 +15,7 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402 - settings come after the environment is set
 
 from audience.api import Intake  # noqa: E402 - models come after Django is set up
-from audience.keys import Keyring  # noqa: E402
+from audience.keyring import Keyring  # noqa: E402
 from campaigns.api import DecideApi  # noqa: E402
 from campaigns.snapshot import load_snapshot  # noqa: E402
 from experiments.api import StatsApi  # noqa: E402
@@ -72,7 +72,7 @@ def build_application(
         await pool.close()
         await notices.aclose()
 
-    keyring = Keyring(pool)
+    keyring = Keyring(pool, notices)
     campaigns = Current(pool, notices, load_snapshot, what="campaigns")
     experiments = Current(pool, notices, load_running, what="experiments")
     return Dispatcher(
@@ -86,7 +86,7 @@ def build_application(
         fallback=django_application,
         resources=[
             connections(),
-            *(held.kept_fresh() for held in (campaigns, experiments) if looks_in_background),
+            *(held.kept_fresh() for held in (keyring, campaigns, experiments) if looks_in_background),
         ],
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from audience.keys import Keyring, key_of
+from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from experiments.stats_check import TooExtreme, answer
 from experiments.stats_document import Document, Unreadable, read_document

@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from audience.finding import Found, Name, find_or_make
 from audience.incoming import ANONYMOUS_ID_LENGTH, KEY_LENGTH
-from audience.keys import Keyring, key_of
+from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from experiments.evaluation import Answer, evaluate
 from experiments.exposures import MET_ARMS, Met, record_exposures, to_met_arms

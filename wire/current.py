@@ -29,7 +29,7 @@ class Current(Generic[T]):
 
     A change notice is a counter in Redis, looked for in the background, so that no request waits
     for a re-read. Without Redis the value is still re-read every few seconds, and without
-    PostgreSQL the last one goes on serving.
+    PostgreSQL the last one goes on serving: `is_failing` says so.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Current(Generic[T]):
         self._looked_at = 0.0
         self._loaded_at = 0.0
         self._is_watched = False
+        self.is_failing = False
         self._swapped = asyncio.Event()
         self._reading = asyncio.Lock()
 
@@ -121,7 +122,9 @@ class Current(Generic[T]):
         async with self._reading:
             try:
                 await self._read(changes)
+                self.is_failing = False
             except (psycopg.Error, TimeoutError) as error:
+                self.is_failing = True
                 logger.error("The %s cannot be re-read; the last ones go on: %s", self._what, error)
 
     async def _read_notices(self) -> object:

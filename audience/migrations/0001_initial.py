@@ -4,6 +4,7 @@ import django.contrib.postgres.constraints
 import django.contrib.postgres.fields
 import django.contrib.postgres.fields.ranges
 import django.contrib.postgres.indexes
+import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
@@ -27,16 +28,32 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=100, unique=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("client", "Client: public, in pages and apps"),
+                            ("server", "Server: secret"),
+                            ("admin", "Admin: secret, for who runs this site"),
+                        ],
+                        default="server",
+                        max_length=8,
+                    ),
+                ),
                 ("key_prefix", models.CharField(blank=True, editable=False, max_length=16)),
                 ("key_hash", models.BinaryField(max_length=32, null=True, unique=True)),
+                ("old_key_hash", models.BinaryField(max_length=32, null=True)),
+                ("old_key_until", models.DateTimeField(editable=False, null=True)),
                 (
                     "scopes",
                     django.contrib.postgres.fields.ArrayField(
                         base_field=models.CharField(
                             choices=[
                                 ("events", "Send events"),
+                                ("flags", "Read experiments and flags"),
                                 ("decide", "Ask for offers"),
                                 ("read", "Read results and check numbers"),
+                                ("metrics", "Read how the server does"),
                             ],
                             max_length=16,
                         ),
@@ -45,9 +62,72 @@ class Migration(migrations.Migration):
                         size=None,
                     ),
                 ),
+                (
+                    "requests_per_second",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="What one web process takes from it; more is asked to come "
+                        "again. Empty: no limit.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                (
+                    "events_per_day",
+                    models.PositiveBigIntegerField(
+                        blank=True,
+                        help_text="How many events it may send in a day (UTC). Empty: no limit.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                (
+                    "encryption_key",
+                    models.CharField(
+                        blank=True,
+                        editable=False,
+                        help_text="With which GrowthBook's libraries read what this source's key "
+                        "fetches.",
+                        max_length=24,
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("last_used_at", models.DateTimeField(editable=False, null=True)),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", kind), _negated=True),
+                            ("scopes__contained_by", scopes),
+                            _connector="OR",
+                        ),
+                        name=f"{kind}_key_may_do_so_much",
+                        violation_error_message="A key of this kind can do no more than: "
+                        f"{labels}.",
+                    )
+                    for kind, scopes, labels in [
+                        (
+                            "client",
+                            ["events", "flags"],
+                            "Send events, Read experiments and flags",
+                        ),
+                        (
+                            "server",
+                            ["events", "flags", "decide", "read"],
+                            "Send events, Read experiments and flags, Ask for offers, "
+                            "Read results and check numbers",
+                        ),
+                        (
+                            "admin",
+                            ["events", "flags", "decide", "read", "metrics"],
+                            "Send events, Read experiments and flags, Ask for offers, "
+                            "Read results and check numbers, Read how the server does",
+                        ),
+                    ]
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Customer",

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 import pytest
+import redis.asyncio
+from django.conf import settings
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from pytest_django import DjangoDbBlocker
@@ -70,6 +72,13 @@ def pool(transactional_db: None, runner: asyncio.Runner) -> Iterator[Pool]:
     pool = runner.run(opened())
     yield pool
     runner.run(pool.close())
+
+
+@pytest.fixture
+def notices(runner: asyncio.Runner) -> Iterator[redis.asyncio.Redis]:
+    client = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+    yield client
+    runner.run(client.aclose())
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import base64
 import html
 import re
 from datetime import UTC, datetime
@@ -6,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from audience.keys import hash_key, revoke
+from audience.keys import find_source, hash_key, revoke
 from audience.models import Customer, RejectedEvent, Scope, Source
 from tests.makers import make_customer, make_source, make_user
 
@@ -42,7 +43,9 @@ def shown_keys(page: str) -> list[str]:
 
 def test_a_new_source_shows_its_key_once(admin: Client) -> None:
     page = admin.post(
-        reverse("admin:audience_source_add"), {"name": "shop", "scopes": "events"}, follow=True
+        reverse("admin:audience_source_add"),
+        {"name": "shop", "kind": "server", "scopes": "events"},
+        follow=True,
     )
     (key,) = shown_keys(page.content.decode())
     source = Source.objects.get()
@@ -87,10 +90,33 @@ def test_a_renewed_key_is_shown_and_takes_the_source_back_in(admin: Client) -> N
     assert source.revoked_at is None
 
 
+def test_a_rotated_keys_source_takes_both_for_a_while(admin: Client) -> None:
+    source, old_key = make_source(Scope.EVENTS)
+    (key,) = shown_keys(act(admin, "rotate_keys", source))
+    assert find_source(key) == find_source(old_key) == source
+
+
+def test_payloads_are_encrypted_with_a_key_of_16_bytes(admin: Client) -> None:
+    source, _ = make_source(Scope.FLAGS)
+    page = act(admin, "encrypt", source)
+    source.refresh_from_db()
+    assert len(base64.b64decode(source.encryption_key)) == 16
+    assert source.encryption_key in html.unescape(page)
+
+
+def test_a_public_key_may_not_ask_for_offers(admin: Client) -> None:
+    page = admin.post(
+        reverse("admin:audience_source_add"),
+        {"name": "shop", "kind": "client", "scopes": ["events", "decide"]},
+    )
+    assert "A key of this kind can do no more than: Send events" in page.content.decode()
+    assert not Source.objects.exists()
+
+
 def test_who_may_only_look_can_neither_renew_nor_revoke() -> None:
     source, key = make_source(Scope.EVENTS)
     client = signed_in("audience.view_source")
-    for action in ("renew_keys", "revoke_keys"):
+    for action in ("renew_keys", "rotate_keys", "encrypt", "revoke_keys"):
         assert shown_keys(act(client, action, source)) == []
     source.refresh_from_db()
     assert bytes(source.key_hash or b"") == hash_key(key)

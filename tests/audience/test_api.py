@@ -2,16 +2,19 @@ import asyncio
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis.asyncio
 import time_machine
+from django.conf import settings
 from django.db import connection
 from psycopg_pool import AsyncConnectionPool
 
 from audience.api import KEPT_BYTES, KEPT_REJECTED, PATHS, Intake
-from audience.keys import Keyring
+from audience.keyring import Keyring
 from audience.models import Customer, Event, Identity, RejectedEvent, Scope, Source
 from tests.asgi import Answer, Site, database_url, serve
 from tests.makers import make_source
@@ -265,12 +268,15 @@ def small_site(transactional_db: None) -> Iterator[Site]:
     pool = AsyncConnectionPool(
         database_url(), min_size=0, max_size=1, timeout=0.1, max_waiting=1, open=False
     )
-    intake = Intake(pool, Keyring(pool), clock=lambda: NOW)
+    notices = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+    intake = Intake(pool, Keyring(pool, notices), clock=lambda: NOW)
 
     async def nowhere(*args: Any) -> None:
         raise AssertionError("everything has a route")
 
-    with serve(Dispatcher(intake.routes(), fallback=nowhere, resources=[pool])) as site:
+    with serve(
+        Dispatcher(intake.routes(), fallback=nowhere, resources=[pool, aclosing(notices)])
+    ) as site:
         yield site
 
 
