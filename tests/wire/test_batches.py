@@ -1,0 +1,83 @@
+"""Items that come together are worked on together, and each gets its own result."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from wire.batches import Batches
+
+
+class Doubling:
+    """Doubles numbers; a negative one spoils its whole batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+
+    async def __call__(self, numbers: Sequence[int]) -> list[int]:
+        self.batches.append(list(numbers))
+        await self.gate.wait()
+        if any(number < 0 for number in numbers):
+            raise ValueError(f"{[n for n in numbers if n < 0]} below zero")
+        return [2 * number for number in numbers]
+
+
+async def ask(batches: Batches[int, int], numbers: Sequence[int]) -> list[int | BaseException]:
+    return await asyncio.gather(*(batches.do(n) for n in numbers), return_exceptions=True)
+
+
+def test_what_waits_goes_together_and_each_gets_its_own() -> None:
+    async def story() -> None:
+        work = Doubling()
+        batches = Batches(work, at_once=1, largest=4)
+        asking = asyncio.create_task(ask(batches, range(10)))
+        await asyncio.sleep(0.01)
+        work.gate.set()
+        assert await asking == [2 * n for n in range(10)]
+        assert [len(batch) for batch in work.batches] == [4, 4, 2]
+
+    asyncio.run(story())
+
+
+def test_no_more_batches_are_worked_on_than_may_be() -> None:
+    async def story() -> None:
+        work = Doubling()
+        batches = Batches(work, at_once=2, largest=3)
+        asking = asyncio.create_task(ask(batches, range(12)))
+        await asyncio.sleep(0.01)
+        assert len(work.batches) == 2
+        work.gate.set()
+        await asking
+        assert len(work.batches) == 4
+
+    asyncio.run(story())
+
+
+def test_one_bad_item_fails_alone() -> None:
+    async def story() -> None:
+        work = Doubling()
+        work.gate.set()
+        first, bad, last = await ask(Batches(work, at_once=1), [1, -1, 3])
+        assert (first, last) == (2, 6)
+        assert isinstance(bad, ValueError)
+        (alone,) = await ask(Batches(work), [-5])
+        assert isinstance(alone, ValueError)
+
+    asyncio.run(story())
+
+
+def test_who_no_longer_waits_keeps_nobody_else_waiting() -> None:
+    async def story() -> None:
+        work = Doubling()
+        batches = Batches(work, at_once=1)
+        leaving = asyncio.create_task(batches.do(1))
+        staying = asyncio.create_task(batches.do(2))
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+        work.gate.set()
+        assert await staying == 4
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+    asyncio.run(story())
