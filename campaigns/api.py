@@ -1,37 +1,43 @@
-"""Answer `POST /api/v1/decide`: an offer for a customer in each placement asked for."""
+"""Answer `POST /api/v1/decide`: offers for a customer in each placement asked for."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from audience.finding import Name
 from audience.incoming import ANONYMOUS_ID_LENGTH, KEY_LENGTH
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
-from audience.partitions import Months
-from campaigns.decide import Asked, Decided, Kept, decide
-from campaigns.recall import Known, recall
-from campaigns.snapshot import RunningCampaign, Snapshot
-from experiments.exposures import record_exposures
-from recommender.decision_ids import decision_partition
-from recommender.decisions import log_decisions
+from campaigns.decide import Slate, Slot
+from campaigns.desk import Desk, Outcome, Visit
+from campaigns.snapshot import Snapshot
 from wire.bodies import parse
 from wire.current import Current
 from wire.messages import Problem, Request, Response, answer
 from wire.routes import Handler
 
+MOST_OFFERS = 50
+
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_LENGTH)]
 AnonymousId = Annotated[str, msgspec.Meta(min_length=1, max_length=ANONYMOUS_ID_LENGTH)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=MOST_OFFERS)]
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True):
+    """A placement with room for several offers."""
+
+    key: str
+    count: Count = 1
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """Who asks for an offer, where, and what the client knows right now."""
+    """Who asks for offers, where, and what the client knows right now.
 
-    placements: Annotated[list[str], msgspec.Meta(min_length=1, max_length=20)]
+    A placement is named by its key alone, or with the number of offers that it has room for.
+    """
+
+    placements: Annotated[list[str | Place], msgspec.Meta(min_length=1, max_length=20)]
     customer: Key | None = None
     anonymous_id: AnonymousId | None = None
     context: dict[str, Any] = {}
@@ -40,20 +46,11 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
 class DecideApi:
     """The handler of the decide API."""
 
-    def __init__(
-        self,
-        pool: AsyncConnectionPool[AsyncConnection],
-        keyring: Keyring,
-        snapshot: Current[Snapshot],
-        *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """Log through `pool`, know clients by `keyring` and campaigns by `snapshot`."""
-        self._pool = pool
+    def __init__(self, keyring: Keyring, snapshot: Current[Snapshot], desk: Desk) -> None:
+        """Know clients by `keyring` and placements by `snapshot`; decide at the desk."""
         self._keyring = keyring
         self._snapshot = snapshot
-        self._clock = clock
-        self._months = Months(pool, decision_partition)
+        self._desk = desk
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Return the path of the API with its handler."""
@@ -63,94 +60,59 @@ class DecideApi:
         """Decide, log, and answer, in this order: what was not logged was not decided."""
         await self._keyring.find(key_of(request), scope=Scope.DECIDE)
         question = parse(request, Question)
-        snapshot = await self._snapshot.get()
-        _check(question, snapshot)
-        now = self._clock()
-        running = [c for p in question.placements for c in snapshot.campaigns.get(p, ())]
-        await self._months.prepare([now])
-        async with self._pool.connection() as connection:
-            customer = await _recall(connection, question, running, now=now)
-            decided = [
-                decide(snapshot, _asked(question, placement, customer, now=now))
-                for placement in question.placements
-            ]
-            await _store(connection, decided)
-        return answer(
-            {
-                "decisions": [
-                    _document(placement, choice)
-                    for placement, choice in zip(question.placements, decided, strict=True)
-                ]
-            }
-        )
+        visit = _to_visit(question, await self._snapshot.get())
+        return answer(_document(await self._desk.serve(visit)))
 
 
-def _check(question: Question, snapshot: Snapshot) -> None:
-    """Refuse what cannot be answered.
+def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
+    """Check the question.
 
     Raises:
         Problem: The customer is not named exactly once, or a placement is unknown or repeated.
     """
     if (question.customer is None) == (question.anonymous_id is None):
         raise Problem(422, "Name the customer by exactly one of `customer` and `anonymous_id`.")
-    unknown = [p for p in question.placements if p not in snapshot.placements]
-    if unknown:
-        known = ", ".join(sorted(snapshot.placements)) or "none"
-        raise Problem(422, f"No placement has the key {unknown[0][:60]!r}; there are: {known}.")
-    if len(set(question.placements)) < len(question.placements):
+    places = [Place(place) if isinstance(place, str) else place for place in question.placements]
+    for place in places:
+        if place.key not in snapshot.placements:
+            known = ", ".join(sorted(snapshot.placements)) or "none"
+            raise Problem(422, f"No placement has the key {place.key[:60]!r}; there are: {known}.")
+    asked = {place.key: place.count for place in places}
+    if len(asked) < len(places):
         raise Problem(422, "Each placement can be asked for once.")
+    return Visit(Name(question.customer, question.anonymous_id), asked, question.context)
 
 
-async def _recall(
-    connection: AsyncConnection,
-    question: Question,
-    running: Sequence[RunningCampaign],
-    *,
-    now: datetime,
-) -> Known:
-    return await recall(
-        connection,
-        Name(question.customer, question.anonymous_id),
-        experiments=[campaign.experiment_id for campaign in running],
-        holds={campaign.key: campaign.hold_seconds for campaign in running},
-        now=now,
-    )
-
-
-def _asked(question: Question, placement: str, customer: Known, *, now: datetime) -> Asked:
-    return Asked(
-        placement=placement,
-        customer=customer,
-        customer_key=Name(question.customer, question.anonymous_id).key,
-        context=question.context,
-        now=now,
-    )
-
-
-async def _store(connection: AsyncConnection, decided: Sequence[Decided | Kept | None]) -> None:
-    """Log the new decisions and exposures in one transaction, sent in one go."""
-    new = [choice for choice in decided if isinstance(choice, Decided)]
-    if not new:
-        return
-    met = [choice.met for choice in new if choice.met is not None]
-    async with connection.pipeline(), connection.transaction():
-        await log_decisions(connection, [choice.decision for choice in new])
-        if met:
-            await record_exposures(connection, met)
-
-
-def _document(placement: str, choice: Decided | Kept | None) -> dict[str, Any]:
-    if choice is None:
-        return {"placement": placement, "decision_id": None, "campaign": None, "offer": None}
-    made = choice.decision if isinstance(choice, Decided) else choice.held
-    campaign = choice.decision.campaign if isinstance(choice, Decided) else choice.campaign
+def _document(outcome: Outcome) -> dict[str, Any]:
     return {
-        "placement": placement,
-        "decision_id": str(made.id),
-        "campaign": campaign,
-        "arm": made.arm,
-        "offer": choice.content,
-        "propensity": made.propensity,
-        "policy_version": made.policy_version,
-        "reasons": list(made.reasons),
+        "decisions": [
+            document
+            for placement, slate in outcome.slates.items()
+            for document in _to_documents(placement, slate)
+        ],
+        "logged": outcome.is_logged,
+        "degraded": outcome.is_degraded,
     }
+
+
+def _to_documents(placement: str, slate: Slate | None) -> list[dict[str, Any]]:
+    """Write one document for each place; a placement without a campaign has one that is empty."""
+    if slate is None:
+        return [{"placement": placement, "decision_id": None, "campaign": None, "offer": None}]
+    documents: list[dict[str, Any]] = []
+    for slot in slate.slots:
+        made = slot.decision if isinstance(slot, Slot) else slot.held
+        documents.append(
+            {
+                "placement": placement,
+                "position": made.position,
+                "decision_id": str(made.id),
+                "campaign": slate.campaign,
+                "arm": made.arm,
+                "offer": slot.content,
+                "propensity": made.propensity,
+                "policy_version": made.policy_version,
+                "reasons": made.reasons,
+            }
+        )
+    return documents

@@ -1,18 +1,23 @@
-"""Choose an offer the way an arm does: nothing, the baseline's shares or the policy's weights."""
+"""Choose offers the way an arm does: nothing, the baseline's shares or the policy's weights."""
 
 import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from campaigns.draw import draw_offer, draw_seed
-from campaigns.eligibility import reason_against
-from campaigns.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves
-from recommender.odds import Odds
-
-FloatArray = NDArray[np.float64]
+from campaigns.eligibility import limit_reached, reason_against
+from campaigns.snapshot import (
+    FloatArray,
+    IntArray,
+    RunningArm,
+    RunningCampaign,
+    RunningOffer,
+    Serves,
+)
+from campaigns.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class Choice:
     `weights` belong to `eligible`, place by place; `policy_version` is None where no policy chose.
     """
 
+    id: uuid.UUID
     offer: RunningOffer | None
     propensity: float
     reasons: tuple[str, ...]
@@ -30,68 +36,135 @@ class Choice:
     policy_version: int | None = None
 
 
-def choose_offer(
-    campaign: RunningCampaign,
-    arm: RunningArm,
-    *,
-    features: FloatArray,
-    decision_id: uuid.UUID,
-    customer_id: int,
-    now: datetime,
-) -> Choice:
-    """Choose for one customer.
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """One customer before the offers of a campaign.
 
-    Args:
+    Attributes:
         campaign: The running campaign.
         arm: The customer's arm.
         features: The customer as the policy sees one, shape (d,).
-        decision_id: Makes the draw a fresh one.
-        customer_id: For whom.
+        customer_key: Of the customer; the draw hashes it.
+        given: How often the customer was given each capped offer before.
+        tally: What was given out and spent; what is chosen is added.
         now: The time of the decision.
     """
-    if arm.serves is Serves.NOTHING:
-        return Choice(None, 1.0, ("hold-out: no offer",))
-    against = {o.rules.key: reason_against(o.rules, now=now) for o in campaign.offers}
-    reasons = tuple(reason for reason in against.values() if reason is not None)
-    offers = [offer for offer in campaign.offers if against[offer.rules.key] is None]
-    version = campaign.policy.version if arm.serves is Serves.POLICY else None
-    if version is None:
-        offers = [offer for offer in offers if offer.baseline_weight > 0]
-        weights = _baseline_weights(offers)
-    else:
-        # An offer added to a running campaign waits for the next version.
-        offers = [offer for offer in offers if offer.rules.key in campaign.policy.odds.offers]
-        weights = _policy_weights(campaign.policy.odds, offers, features=features)
-    if not offers:
-        return Choice(None, 1.0, (*reasons, "no offer is eligible"), policy_version=version)
-    draw = draw_offer(
-        weights,
-        seed=draw_seed(campaign.key, version=version or 0, decision_id=decision_id),
-        customer_id=customer_id,
-    )
-    by_whom = "baseline shares" if version is None else f"policy version {version}"
-    return Choice(
-        offer=offers[draw.index],
-        propensity=draw.propensity,
-        reasons=(f"drawn by {by_whom}", *reasons),
-        eligible=tuple(offer.rules.key for offer in offers),
-        weights=draw.weights,
-        policy_version=version,
-    )
 
+    campaign: RunningCampaign
+    arm: RunningArm
+    features: FloatArray
+    customer_key: str
+    given: Mapping[str, int] | None
+    tally: Tally
+    now: datetime
 
-def _baseline_weights(offers: list[RunningOffer]) -> FloatArray:
-    shares = np.array([offer.baseline_weight for offer in offers], dtype=np.float64)
-    # Without offers there is nothing to divide by, and nothing to divide.
-    return shares / max(float(shares.sum()), 1.0)
+    def choose(self, ids: Sequence[uuid.UUID]) -> Iterator[Choice]:
+        """Fill the places of a slate, one decision after the other, no offer twice.
 
+        Each place is drawn from what is left, so its propensity is that of its own draw, given the
+        places before it. The first place always has a choice; the others, while there are offers.
 
-def _policy_weights(odds: Odds, offers: list[RunningOffer], *, features: FloatArray) -> FloatArray:
-    """Return the policy's weights over these offers, in their order."""
-    if not offers:
-        return np.zeros(0)
-    places = [odds.offers.index(offer.rules.key) for offer in offers]
-    eligible = np.zeros(len(odds.offers), dtype=bool)
-    eligible[places] = True
-    weights: FloatArray = odds.weights(features, eligible)[places]
-    return weights
+        Args:
+            ids: Of the decisions, one for each place; an id makes its draw a fresh one.
+        """
+        if self.arm.serves is Serves.NOTHING:
+            yield Choice(ids[0], None, 1.0, ("hold-out: no offer",))
+            return
+        version, about_policy = self._version()
+        reasons, left = self._sort_out(version)
+        for place, id_ in enumerate(ids):
+            if not self.campaign.is_unconditional:
+                left, reached = self._drop_limited(left)
+                reasons += reached
+            if not len(left):
+                if place == 0:
+                    yield self._without_offer(id_, version, (*about_policy, *reasons))
+                return
+            number, choice = self._draw(id_, left, version, (*about_policy, *reasons))
+            left = left[left != number]
+            self._count(self.campaign.offers[number])
+            yield choice
+
+    def _version(self) -> tuple[int | None, tuple[str, ...]]:
+        """Return the policy's version if it is the policy that chooses, and what is to be said."""
+        policy = self.campaign.policy
+        if self.arm.serves is not Serves.POLICY:
+            return None, ()
+        if policy.expires_at is not None and policy.expires_at <= self.now:
+            return None, (f"policy version {policy.version} has expired",)
+        return policy.version, ()
+
+    def _sort_out(self, version: int | None) -> tuple[tuple[str, ...], IntArray]:
+        """Return why some offers may not be shown, and the numbers of those that may be."""
+        campaign = self.campaign
+        may_be_drawn = campaign.shares > 0 if version is None else campaign.places >= 0
+        reasons: list[str] = []
+        if not campaign.is_unconditional:
+            for number, offer in enumerate(campaign.offers):
+                against = reason_against(offer.rules, now=self.now)
+                if against is not None:
+                    may_be_drawn[number] = False
+                    reasons.append(against)
+        if version is not None:
+            waiting = np.flatnonzero(campaign.places < 0)
+            reasons += [f"{campaign.keys[n]} waits for the policy's next version" for n in waiting]
+        return tuple(reasons), np.flatnonzero(may_be_drawn)
+
+    def _drop_limited(self, left: IntArray) -> tuple[IntArray, tuple[str, ...]]:
+        """Return the offers whose limit is not reached yet, and which limits are."""
+        budget, offers = self.campaign.budget, self.campaign.offers
+        reached = [limit_reached(offers[n].rules, budget, self.tally, self.given) for n in left]
+        open_ = [n for n, reason in zip(left, reached, strict=True) if reason is None]
+        reasons = tuple(reason for reason in reached if reason is not None)
+        return np.array(open_, dtype=np.int64), reasons
+
+    def _draw(
+        self, id_: uuid.UUID, left: IntArray, version: int | None, reasons: tuple[str, ...]
+    ) -> tuple[int, Choice]:
+        campaign = self.campaign
+        weights = self._baseline_weights(left) if version is None else self._policy_weights(left)
+        seed = draw_seed(campaign.key, version=version or 0, decision_id=id_)
+        draw = draw_offer(weights, seed=seed, customer_key=self.customer_key)
+        by_whom = "baseline shares" if version is None else f"policy version {version}"
+        number = int(left[draw.index])
+        keys = campaign.keys
+        choice = Choice(
+            id_,
+            offer=campaign.offers[number],
+            propensity=draw.propensity,
+            reasons=(f"drawn by {by_whom}", *reasons),
+            eligible=keys if len(left) == len(keys) else tuple(keys[n] for n in left),
+            weights=draw.weights,
+            policy_version=version,
+        )
+        return number, choice
+
+    def _baseline_weights(self, left: IntArray) -> FloatArray:
+        shares = self.campaign.shares[left]
+        weights: FloatArray = shares / shares.sum()
+        return weights
+
+    def _policy_weights(self, left: IntArray) -> FloatArray:
+        """Return the policy's weights over these offers, in their order."""
+        odds = self.campaign.policy.odds
+        places = self.campaign.places[left]
+        eligible = np.zeros(len(odds.offers), dtype=bool)
+        eligible[places] = True
+        weights: FloatArray = odds.weights(self.features, eligible)[places]
+        return weights
+
+    def _without_offer(
+        self, id_: uuid.UUID, version: int | None, reasons: tuple[str, ...]
+    ) -> Choice:
+        reasons = (*reasons, "no offer is eligible")
+        fallback = self.campaign.fallback
+        if fallback is None or reason_against(fallback.rules, now=self.now) is not None:
+            return Choice(id_, None, 1.0, reasons, policy_version=version)
+        return Choice(id_, fallback, 1.0, (*reasons, "the fallback"), policy_version=version)
+
+    def _count(self, offer: RunningOffer) -> None:
+        rules, budget = offer.rules, self.campaign.budget
+        if rules.caps.total is not None:
+            self.tally.add(rules.counter, 1)
+        if budget.limit_cents is not None and rules.cost_cents:
+            self.tally.add(budget.counter, rules.cost_cents)

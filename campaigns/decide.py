@@ -1,131 +1,210 @@
 """Decide what a customer sees in a placement: the story of one decision, from arm to draw."""
 
 import secrets
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from campaigns.choice import choose_offer
+from campaigns.choice import Chooser
 from campaigns.draw import is_held_back
 from campaigns.eligibility import reason_against
 from campaigns.recall import Held, Known
-from campaigns.snapshot import RunningArm, RunningCampaign, Serves, Snapshot
+from campaigns.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves, Snapshot
+from campaigns.tally import Tally
 from experiments.assignment import assign
-from experiments.exposures import Met
 from recommender.decision_ids import RANDOM_BITS, decision_id
 from recommender.decisions import Logged
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request for an offer; `context` is what the client knows right now."""
+    """One request for the offers of a placement; `context` is what the client knows right now.
+
+    `key` is the customer's as the client named it, which falls into an arm: whoever is first asked
+    for as a visitor and later as a customer keeps the arm that was met.
+    """
 
     placement: str
-    customer: Known
-    customer_key: str
+    count: int
+    key: str
     context: Mapping[str, Any]
     now: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class Slot:
     """A new decision, to be logged before it is answered, and the content to show."""
 
     decision: Logged
     content: Mapping[str, Any] | None
-    met: Met | None
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The customer's last decision, served once more; nothing new is logged."""
+    """A decision of the customer's last slate, served once more; nothing new is logged."""
 
-    campaign: str
     held: Held
     content: Mapping[str, Any] | None
 
 
-def decide(snapshot: Snapshot, asked: Asked) -> Decided | Kept | None:
+@dataclass(frozen=True, slots=True)
+class Slate:
+    """What a campaign shows in a placement, and the arm newly met, if one was.
+
+    `met` is the ids of the experiment and of the arm.
+    """
+
+    campaign: str
+    slots: Sequence[Slot | Kept]
+    met: tuple[int, int] | None = None
+
+
+def decide(snapshot: Snapshot, asked: Asked, customer: Known, tally: Tally) -> Slate | None:
     """Let the first campaign of the placement that runs and has an arm for the customer decide.
 
     Later campaigns do not see the customer, not even where the first one shows nothing: a
-    hold-out that is filled by another campaign would prove nothing.
+    hold-out that is filled by another campaign would prove nothing. What is decided is added to
+    what is known of the customer, and what is given out to the tally.
     """
     for campaign in snapshot.campaigns.get(asked.placement, ()):
         if not campaign.window.holds(asked.now):
             continue
-        arm, met = _arm_of(campaign, asked)
-        if arm is not None:
-            return _kept(campaign, arm, asked) or _decided(campaign, arm, met, asked)
+        arm, is_new = _arm_of(campaign, asked, customer)
+        if arm is None:
+            continue
+        kept = _kept(campaign, arm, asked, customer)
+        if kept is not None:
+            return Slate(campaign.key, kept)
+        slots = _decided(campaign, arm, asked, customer, tally)
+        met = (campaign.experiment_id, arm.id) if is_new else None
+        return Slate(campaign.key, slots, met)
     return None
 
 
 def _arm_of(
-    campaign: RunningCampaign, asked: Asked
-) -> tuple[RunningArm, Met | None] | tuple[None, None]:
-    """Return the customer's arm: the one met before, or the one that the hash gives.
+    campaign: RunningCampaign, asked: Asked, customer: Known
+) -> tuple[RunningArm | None, bool]:
+    """Return the customer's arm, and whether it is newly met.
 
-    Nobody is newly exposed to an arm that is halted.
+    It is the one met before, or the one that the hash gives. Nobody is newly exposed to an arm
+    that is halted.
     """
-    known = asked.customer.arms.get(campaign.experiment_id)
+    known = customer.arms.get(campaign.experiment_id)
     for arm in campaign.arms:
         if arm.id == known:
-            return arm, None
-    index = assign(campaign.seed, asked.customer_key, [arm.weight for arm in campaign.arms])
+            return arm, False
+    index = assign(campaign.seed, asked.key, [arm.weight for arm in campaign.arms])
     if index is None:
-        return None, None
+        return None, False
     arm = campaign.arms[index]
     if arm.is_halted:
-        return arm, None
-    return arm, Met(campaign.experiment_id, asked.customer.id, arm.id, asked.now)
+        return arm, False
+    customer.arms[campaign.experiment_id] = arm.id
+    return arm, True
 
 
-def _kept(campaign: RunningCampaign, arm: RunningArm, asked: Asked) -> Kept | None:
-    """Return the last decision while it holds and its offer may still be shown."""
-    held = asked.customer.held.get(campaign.key)
-    if held is None or held.arm != arm.key or campaign.hold_seconds == 0:
+def _kept(
+    campaign: RunningCampaign, arm: RunningArm, asked: Asked, customer: Known
+) -> Sequence[Kept] | None:
+    """Return the last slate while it holds, is long enough and may still be shown."""
+    held = customer.held.get(campaign.key)
+    if not held or not _holds(held[0], campaign, arm, now=asked.now):
         return None
+    if arm.serves is Serves.NOTHING:
+        return [Kept(held[0], None)]
+    shown = {
+        offer.rules.key: offer.content
+        for offer in campaign.offers
+        if reason_against(offer.rules, now=asked.now) is None
+    }
+    kept = [Kept(slot, shown[slot.offer]) for slot in held[: asked.count] if slot.offer in shown]
+    # Of what is gone nothing is kept, so that the whole slate is drawn from what there is.
+    return kept if len(kept) == min(asked.count, len(shown)) > 0 else None
+
+
+def _holds(held: Held, campaign: RunningCampaign, arm: RunningArm, *, now: datetime) -> bool:
+    """Tell whether a slate, by its first place, is still that of the customer's arm."""
+    if held.arm != arm.key or now - held.decided_at >= timedelta(seconds=campaign.hold_seconds):
+        return False
+    # What the policy of a halted arm chose may be what did harm.
     if arm.is_halted and held.policy_version is not None:
-        # What the policy chose may be what did harm.
-        return None
-    if asked.now - held.decided_at >= timedelta(seconds=campaign.hold_seconds):
-        return None
-    if held.offer is None:
-        # A hold-out stays one; where no offer was eligible, one may be by now.
-        return Kept(campaign.key, held, None) if arm.serves is Serves.NOTHING else None
-    for offer in campaign.offers:
-        if offer.rules.key == held.offer and reason_against(offer.rules, now=asked.now) is None:
-            return Kept(campaign.key, held, offer.content)
-    return None
+        return False
+    # A hold-out stays one; where no offer was eligible, one may be by now.
+    return (held.offer is None) is (arm.serves is Serves.NOTHING)
 
 
-def _decided(campaign: RunningCampaign, arm: RunningArm, met: Met | None, asked: Asked) -> Decided:
+def _decided(
+    campaign: RunningCampaign, arm: RunningArm, asked: Asked, customer: Known, tally: Tally
+) -> Sequence[Slot]:
     """Choose anew and say how."""
-    policy, customer, now = campaign.policy, asked.customer, asked.now
-    id_ = decision_id(now, entropy=secrets.randbits(RANDOM_BITS))
+    policy = campaign.policy
     features = policy.odds.features.encode({**customer.attributes, **asked.context})
-    choice = choose_offer(
-        campaign, arm, features=features, decision_id=id_, customer_id=customer.id, now=now
+    chooser = Chooser(
+        campaign=campaign,
+        arm=arm,
+        features=features,
+        customer_key=customer.key,
+        given=customer.given,
+        tally=tally,
+        now=asked.now,
     )
-    decision = Logged(
-        id=id_,
-        decided_at=now,
-        customer_id=customer.id,
-        campaign=campaign.key,
-        placement=campaign.placement,
-        arm=arm.key,
-        policy_id=policy.id,
-        policy_version=choice.policy_version,
-        offer=None if choice.offer is None else choice.offer.rules.key,
-        propensity=choice.propensity,
-        due_at=now + timedelta(seconds=policy.reward_window_seconds),
-        eligible=choice.eligible,
-        weights=choice.weights,
-        features=features.tolist(),
-        reasons=choice.reasons,
-        held_back=is_held_back(
-            policy.key, customer_key=asked.customer_key, share=policy.held_back_share
-        ),
+    held_back = is_held_back(policy.key, customer_key=asked.key, share=policy.held_back_share)
+    slots: list[Slot] = []
+    for position, choice in enumerate(chooser.choose(_ids(asked.now, asked.count))):
+        decision = Logged(
+            id=choice.id,
+            decided_at=asked.now,
+            customer_key=customer.key,
+            campaign=campaign.key,
+            placement=campaign.placement,
+            position=position,
+            arm=arm.key,
+            # What stands further down is seen less: a policy learns from the first place alone.
+            policy_id=policy.id if position == 0 else None,
+            policy_version=choice.policy_version,
+            offer=None if choice.offer is None else choice.offer.rules.key,
+            propensity=choice.propensity,
+            due_at=asked.now + timedelta(seconds=policy.reward_window_seconds),
+            eligible=choice.eligible,
+            weights=choice.weights,
+            features=features.tolist(),
+            reasons=choice.reasons,
+            held_back=held_back,
+        )
+        slots.append(Slot(decision, None if choice.offer is None else choice.offer.content))
+        _remember(customer, choice.offer)
+    customer.held[campaign.key] = [_to_held(slot.decision) for slot in slots]
+    return slots
+
+
+def _ids(now: datetime, count: int) -> Sequence[uuid.UUID]:
+    """Make the ids of a slate's decisions, the first one the greatest.
+
+    An event that does not say which decision it belongs to counts for the last one before it: so,
+    within a slate, for the first place.
+    """
+    entropy = sorted((secrets.randbits(RANDOM_BITS) for _ in range(count)), reverse=True)
+    return [decision_id(now, entropy=bits) for bits in entropy]
+
+
+def _remember(customer: Known, offer: RunningOffer | None) -> None:
+    """Count what the customer is given, for the places and requests after this one."""
+    if offer is None or offer.rules.caps.per_customer is None or customer.given is None:
+        return
+    key = offer.rules.key
+    customer.given[key] = customer.given.get(key, 0) + 1
+
+
+def _to_held(decision: Logged) -> Held:
+    return Held(
+        id=decision.id,
+        decided_at=decision.decided_at,
+        position=decision.position,
+        arm=decision.arm,
+        offer=decision.offer,
+        propensity=decision.propensity,
+        policy_version=decision.policy_version,
+        reasons=decision.reasons,
     )
-    return Decided(decision, None if choice.offer is None else choice.offer.content, met)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.assignment import BUCKETS, bucket_of, choose, hash_v2, quantise, ranges
+from experiments.assignment import BUCKETS, bucket_of, hash_v2, quantise
 
 FloatArray = NDArray[np.float64]
+
+# What each number of buckets is as a share.
+SHARES = tuple(n / BUCKETS for n in range(BUCKETS + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +33,21 @@ def draw_seed(campaign: str, *, version: int, decision_id: uuid.UUID) -> str:
     return f"{campaign}:{version}:{decision_id}"
 
 
-def draw_offer(probabilities: Sequence[float] | FloatArray, *, seed: str, customer_id: int) -> Draw:
+def draw_offer(
+    probabilities: Sequence[float] | FloatArray, *, seed: str, customer_key: str
+) -> Draw:
     """Draw a place from probabilities that sum to one.
 
     The hash has 10,000 buckets, so the shares are first rounded to whole buckets: what is
     returned is what the draw really gives.
     """
-    buckets = [int(n) for n in quantise(np.asarray(probabilities, dtype=np.float64))]
-    index = choose(bucket_of(seed, str(customer_id)), ranges(buckets))
-    assert index is not None, "the buckets cover every hash"
-    return Draw(index=index, weights=tuple(n / BUCKETS for n in buckets))
+    buckets = quantise(np.asarray(probabilities, dtype=np.float64))
+    # Which of the ranges, laid end to end over every bucket, the hash falls into; it is `choose`
+    # over `ranges` for weights that leave no bucket out.
+    index = int(np.searchsorted(buckets.cumsum(), bucket_of(seed, customer_key), side="right"))
+    return Draw(index=index, weights=tuple([SHARES[n] for n in buckets.tolist()]))
 
 
 def is_held_back(policy: str, *, customer_key: str, share: float) -> bool:
     """Tell whether a policy never learns from a customer, so that it can be judged on them."""
-    return hash_v2(f"{policy}:held-back", customer_key) < share
+    return share > 0 and hash_v2(f"{policy}:held-back", customer_key) < share

@@ -1,7 +1,10 @@
 """Which offers may be shown now, and why not the others."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from campaigns.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +21,90 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Caps:
+    """How often an offer may be given out.
+
+    Attributes:
+        total: To all customers together; None is no limit.
+        per_customer: To one customer, within so many days.
+        days: These days.
+        is_shown_uncounted: Whether it is shown while nobody can count.
+    """
+
+    total: int | None = None
+    per_customer: int | None = None
+    days: int = 30
+    is_shown_uncounted: bool = False
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.total is not None or self.per_customer is not None
+
+
+@dataclass(frozen=True, slots=True)
 class OfferRules:
     """What decides whether an offer may be shown."""
 
     key: str
     is_active: bool
     window: Window
+    caps: Caps = field(default_factory=Caps)
+    cost_cents: int = 0
+
+    @property
+    def counter(self) -> str:
+        """The name under which it is counted."""
+        return f"offer:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a campaign's offers may cost together; a limit of None is no limit."""
+
+    campaign: str
+    limit_cents: int | None = None
+
+    @property
+    def counter(self) -> str:
+        """The name under which it is counted."""
+        return f"budget:{self.campaign}"
 
 
 def reason_against(offer: OfferRules, *, now: datetime) -> str | None:
-    """Return why an offer may not be shown, or None when it may."""
+    """Return why an offer may not be shown, or None when it may; limits are not looked at."""
     if not offer.is_active:
         return f"{offer.key} is switched off"
     if offer.window.starts_at is not None and now < offer.window.starts_at:
         return f"{offer.key} has not begun"
     if not offer.window.holds(now):
         return f"{offer.key} has ended"
+    return None
+
+
+def limit_reached(
+    offer: OfferRules, budget: Budget, tally: Tally, given: Mapping[str, int] | None
+) -> str | None:
+    """Return which limit keeps an offer from being given out once more, or None.
+
+    Args:
+        offer: The offer.
+        budget: Of the campaign.
+        tally: What was given out and spent.
+        given: How often the customer was given each capped offer; None where that is not known.
+    """
+    caps = offer.caps
+    costs = budget.limit_cents is not None and offer.cost_cents > 0
+    if (caps.is_limited or costs) and not tally.is_known:
+        return None if caps.is_shown_uncounted else f"{offer.key} cannot be counted now"
+    if caps.total is not None and tally.used(offer.counter) >= caps.total:
+        return f"{offer.key} was given out {caps.total} times, as often as it may be"
+    if caps.per_customer is not None:
+        times = (given or {}).get(offer.key, 0)
+        if times >= caps.per_customer:
+            return f"{offer.key} was given to this customer {times} times in {caps.days} days"
+    if costs and budget.limit_cents is not None:
+        left = budget.limit_cents - tally.used(budget.counter)
+        if offer.cost_cents > left:
+            return f"{offer.key} costs more than is left of the campaign's budget"
     return None

@@ -1,6 +1,6 @@
 """Campaigns, their offers and the placements in which they appear."""
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.urls import reverse
@@ -28,6 +28,13 @@ class Placement(models.Model):
         return self.name
 
 
+class Uncounted(models.TextChoices):
+    """What to do with a capped offer while nobody can count."""
+
+    SHOW = "show", "Show it all the same"
+    HIDE = "hide", "Do not show it"
+
+
 class Offer(models.Model):
     """What can be shown or sent."""
 
@@ -44,6 +51,28 @@ class Offer(models.Model):
     is_active = models.BooleanField(default=True)
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
+    cap_total = models.PositiveIntegerField(
+        "given out at most",
+        null=True,
+        blank=True,
+        help_text="To all customers, in all campaigns. Empty: no limit.",
+    )
+    cap_per_customer = models.PositiveIntegerField(
+        "to one customer at most",
+        null=True,
+        blank=True,
+        help_text="In all campaigns, within the days below. Empty: no limit.",
+    )
+    cap_days = models.PositiveSmallIntegerField(
+        "within days", default=30, validators=[MinValueValidator(1), MaxValueValidator(365)]
+    )
+    uncounted = models.CharField(
+        "while it cannot be counted",
+        max_length=4,
+        choices=Uncounted.choices,
+        default=Uncounted.HIDE,
+        help_text="If the database cannot be reached: whether a limit may be overrun.",
+    )
 
     class Meta:
         constraints = [
@@ -81,6 +110,20 @@ class Campaign(models.Model):
     ends_at = models.DateTimeField(null=True, blank=True)
     hold_minutes = models.PositiveIntegerField(
         default=30, help_text="A customer keeps an offer for this long."
+    )
+    fallback = models.ForeignKey(
+        Offer,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="What is shown where no offer may be; its own limits do not count.",
+    )
+    budget_cents = models.PositiveBigIntegerField(
+        "budget in cents",
+        null=True,
+        blank=True,
+        help_text="What the offers given out may cost together. Empty: no limit.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -124,3 +167,16 @@ class CampaignOffer(models.Model):
 
     def __str__(self) -> str:
         return str(self.offer)
+
+
+class Counter(models.Model):
+    """How much of a limit is used up: offers given out, or cents spent.
+
+    It is counted in the transaction that logs the decision, so it is right whatever breaks.
+    """
+
+    name = models.CharField(max_length=80, primary_key=True)
+    used = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.used}"

@@ -1,43 +1,62 @@
-"""What is already known of a customer when an offer is asked for, in one query."""
+"""What is already known of the customers who ask for offers, in one query for all of them."""
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
 
-from audience.finding import Name, find_or_make
+from audience.finding import Found, Name
+from audience.meeting import meet
 from experiments.exposures import MET_ARMS, to_met_arms
 from recommender.decision_ids import first_id_at
 
 # One customer and one campaign at a time, the newest first, is what `decision_of_customer` holds.
 # Asked for all at once, the planner would rather read the ids of everybody's recent decisions.
+# The decisions of one slate were made at the same time.
 LAST_DECISIONS: LiteralString = """,
-    (SELECT COALESCE(jsonb_object_agg(wanted.campaign, held.decision), '{}')
+    (SELECT COALESCE(jsonb_object_agg(wanted.campaign, held.slate), '{}')
      FROM unnest(%(campaigns)s::text[]) AS wanted (campaign)
      CROSS JOIN LATERAL (
-         SELECT jsonb_build_object(
-             'id', last.id, 'decided_at', last.decided_at, 'arm', last.arm,
-             'offer', last.offer, 'propensity', last.propensity,
-             'policy_version', last.policy_version, 'reasons', last.reasons) AS decision
+         SELECT last.customer_id, last.decided_at
          FROM unnest(person.ids) AS same (id)
          CROSS JOIN LATERAL (
-             SELECT decision.* FROM recommender_decision AS decision
+             SELECT decision.customer_id, decision.decided_at
+             FROM recommender_decision AS decision
              WHERE decision.customer_id = same.id AND decision.campaign = wanted.campaign
                AND decision.id >= %(since)s
              ORDER BY decision.decided_at DESC LIMIT 1) AS last
-         ORDER BY last.decided_at DESC, last.id DESC LIMIT 1) AS held)
+         ORDER BY last.decided_at DESC, last.customer_id DESC LIMIT 1) AS newest
+     CROSS JOIN LATERAL (
+         SELECT jsonb_agg(jsonb_build_object(
+             'id', slot.id, 'decided_at', slot.decided_at, 'position', slot.position,
+             'arm', slot.arm, 'offer', slot.offer, 'propensity', slot.propensity,
+             'policy_version', slot.policy_version, 'reasons', slot.reasons)
+             ORDER BY slot.position, slot.id DESC) AS slate
+         FROM recommender_decision AS slot
+         WHERE slot.customer_id = newest.customer_id AND slot.campaign = wanted.campaign
+           AND slot.decided_at = newest.decided_at AND slot.id >= %(since)s) AS held)
+"""
+# How often each offer that has a limit per customer was given to this one.
+GIVEN: LiteralString = """,
+    (SELECT COALESCE(jsonb_object_agg(capped.offer, counted.times), '{}')
+     FROM unnest(%(capped)s::text[], %(capped_since)s::uuid[]) AS capped (offer, since)
+     CROSS JOIN LATERAL (
+         SELECT count(*) AS times FROM recommender_decision AS decision
+         WHERE decision.customer_id = ANY(person.ids) AND decision.id >= capped.since
+           AND decision.offer = capped.offer) AS counted)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The last decision that a campaign made for a customer."""
+    """One place of the last slate that a campaign decided for a customer."""
 
     id: uuid.UUID
     decided_at: datetime
+    position: int
     arm: str
     offer: str | None
     propensity: float
@@ -45,56 +64,96 @@ class Held:
     reasons: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
-    """A customer with the arms met and the last decisions, by experiment and by campaign."""
+    """A customer as far as the deciding knows; what is decided is added.
 
-    id: int
-    attributes: Mapping[str, Any]
-    arms: Mapping[int, int]
-    held: Mapping[str, Held]
+    Attributes:
+        id: Of the customer; None where nobody could be asked.
+        key: What is hashed.
+        attributes: What is known besides the request's context.
+        arms: The arm met, by the experiment's id.
+        held: The last slate of each campaign, by its key.
+        given: How often each offer with a limit per customer was given; None if that is not known.
+    """
+
+    id: int | None
+    key: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    arms: dict[int, int] = field(default_factory=dict)
+    held: dict[str, Sequence[Held]] = field(default_factory=dict)
+    given: dict[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What has to be known, by what may decide.
+
+    Attributes:
+        experiments: Ids of the experiments that matter.
+        holds: For how many seconds each campaign lets a customer keep an offer.
+        capped_days: Over how many days each offer with a limit per customer is counted.
+    """
+
+    experiments: Sequence[int]
+    holds: Mapping[str, int]
+    capped_days: Mapping[str, int]
 
 
 async def recall(
-    connection: AsyncConnection,
-    name: Name,
-    *,
-    experiments: Sequence[int],
-    holds: Mapping[str, int],
-    now: datetime,
-) -> Known:
-    """Find a customer, or make one, with what these experiments and campaigns gave before.
+    connection: AsyncConnection[Any], names: Sequence[Name], wanted: Wanted, *, now: datetime
+) -> Sequence[Known]:
+    """Find customers, or make them, with what these experiments and campaigns gave before.
 
-    Args:
-        connection: Where to ask.
-        name: Of the customer.
-        experiments: Ids of the experiments that matter.
-        holds: For how many seconds each campaign lets a customer keep an offer.
-        now: The time of the request.
+    Where offers have a limit per customer, requests of one customer take turns until the
+    transaction at hand ends.
     """
-    since = first_id_at(now - timedelta(seconds=max(holds.values(), default=0)))
-    found = await find_or_make(
+    since = first_id_at(now - timedelta(seconds=max(wanted.holds.values(), default=0)))
+    params: dict[str, Any] = {
+        "experiments": list(wanted.experiments),
+        "campaigns": list(wanted.holds),
+        "since": since,
+    }
+    capped = wanted.capped_days
+    if capped:
+        params["capped"] = list(capped)
+        params["capped_since"] = [first_id_at(now - timedelta(days=n)) for n in capped.values()]
+    found = await meet(
         connection,
-        name,
-        besides=MET_ARMS + LAST_DECISIONS,
-        params={"experiments": list(experiments), "campaigns": list(holds), "since": since},
+        names,
+        besides=MET_ARMS + LAST_DECISIONS + (GIVEN if capped else ""),
+        params=params,
+        take_turns=bool(capped),
     )
-    arms, held = found.besides or ({}, {})
-    return Known(
-        id=found.id,
-        attributes=found.attributes,
-        arms=to_met_arms(arms),
-        held={campaign: _to_held(decision) for campaign, decision in held.items()},
-    )
+    return _to_known(found)
 
 
-def _to_held(decision: Mapping[str, Any]) -> Held:
+def _to_known(found: Sequence[Found]) -> Sequence[Known]:
+    """Give every customer one memory, however often they ask."""
+    by_id: dict[int, Known] = {}
+    for each in found:
+        if each.id in by_id:
+            continue
+        arms, held, *given = each.besides or ({}, {})
+        by_id[each.id] = Known(
+            id=each.id,
+            key=each.key,
+            attributes=each.attributes,
+            arms=to_met_arms(arms),
+            held={campaign: [_to_held(slot) for slot in slate] for campaign, slate in held.items()},
+            given=given[0] if given else {},
+        )
+    return [by_id[each.id] for each in found]
+
+
+def _to_held(slot: Mapping[str, Any]) -> Held:
     return Held(
-        id=uuid.UUID(decision["id"]),
-        decided_at=datetime.fromisoformat(decision["decided_at"]),
-        arm=decision["arm"],
-        offer=decision["offer"],
-        propensity=decision["propensity"],
-        policy_version=decision["policy_version"],
-        reasons=decision["reasons"],
+        id=uuid.UUID(slot["id"]),
+        decided_at=datetime.fromisoformat(slot["decided_at"]),
+        position=slot["position"],
+        arm=slot["arm"],
+        offer=slot["offer"],
+        propensity=slot["propensity"],
+        policy_version=slot["policy_version"],
+        reasons=slot["reasons"],
     )

@@ -1,19 +1,19 @@
 """The running campaigns, in memory, as frozen values that the deciding reads."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from psycopg import AsyncConnection
-from psycopg.rows import DictRow, dict_row
+import numpy as np
+from numpy.typing import NDArray
 
-from campaigns.eligibility import OfferRules, Window
-from recommender.features import FeatureSpec
+from campaigns.eligibility import Budget, OfferRules, Window
 from recommender.odds import Odds
 
-logger = logging.getLogger(__name__)
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 class Serves(StrEnum):
@@ -46,7 +46,7 @@ class RunningOffer:
 
 @dataclass(frozen=True, slots=True)
 class RunningPolicy:
-    """A policy as it was last published."""
+    """A policy as it was last published; from `expires_at` on it decides no more."""
 
     id: int
     key: str
@@ -54,6 +54,7 @@ class RunningPolicy:
     version: int
     reward_window_seconds: int
     held_back_share: float
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,37 @@ class RunningCampaign:
     arms: tuple[RunningArm, ...]
     offers: tuple[RunningOffer, ...]
     policy: RunningPolicy
+    fallback: RunningOffer | None = None
+    budget: Budget = field(default_factory=lambda: Budget(""))
+    # The counters that its limits need, and over how many days each offer with a limit per customer
+    # is counted.
+    counters: frozenset[str] = field(init=False)
+    capped_days: Mapping[str, int] = field(init=False)
+    # By the number of an offer here: its key, its place in the odds or -1, and its share of
+    # the control arm.
+    keys: tuple[str, ...] = field(init=False)
+    places: IntArray = field(init=False, compare=False)
+    shares: FloatArray = field(init=False, compare=False)
+    # Whether every offer may be shown at any time to anybody.
+    is_unconditional: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look once for what every decision asks."""
+        rules = [offer.rules for offer in self.offers]
+        counters = {rule.counter for rule in rules if rule.caps.total is not None}
+        if self.budget.limit_cents is not None:
+            counters.add(self.budget.counter)
+        days = {r.key: r.caps.days for r in rules if r.caps.per_customer is not None}
+        object.__setattr__(self, "counters", frozenset(counters))
+        object.__setattr__(self, "capped_days", days)
+        keys = tuple(rule.key for rule in rules)
+        places = [self.policy.odds.places.get(key, -1) for key in keys]
+        shares = [offer.baseline_weight for offer in self.offers]
+        object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "places", np.array(places, dtype=np.int64))
+        object.__setattr__(self, "shares", np.array(shares, dtype=np.float64))
+        is_open = all(rule.is_active and rule.window == Window() for rule in rules)
+        object.__setattr__(self, "is_unconditional", is_open and not counters and not days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,122 +109,3 @@ class Snapshot:
 
     placements: frozenset[str] = frozenset()
     campaigns: Mapping[str, tuple[RunningCampaign, ...]] = field(default_factory=dict)
-
-
-CAMPAIGNS = """
-    SELECT campaign.key, placement.key AS placement, campaign.starts_at, campaign.ends_at,
-           campaign.hold_minutes * 60 AS hold_seconds, campaign.id AS campaign_id,
-           experiment.id AS experiment_id, experiment.seed, policy.id AS policy_id,
-           policy.key AS policy_key, policy.features, policy.offers, policy.floor,
-           policy.reward_window_seconds, policy.held_back_share,
-           version.number AS version, version.odds
-    FROM campaigns_campaign AS campaign
-    JOIN campaigns_placement AS placement ON placement.id = campaign.placement_id
-    JOIN experiments_experiment AS experiment ON experiment.id = campaign.experiment_id
-    JOIN recommender_policy AS policy ON policy.id = campaign.policy_id
-    LEFT JOIN LATERAL (
-        SELECT number, odds FROM recommender_policyversion
-        WHERE policy_id = policy.id ORDER BY number DESC LIMIT 1) AS version ON true
-    WHERE campaign.status = 'running'
-    ORDER BY campaign.priority, campaign.id
-"""
-
-ARMS = """
-    SELECT experiment_id, id, key, weight, payload, is_control,
-           halted_at IS NOT NULL AS is_halted
-    FROM experiments_arm WHERE experiment_id = ANY(%s) ORDER BY position, id
-"""
-
-OFFERS = """
-    SELECT choice.campaign_id, choice.baseline_weight, offer.key, offer.name, offer.headline,
-           offer.text, offer.link, offer.is_active, offer.starts_at, offer.ends_at
-    FROM campaigns_campaignoffer AS choice
-    JOIN campaigns_offer AS offer ON offer.id = choice.offer_id
-    WHERE choice.campaign_id = ANY(%s) ORDER BY choice.position, choice.id
-"""
-
-
-async def load_snapshot(connection: AsyncConnection[Any]) -> Snapshot:
-    """Read the running campaigns in four queries, at one moment."""
-    async with connection.transaction():
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        cursor = connection.cursor(row_factory=dict_row)
-        placements = await (await cursor.execute("SELECT key FROM campaigns_placement")).fetchall()
-        rows = await (await cursor.execute(CAMPAIGNS)).fetchall()
-        experiments = [row["experiment_id"] for row in rows]
-        arms = await (await cursor.execute(ARMS, [experiments])).fetchall()
-        ids = [row["campaign_id"] for row in rows]
-        offers = await (await cursor.execute(OFFERS, [ids])).fetchall()
-    campaigns: dict[str, list[RunningCampaign]] = {}
-    for row in rows:
-        try:
-            campaign = _to_campaign(row, arms, offers)
-        except (KeyError, ValueError):
-            # One damaged campaign must not keep the others from deciding.
-            logger.exception("The campaign %s cannot be run", row["key"])
-        else:
-            campaigns.setdefault(row["placement"], []).append(campaign)
-    return Snapshot(
-        placements=frozenset(row["key"] for row in placements),
-        campaigns={placement: tuple(found) for placement, found in campaigns.items()},
-    )
-
-
-def _to_campaign(
-    row: DictRow, arms: Sequence[DictRow], offers: Sequence[DictRow]
-) -> RunningCampaign:
-    return RunningCampaign(
-        key=row["key"],
-        placement=row["placement"],
-        window=Window(row["starts_at"], row["ends_at"]),
-        hold_seconds=row["hold_seconds"],
-        experiment_id=row["experiment_id"],
-        seed=row["seed"],
-        arms=_to_arms([arm for arm in arms if arm["experiment_id"] == row["experiment_id"]]),
-        offers=tuple(
-            _to_offer(offer) for offer in offers if offer["campaign_id"] == row["campaign_id"]
-        ),
-        policy=_to_policy(row),
-    )
-
-
-def _to_arms(rows: Sequence[DictRow]) -> tuple[RunningArm, ...]:
-    serves = [Serves(row["payload"]["serves"]) for row in rows]
-    of_control = next(
-        (served for row, served in zip(rows, serves, strict=True) if row["is_control"]),
-        Serves.NOTHING,
-    )
-    return tuple(
-        RunningArm(
-            id=row["id"],
-            key=row["key"],
-            weight=row["weight"],
-            serves=of_control if row["is_halted"] else served,
-            is_halted=row["is_halted"],
-        )
-        for row, served in zip(rows, serves, strict=True)
-    )
-
-
-def _to_offer(row: DictRow) -> RunningOffer:
-    return RunningOffer(
-        rules=OfferRules(row["key"], row["is_active"], Window(row["starts_at"], row["ends_at"])),
-        baseline_weight=row["baseline_weight"],
-        content={name: row[name] for name in ("key", "name", "headline", "text", "link")},
-    )
-
-
-def _to_policy(row: DictRow) -> RunningPolicy:
-    if row["odds"] is None:
-        features = FeatureSpec.from_json(row["features"])
-        odds = Odds.prior(offers=tuple(row["offers"]), features=features, floor=row["floor"])
-    else:
-        odds = Odds.from_bytes(bytes(row["odds"]))
-    return RunningPolicy(
-        id=row["policy_id"],
-        key=row["policy_key"],
-        odds=odds,
-        version=row["version"] or 0,
-        reward_window_seconds=row["reward_window_seconds"],
-        held_back_share=row["held_back_share"],
-    )

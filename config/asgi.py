@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import redis.asyncio
 from django.core.asgi import get_asgi_application
@@ -17,7 +18,9 @@ from django.conf import settings  # noqa: E402 - settings come after the environ
 from audience.api import Intake  # noqa: E402 - models come after Django is set up
 from audience.keyring import Keyring  # noqa: E402
 from campaigns.api import DecideApi  # noqa: E402
-from campaigns.snapshot import load_snapshot  # noqa: E402
+from campaigns.desk import Desk  # noqa: E402
+from campaigns.loading import SnapshotLoader  # noqa: E402
+from campaigns.spool import Spool  # noqa: E402
 from experiments.api import StatsApi  # noqa: E402
 from experiments.assigning import AssignApi  # noqa: E402
 from experiments.running import load_running  # noqa: E402
@@ -26,6 +29,7 @@ from wire.dispatcher import Dispatcher  # noqa: E402
 from wire.messages import Request, Response  # noqa: E402
 
 POOL_SIZE = 8
+DECIDING_SIZE = 3
 # Whoever has waited so long for a connection or a lock is asked to come again, and so is whoever
 # finds a longer queue than can be served in that time.
 PATIENCE_SECONDS = 5
@@ -42,43 +46,55 @@ async def limit_waiting(connection: AsyncConnection) -> None:
     await connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'")
 
 
+def make_pool(
+    database_url: str, name: str, *, size: int, patience: float
+) -> AsyncConnectionPool[AsyncConnection]:
+    """Make a pool of connections, to be opened at start-up."""
+    return AsyncConnectionPool(
+        database_url,
+        min_size=1,
+        max_size=size,
+        timeout=patience,
+        max_waiting=LONGEST_QUEUE,
+        kwargs={"autocommit": True},
+        configure=limit_waiting,
+        open=False,
+        name=name,
+    )
+
+
 def build_application(
-    database_url: str, redis_url: str, *, looks_in_background: bool = True
+    database_url: str,
+    redis_url: str,
+    spool_directory: Path,
+    *,
+    looks_in_background: bool = True,
 ) -> Dispatcher:
     """Wire the hot paths to a database and a Redis; both are opened at start-up.
 
     Without looking in the background, what is in memory is re-read by the requests that find it
     old; so it is where the event loop stands still between requests.
     """
-    pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
-        database_url,
-        min_size=1,
-        max_size=POOL_SIZE,
-        timeout=PATIENCE_SECONDS,
-        max_waiting=LONGEST_QUEUE,
-        kwargs={"autocommit": True},
-        configure=limit_waiting,
-        open=False,
-        name="hot paths",
-    )
+    pool = make_pool(database_url, "hot paths", size=POOL_SIZE, patience=PATIENCE_SECONDS)
+    # Whoever decides can do without the database, so finds out soon, and waits for nobody else.
+    deciding = make_pool(database_url, "deciding", size=DECIDING_SIZE, patience=1)
+    spool = Spool(spool_directory)
     notices = redis.asyncio.Redis.from_url(
         redis_url, socket_timeout=0.5, socket_connect_timeout=0.5
     )
 
     @asynccontextmanager
     async def connections() -> AsyncIterator[None]:
-        await pool.open()
-        yield
-        await pool.close()
-        await notices.aclose()
+        async with pool, deciding, aclosing(notices):
+            yield
 
     keyring = Keyring(pool, notices)
-    campaigns = Current(pool, notices, load_snapshot, what="campaigns")
+    campaigns = Current(pool, notices, SnapshotLoader(), what="campaigns")
     experiments = Current(pool, notices, load_running, what="experiments")
     return Dispatcher(
         {
             **Intake(pool, keyring).routes(),
-            **DecideApi(pool, keyring, campaigns).routes(),
+            **DecideApi(keyring, campaigns, Desk(deciding, campaigns, spool)).routes(),
             **AssignApi(pool, keyring, experiments).routes(),
             **StatsApi(keyring).routes(),
             ("GET", "/healthz"): healthz,
@@ -86,9 +102,14 @@ def build_application(
         fallback=django_application,
         resources=[
             connections(),
-            *(held.kept_fresh() for held in (keyring, campaigns, experiments) if looks_in_background),
+            spool.drained(deciding),
+            *(
+                held.kept_fresh()
+                for held in (keyring, campaigns, experiments)
+                if looks_in_background
+            ),
         ],
     )
 
 
-application = build_application(settings.DATABASE_URL, settings.REDIS_URL)
+application = build_application(settings.DATABASE_URL, settings.REDIS_URL, settings.SPOOL_DIR)

@@ -278,6 +278,9 @@ LAKE_DIR = (
     if environment.text("OFFERLAB_LAKE_DIR") or ANALYTICS_ENGINE != "postgres"
     else None
 )
+# Where decisions wait on disk while the database cannot take them: kept over restarts, and of this
+# machine alone.
+SPOOL_DIR = Path(environment.text("OFFERLAB_SPOOL_DIR") or DATA_DIR / "spool").absolute()
 LEARNING_DEVICE = environment.text("OFFERLAB_DEVICE", "cpu")
 
 # --- Mail and webhooks ----------------------------------------------------------------------

@@ -86,7 +86,7 @@ def quantise(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     """
     p = np.asarray(probabilities, dtype=np.float64)
     # `not` around the whole, so that NaN fails it too.
-    if p.ndim != 1 or not (np.all(p >= 0) and abs(p.sum() - 1) <= 1e-6):
+    if p.ndim != 1 or not (p.min(initial=0.0) >= 0 and abs(p.sum() - 1) <= 1e-6):
         raise ValueError("expected one dimension of probabilities that sum to 1")
     shared = p > 0
     if np.count_nonzero(shared) > BUCKETS:

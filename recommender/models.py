@@ -64,6 +64,13 @@ class Policy(models.Model):
         validators=[MinValueValidator(0.0), MaxValueValidator(0.9)],
         help_text="The share of customers it never learns from, so that it can be judged on them.",
     )
+    expires_after_hours = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="A version older than this decides no more; everybody gets what the control "
+        "gets until there is a newer one. Empty: it never expires.",
+    )
 
     objects = PolicyQuerySet.as_manager()
 
@@ -139,6 +146,8 @@ class Decision(models.Model):
     )
     campaign = models.CharField(max_length=60)
     placement = models.CharField(max_length=60)
+    # In a slate of several offers, each of which is a decision of its own; the first is 0.
+    position = models.PositiveSmallIntegerField(db_default=0)
     arm = models.CharField(max_length=40)
     policy = models.ForeignKey(
         Policy, null=True, on_delete=models.PROTECT, related_name="+", db_index=False

@@ -5,6 +5,7 @@ predicted as Normal(x·mean_k, ‖x·factor_k‖²), and the weights are the pro
 eligible offer is best, raised to the floor.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from recommender.arrays import BoolArray, FloatArray
 from recommender.artifacts import pack, unpack
 from recommender.features import FeatureSpec
-from recommender.propensities import offer_weights
+from recommender.propensities import best_among, contenders, offer_weights
 
 KIND = "odds"
 ROWS_AT_ONCE = 32  # keeps the (rows, offers, nodes) arrays inside the processor's cache
@@ -40,6 +41,7 @@ class Odds:
         floor: Least probability of an eligible offer, in (0, 1].
         features: How attributes become x.
         version: Grows with each publication.
+        places: Where each offer stands in those arrays.
     """
 
     offers: tuple[str, ...]
@@ -48,7 +50,9 @@ class Odds:
     floor: float
     features: FeatureSpec
     version: int
+    places: Mapping[str, int] = field(init=False, repr=False)
     _columns: FloatArray = field(init=False, repr=False)  # (d, K d): all factors in one product
+    _norms: FloatArray = field(init=False, repr=False)  # (K,): the most that x·factor_k is of x
 
     def __post_init__(self) -> None:
         k, d = len(self.offers), self.features.size
@@ -69,6 +73,8 @@ class Odds:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
         columns = np.ascontiguousarray(self.factor.transpose(1, 0, 2)).reshape(d, k * d)
         object.__setattr__(self, "_columns", columns)
+        object.__setattr__(self, "_norms", np.linalg.norm(self.factor, ord=2, axis=(1, 2)))
+        object.__setattr__(self, "places", {key: place for place, key in enumerate(self.offers)})
 
     @classmethod
     def prior(
@@ -110,8 +116,24 @@ class Odds:
         Raises:
             ValueError: No offer is eligible.
         """
-        mean, sd = self.predict(x)
-        weights: FloatArray = offer_weights(mean, sd, eligible, floor=self.floor)  # (K,)
+        n_eligible = int(np.count_nonzero(eligible))
+        if n_eligible == 0:
+            raise ValueError("At least one offer must be eligible in every row.")
+        mean = self.mean @ x  # (K,)
+        # Most of many offers are hopeless for a customer. A norm tells that before it takes all
+        # their covariances to say how uncertain each of them is.
+        widest = self._norms * np.sqrt(x @ x)  # (K,), at least the sds
+        able = np.flatnonzero(contenders(mean, widest, eligible))
+        if 2 * len(able) > len(mean):
+            spread = (x @ self._columns).reshape(self.mean.shape)[able]
+        else:
+            spread = np.matmul(x, self.factor[able])  # (d,) @ (A, d, d) -> (A, d)
+        sd = np.sqrt(np.einsum("ad,ad->a", spread, spread))
+        least = min(self.floor, 0.5 / n_eligible)
+        weights = np.where(eligible, least, 0.0)
+        weights[able] += (1.0 - n_eligible * least) * best_among(mean[able], sd)
+        if n_eligible == 1:
+            weights[able] = 1.0
         return weights
 
     def weights_many(self, x: FloatArray, eligible: BoolArray) -> FloatArray:
@@ -119,7 +141,8 @@ class Odds:
         weights = np.empty((len(x), len(self.offers)))
         for first in range(0, len(x), ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
-            weights[rows] = self.weights(x[rows], eligible[rows])
+            mean, sd = self.predict(x[rows])
+            weights[rows] = offer_weights(mean, sd, eligible[rows], floor=self.floor)
         return weights  # (n, K)
 
     def to_bytes(self) -> bytes:

@@ -31,6 +31,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -159,9 +161,12 @@ class Site:
 @contextmanager
 def open_site() -> Iterator[Site]:
     """Start the whole site on the test's database and Redis."""
-    application = build_application(database_url(), settings.REDIS_URL, looks_in_background=False)
-    with serve(application) as site:
-        yield site
+    with TemporaryDirectory(prefix="offerlab-spool-") as spool:
+        application = build_application(
+            database_url(), settings.REDIS_URL, Path(spool), looks_in_background=False
+        )
+        with serve(application) as site:
+            yield site
 
 
 @contextmanager

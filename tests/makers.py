@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from psycopg.types.json import Jsonb
 
 from audience.copying import CustomerRow, EventRow, import_customers, import_events
 from audience.keys import create_source
@@ -24,7 +23,7 @@ from experiments.lifecycle import start_experiment
 from experiments.models import Arm, Experiment, Metric, Review
 from experiments.models import Status as ExperimentStatus
 from recommender.decision_ids import RANDOM_BITS, decision_id, decision_partition
-from recommender.decisions import LOG, Logged
+from recommender.decisions import LOG, Logged, to_columns
 from recommender.features import FeatureSpec
 from recommender.models import Decision, Policy
 
@@ -264,7 +263,7 @@ def logged(
     return Logged(
         id=decision_id(at, entropy=secrets.randbits(RANDOM_BITS)),
         decided_at=at,
-        customer_id=customer.pk,
+        customer_key=customer.external_key,
         campaign=campaign,
         placement="home",
         arm="hold-out" if offer is None else "personalised",
@@ -286,9 +285,8 @@ def log_all(decisions: Sequence[Logged]) -> None:
     make_partitions(
         [decision_partition(m) for m in sorted({month_of(d.decided_at) for d in decisions})]
     )
-    parameters: dict[str, Any] = {"items": Jsonb([decision.to_row() for decision in decisions])}
     with connection.cursor() as cursor:
-        cursor.execute(LOG, parameters)
+        cursor.execute(LOG, to_columns(decisions))
 
 
 def make_decision(

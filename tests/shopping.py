@@ -1,8 +1,7 @@
 """Let simulated shoppers come to a campaign by function calls, on a clock that a test sets.
 
 What the decide API, the intake and the worker do for a real site happens here in one thread, and
-every random number has a seed: the same run gives the same report. Customers' ids take part in the
-draws, so a test that needs the very same ones starts their count anew (`reset_sequences`).
+every random number has a seed: the same run gives the same report.
 """
 
 import asyncio
@@ -17,10 +16,12 @@ from audience.copying import CustomerRow, EventRow, import_customers, import_eve
 from audience.models import Customer, Source
 from campaigns.casestudies.shop import ORDER, PLACEMENT, open_shop
 from campaigns.casestudies.shopping import react
-from campaigns.decide import Asked, Decided, decide
+from campaigns.decide import Asked, Slot, decide
+from campaigns.loading import load_snapshot
 from campaigns.models import Campaign
 from campaigns.recall import Known
-from campaigns.snapshot import Snapshot, load_snapshot
+from campaigns.snapshot import Snapshot
+from campaigns.tally import Tally
 from experiments.analysis import analyse
 from recommender.learning import learn_batch
 from recommender.simulators.shop import Shop
@@ -57,18 +58,17 @@ def send_wave(campaign: Campaign, shop: Shop, numbers: list[int], *, at: datetim
     decided = {}
     for number in numbers:
         customer = known[shop.shopper(number).key]
-        choice = decide(
+        key = customer.external_key
+        slate = decide(
             snapshot,
-            Asked(
-                placement=PLACEMENT,
-                customer=Known(customer.pk, customer.attributes, arms={}, held={}),
-                customer_key=customer.external_key,
-                context={},
-                now=at,
-            ),
+            Asked(PLACEMENT, 1, key, context={}, now=at),
+            Known(customer.pk, key, customer.attributes),
+            Tally({}),
         )
-        assert isinstance(choice, Decided)
-        decided[number] = choice.decision
+        assert slate is not None
+        (slot,) = slate.slots
+        assert isinstance(slot, Slot)
+        decided[number] = slot.decision
     log_all(list(decided.values()))
     for arm in {decision.arm for decision in decided.values()}:
         met = [

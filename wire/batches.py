@@ -47,7 +47,7 @@ class Batches(Generic[T, R]):
             del self._waiting[: self._largest]
             try:
                 results = await self._work([item for item, _ in batch])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised where the item is awaited
                 await self._work_singly(batch, error)
             else:
                 for (_, done), result in zip(batch, results, strict=True):
@@ -62,7 +62,7 @@ class Batches(Generic[T, R]):
             if len(batch) > 1:
                 try:
                     (result,) = await self._work([item])
-                except Exception as own:
+                except Exception as own:  # noqa: BLE001 - as above
                     error = own
                 else:
                     if not done.done():

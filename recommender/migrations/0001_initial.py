@@ -114,6 +114,15 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
+                (
+                    "expires_after_hours",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="A version older than this decides no more; everybody gets what the control gets until there is a newer one. Empty: it never expires.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
             ],
             options={
                 "verbose_name_plural": "policies",
@@ -141,6 +150,7 @@ class Migration(migrations.Migration):
                 ("decided_at", models.DateTimeField()),
                 ("campaign", models.CharField(max_length=60)),
                 ("placement", models.CharField(max_length=60)),
+                ("position", models.PositiveSmallIntegerField(db_default=0)),
                 ("arm", models.CharField(max_length=40)),
                 ("policy_version", models.PositiveIntegerField(null=True)),
                 ("offer", models.CharField(max_length=60, null=True)),

@@ -99,7 +99,7 @@ def test_every_logged_decision_replays_from_its_row(site: Site, key: str) -> Non
                 version=decision.policy_version or 0,
                 decision_id=decision.pk,
             ),
-            customer_id=decision.customer_id,
+            customer_key=decision.customer.external_key,
         )
         assert decision.eligible[draw.index] == decision.offer
         assert draw.propensity == decision.propensity
@@ -287,9 +287,13 @@ def test_a_placement_without_a_campaign_answers_nothing(site: Site, key: str) ->
     placement = make_placement()
     answer = site.post(PATH, {"customer": "ada", "placements": [placement.key]}, key=key)
     assert answer.status == 200
-    assert answer.json()["decisions"] == [
-        {"placement": placement.key, "decision_id": None, "campaign": None, "offer": None}
-    ]
+    assert answer.json() == {
+        "decisions": [
+            {"placement": placement.key, "decision_id": None, "campaign": None, "offer": None}
+        ],
+        "logged": True,
+        "degraded": False,
+    }
     assert Decision.objects.count() == 0
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
-from campaigns.snapshot import Serves, Snapshot, load_snapshot
+from campaigns.loading import load_snapshot
+from campaigns.snapshot import Serves, Snapshot
 from experiments.steering import halt_arm
 from recommender.features import CategoryFeature, FeatureSpec
 from tests.asgi import database_url

@@ -38,7 +38,7 @@ def test_every_field_comes_back_exactly() -> None:
     row = Decision.objects.get()
     for name in Logged.__slots__:
         if name != "due_at":
-            kept = getattr(row, name)
+            kept = row.customer.external_key if name == "customer_key" else getattr(row, name)
             sent = getattr(made, name)
             assert kept == (list(sent) if isinstance(sent, tuple) else sent), name
     assert Reward.objects.get(decision=row).due_at == NOW + HOUR
@@ -74,10 +74,29 @@ def test_decisions_are_logged_together_or_not_at_all() -> None:
     policy, customer = make_policy(), make_customer()
     log_all([first := logged(policy, customer, "red", at=NOW)])
     second = logged(policy, customer, "red", at=NOW)
+    impossible = replace(second, propensity=2.0)
 
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        asyncio.run(log_elsewhere([second, first]))
+    with pytest.raises(psycopg.errors.CheckViolation):
+        asyncio.run(log_elsewhere([logged(policy, customer, "red", at=NOW), impossible]))
     assert [row.pk for row in Decision.objects.all()] == [first.id]
 
     asyncio.run(log_elsewhere([second]))
     assert Reward.objects.count() == Decision.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_what_was_logged_before_stays_as_it_was() -> None:
+    policy, customer = make_policy(), make_customer()
+    first = logged(policy, customer, "red", at=NOW)
+    log_all([first])
+    log_all([replace(first, offer="blue"), logged(policy, customer, "blue", at=NOW)])
+    assert Decision.objects.get(pk=first.id).offer == "red"
+    assert Reward.objects.count() == Decision.objects.count() == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("keys", [[], ["null"], ["a", 'b"c', "d\\e", "f,g", "{h}", ""]])
+def test_keys_of_every_spelling_come_back(keys: list[str]) -> None:
+    decision = logged(make_policy(), make_customer(), "red", at=NOW)
+    log_all([replace(decision, eligible=keys, weights=[0.5] * len(keys))])
+    assert Decision.objects.get().eligible == keys

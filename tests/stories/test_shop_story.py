@@ -16,7 +16,7 @@ WAVES = 6
 WORTHWHILE = Shop(seed=12, rates=Rates(none=0.08, wrong=0.09, best=0.35))
 USELESS = Shop(seed=12, rates=NO_EFFECT)
 
-pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_planted_lift_is_found_and_covered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,210 @@
+"""Decides for everybody who asks at the same time, and logs it before anybody is answered."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from audience.finding import Name
+from audience.partitions import Months
+from campaigns.counters import lock_counters, move_counters
+from campaigns.decide import Asked, Slate, Slot, decide
+from campaigns.memory import Memory
+from campaigns.recall import Known, Wanted, recall
+from campaigns.snapshot import RunningCampaign, Snapshot
+from campaigns.spool import NewlyMet, Spool, Unlogged
+from campaigns.tally import Tally
+from experiments.exposures import Met, record_exposures
+from recommender.decision_ids import decision_partition
+from recommender.decisions import log_decisions
+from wire.batches import Batches
+from wire.breaker import Breaker
+from wire.current import Current
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One customer who asks, for which placements, and how many offers in each."""
+
+    name: Name
+    placements: Mapping[str, int]
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a customer is shown in each placement, in the order asked for.
+
+    Attributes:
+        slates: By placement; None where no campaign decides.
+        is_logged: Whether it is in the database, or on disk on its way there.
+        is_degraded: Whether it was decided without the database: without limits and memory.
+    """
+
+    slates: Mapping[str, Slate | None]
+    is_logged: bool = True
+    is_degraded: bool = False
+
+
+class Desk:
+    """Takes visits, in batches: one transaction recalls, decides and logs for all of them."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection],
+        snapshot: Current[Snapshot],
+        spool: Spool,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Log through `pool`, or into `spool` meanwhile; know campaigns by `snapshot`."""
+        self._pool = pool
+        self._snapshot = snapshot
+        self._spool = spool
+        self._clock = clock
+        self._months = Months(pool, decision_partition)
+        self._breaker = Breaker()
+        self._memory = Memory()
+        self._batches: Batches[Visit, Outcome] = Batches(self._serve)
+
+    async def serve(self, visit: Visit) -> Outcome:
+        """Decide for one customer, together with whoever else asks now."""
+        return await self._batches.do(visit)
+
+    async def _serve(self, visits: Sequence[Visit]) -> Sequence[Outcome]:
+        snapshot, now = await self._snapshot.get(), self._clock()
+        batch = Batch(snapshot, visits, now)
+        if not batch.campaigns:
+            # Nobody could be shown anything, so nobody needs to be known.
+            return [Outcome(dict.fromkeys(visit.placements)) for visit in visits]
+        if not self._breaker.is_open:
+            try:
+                await self._months.prepare([now])
+                async with self._pool.connection() as connection:
+                    await batch.serve(connection)
+                self._breaker.close()
+                batch.remember(self._memory)
+                return batch.outcomes(is_logged=True)
+            except psycopg.OperationalError as error:
+                logger.error("Decisions cannot be logged in the database now: %s", error)
+                self._breaker.open()
+        is_degraded = not batch.is_decided
+        if is_degraded:
+            batch.decide_blindly(self._memory)
+        # What was decided when the connection broke may have been committed or not: it is the
+        # same decisions that are spooled, and they are logged once.
+        is_spooled = await self._spool.keep(batch.unlogged())
+        return batch.outcomes(is_logged=is_spooled, is_degraded=is_degraded)
+
+
+class Batch:
+    """Visits that are decided together."""
+
+    def __init__(self, snapshot: Snapshot, visits: Sequence[Visit], now: datetime) -> None:
+        """Look for the campaigns that may decide."""
+        self.snapshot = snapshot
+        self.visits = visits
+        self.now = now
+        placements = {placement for visit in visits for placement in visit.placements}
+        self.campaigns: list[RunningCampaign] = [
+            c for p in sorted(placements) for c in snapshot.campaigns.get(p, ())
+        ]
+        self.known: Sequence[Known] = ()
+        self.slates: list[Mapping[str, Slate | None]] = []
+        self.tally = Tally(None)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether everybody was decided for."""
+        return len(self.slates) == len(self.visits)
+
+    async def serve(self, connection: AsyncConnection[Any]) -> None:
+        """Recall, decide and log in one transaction, with two round trips."""
+        counters = {name for campaign in self.campaigns for name in campaign.counters}
+        wanted = Wanted(
+            experiments=[campaign.experiment_id for campaign in self.campaigns],
+            holds={campaign.key: campaign.hold_seconds for campaign in self.campaigns},
+            capped_days={k: n for c in self.campaigns for k, n in c.capped_days.items()},
+        )
+        async with connection.pipeline(), connection.transaction():
+            self.tally = await lock_counters(connection, counters)
+            names = [visit.name for visit in self.visits]
+            self.known = await recall(connection, names, wanted, now=self.now)
+            self._decide()
+            await self._log(connection)
+            await move_counters(connection, self.tally.added)
+
+    def decide_blindly(self, memory: Memory) -> None:
+        """Decide by the snapshot alone, and by what this process remembers."""
+        self.known = [memory.recall(visit.name) for visit in self.visits]
+        self.tally = Tally(None)
+        self._decide()
+
+    def _decide(self) -> None:
+        self.slates = [
+            {
+                placement: decide(
+                    self.snapshot,
+                    Asked(placement, count, visit.name.key, visit.context, self.now),
+                    customer,
+                    self.tally,
+                )
+                for placement, count in visit.placements.items()
+            }
+            for visit, customer in zip(self.visits, self.known, strict=True)
+        ]
+
+    def remember(self, memory: Memory) -> None:
+        """Keep in mind what may be needed while the database cannot be asked."""
+        attributes = {
+            feature.attribute
+            for campaign in self.campaigns
+            for feature in campaign.policy.odds.features.features
+        }
+        names = (visit.name for visit in self.visits)
+        memory.keep(zip(names, self.known, strict=True), attributes=attributes)
+
+    async def _log(self, connection: AsyncConnection[Any]) -> None:
+        decisions = [slot.decision for slot in self._new_slots()]
+        if decisions:
+            await log_decisions(connection, decisions)
+        met = {
+            Met(slate.met[0], customer.id, slate.met[1], self.now)
+            for customer, slate in self._slates()
+            if slate.met is not None and customer.id is not None
+        }
+        if met:
+            await record_exposures(connection, list(met))
+
+    def unlogged(self) -> Unlogged:
+        """Return what has to be logged later."""
+        return Unlogged(
+            decisions=[slot.decision for slot in self._new_slots()],
+            met=[
+                NewlyMet(customer.key, slate.met[0], slate.met[1], self.now)
+                for customer, slate in self._slates()
+                if slate.met is not None
+            ],
+            added=self.tally.added,
+        )
+
+    def outcomes(self, *, is_logged: bool, is_degraded: bool = False) -> Sequence[Outcome]:
+        """Return what each visit gets."""
+        return [Outcome(slates, is_logged, is_degraded) for slates in self.slates]
+
+    def _slates(self) -> Iterable[tuple[Known, Slate]]:
+        for customer, slates in zip(self.known, self.slates, strict=True):
+            for slate in slates.values():
+                if slate is not None:
+                    yield customer, slate
+
+    def _new_slots(self) -> Iterable[Slot]:
+        for _, slate in self._slates():
+            yield from (slot for slot in slate.slots if isinstance(slot, Slot))

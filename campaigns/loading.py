@@ -1,0 +1,219 @@
+"""Reads the running campaigns into memory, in a few queries at one moment."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import DictRow, dict_row
+
+from campaigns.eligibility import Budget, Caps, OfferRules, Window
+from campaigns.snapshot import (
+    RunningArm,
+    RunningCampaign,
+    RunningOffer,
+    RunningPolicy,
+    Serves,
+    Snapshot,
+)
+from recommender.features import FeatureSpec
+from recommender.odds import Odds
+
+logger = logging.getLogger(__name__)
+
+CAMPAIGNS = """
+    SELECT campaign.key, placement.key AS placement, campaign.starts_at, campaign.ends_at,
+           campaign.hold_minutes * 60 AS hold_seconds, campaign.id AS campaign_id,
+           experiment.id AS experiment_id, experiment.seed, policy.id AS policy_id,
+           policy.key AS policy_key, policy.features, policy.offers, policy.floor,
+           policy.reward_window_seconds, policy.held_back_share, policy.expires_after_hours,
+           version.number AS version, version.published_at,
+           campaign.budget_cents, campaign.fallback_id
+    FROM campaigns_campaign AS campaign
+    JOIN campaigns_placement AS placement ON placement.id = campaign.placement_id
+    JOIN experiments_experiment AS experiment ON experiment.id = campaign.experiment_id
+    JOIN recommender_policy AS policy ON policy.id = campaign.policy_id
+    LEFT JOIN LATERAL (
+        SELECT number, published_at FROM recommender_policyversion
+        WHERE policy_id = policy.id ORDER BY number DESC LIMIT 1) AS version ON true
+    WHERE campaign.status = 'running'
+    ORDER BY campaign.priority, campaign.id
+"""
+
+ARMS = """
+    SELECT experiment_id, id, key, weight, payload, is_control,
+           halted_at IS NOT NULL AS is_halted
+    FROM experiments_arm WHERE experiment_id = ANY(%s) ORDER BY position, id
+"""
+
+OFFERS = """
+    SELECT choice.campaign_id, choice.baseline_weight, offer.*
+    FROM campaigns_campaignoffer AS choice
+    JOIN campaigns_offer AS offer ON offer.id = choice.offer_id
+    WHERE choice.campaign_id = ANY(%s) ORDER BY choice.position, choice.id
+"""
+
+FALLBACKS = """
+    SELECT campaign.id AS campaign_id, 0 AS baseline_weight, offer.*
+    FROM campaigns_campaign AS campaign
+    JOIN campaigns_offer AS offer ON offer.id = campaign.fallback_id
+    WHERE campaign.id = ANY(%s)
+"""
+
+ODDS = """
+    SELECT version.policy_id, version.number, version.odds
+    FROM recommender_policyversion AS version
+    JOIN unnest(%s::bigint[], %s::integer[]) AS wanted (policy_id, number) USING (policy_id, number)
+"""
+
+Version = tuple[int, int]
+
+
+class SnapshotLoader:
+    """Reads the running campaigns, and unpacks each published version once."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._odds: Mapping[Version, Odds] = {}
+
+    async def __call__(self, connection: AsyncConnection[Any]) -> Snapshot:
+        """Read everything at one moment."""
+        async with connection.transaction():
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor = connection.cursor(row_factory=dict_row)
+            await cursor.execute("SELECT key FROM campaigns_placement")
+            placements = await cursor.fetchall()
+            rows = await (await cursor.execute(CAMPAIGNS)).fetchall()
+            experiments = [row["experiment_id"] for row in rows]
+            ids = [row["campaign_id"] for row in rows]
+            parts = Parts(
+                arms=await (await cursor.execute(ARMS, [experiments])).fetchall(),
+                offers=await (await cursor.execute(OFFERS, [ids])).fetchall(),
+                fallbacks=await (await cursor.execute(FALLBACKS, [ids])).fetchall(),
+                odds=await self._read_odds(cursor, rows),
+            )
+        self._odds = parts.odds
+        return _to_snapshot(placements, rows, parts)
+
+    async def _read_odds(
+        self, cursor: AsyncCursor[DictRow], rows: Sequence[DictRow]
+    ) -> Mapping[Version, Odds]:
+        """Return the versions that the campaigns use; those known already are not read again."""
+        used = {(row["policy_id"], row["version"]) for row in rows if row["version"] is not None}
+        odds = {version: known for version, known in self._odds.items() if version in used}
+        new = sorted(used - odds.keys())
+        if not new:
+            return odds
+        await cursor.execute(ODDS, [[policy for policy, _ in new], [number for _, number in new]])
+        for row in await cursor.fetchall():
+            try:
+                odds[row["policy_id"], row["number"]] = Odds.from_bytes(bytes(row["odds"]))
+            except ValueError:
+                logger.exception("A version of policy %s cannot be read", row["policy_id"])
+        return odds
+
+
+async def load_snapshot(connection: AsyncConnection[Any]) -> Snapshot:
+    """Read the running campaigns once."""
+    return await SnapshotLoader()(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What belongs to the campaigns, as it was read."""
+
+    arms: Sequence[DictRow]
+    offers: Sequence[DictRow]
+    fallbacks: Sequence[DictRow]
+    odds: Mapping[Version, Odds]
+
+
+def _to_snapshot(placements: Sequence[DictRow], rows: Sequence[DictRow], parts: Parts) -> Snapshot:
+    campaigns: dict[str, list[RunningCampaign]] = {}
+    for row in rows:
+        try:
+            campaign = _to_campaign(row, parts)
+        except (KeyError, ValueError):
+            # One damaged campaign must not keep the others from deciding.
+            logger.exception("The campaign %s cannot be run", row["key"])
+        else:
+            campaigns.setdefault(row["placement"], []).append(campaign)
+    return Snapshot(
+        placements=frozenset(row["key"] for row in placements),
+        campaigns={placement: tuple(found) for placement, found in campaigns.items()},
+    )
+
+
+def _to_campaign(row: DictRow, parts: Parts) -> RunningCampaign:
+    def own(found: Sequence[DictRow]) -> tuple[RunningOffer, ...]:
+        return tuple(_to_offer(r) for r in found if r["campaign_id"] == row["campaign_id"])
+
+    arms = [arm for arm in parts.arms if arm["experiment_id"] == row["experiment_id"]]
+    return RunningCampaign(
+        key=row["key"],
+        placement=row["placement"],
+        window=Window(row["starts_at"], row["ends_at"]),
+        hold_seconds=row["hold_seconds"],
+        experiment_id=row["experiment_id"],
+        seed=row["seed"],
+        arms=_to_arms(arms),
+        offers=own(parts.offers),
+        policy=_to_policy(row, parts.odds),
+        fallback=next(iter(own(parts.fallbacks)), None),
+        budget=Budget(row["key"], row["budget_cents"]),
+    )
+
+
+def _to_arms(rows: Sequence[DictRow]) -> tuple[RunningArm, ...]:
+    serves = [Serves(row["payload"]["serves"]) for row in rows]
+    of_control = next(
+        (served for row, served in zip(rows, serves, strict=True) if row["is_control"]),
+        Serves.NOTHING,
+    )
+    return tuple(
+        RunningArm(
+            id=row["id"],
+            key=row["key"],
+            weight=row["weight"],
+            serves=of_control if row["is_halted"] else served,
+            is_halted=row["is_halted"],
+        )
+        for row, served in zip(rows, serves, strict=True)
+    )
+
+
+def _to_offer(row: DictRow) -> RunningOffer:
+    caps = Caps(
+        total=row["cap_total"],
+        per_customer=row["cap_per_customer"],
+        days=row["cap_days"],
+        is_shown_uncounted=row["uncounted"] == "show",
+    )
+    window = Window(row["starts_at"], row["ends_at"])
+    return RunningOffer(
+        rules=OfferRules(row["key"], row["is_active"], window, caps, row["cost_cents"]),
+        baseline_weight=row["baseline_weight"],
+        content={name: row[name] for name in ("key", "name", "headline", "text", "link")},
+    )
+
+
+def _to_policy(row: DictRow, published: Mapping[Version, Odds]) -> RunningPolicy:
+    if row["version"] is None:
+        features = FeatureSpec.from_json(row["features"])
+        odds = Odds.prior(offers=tuple(row["offers"]), features=features, floor=row["floor"])
+        expires_at = None
+    else:
+        odds = published[row["policy_id"], row["version"]]
+        hours = row["expires_after_hours"]
+        expires_at = None if hours is None else row["published_at"] + timedelta(hours=hours)
+    return RunningPolicy(
+        id=row["policy_id"],
+        key=row["policy_key"],
+        odds=odds,
+        version=row["version"] or 0,
+        reward_window_seconds=row["reward_window_seconds"],
+        held_back_share=row["held_back_share"],
+        expires_at=expires_at,
+    )

@@ -1,0 +1,195 @@
+"""Keeps decisions on disk while the database cannot take them, and logs them later, each once."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from audience.meeting import find_by_key, make_by_key
+from campaigns.counters import lock_counters, move_counters
+from experiments.exposures import Met, record_exposures
+from recommender.decisions import Logged, log_decisions
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+SUFFIX = ".jsonl"
+REJECTED = ".rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class NewlyMet:
+    """A customer, by key, met an arm."""
+
+    customer_key: str
+    experiment_id: int
+    arm_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unlogged:
+    """What one transaction would have written; `added` is what it would have counted."""
+
+    decisions: Sequence[Logged]
+    met: Sequence[NewlyMet]
+    added: Mapping[str, int]
+
+
+class Spool:
+    """Files of one line per transaction, each forced to disk before anybody is answered.
+
+    Every process writes a file of its own and holds a lock on it. Whoever finds a file that nobody
+    holds, because its process ended, logs it too.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Keep the files in this directory, which is made when first needed."""
+        self._directory = directory
+        self._file: IO[bytes] | None = None
+        self._turn = asyncio.Lock()
+        self.waiting = 0
+
+    async def keep(self, unlogged: Unlogged) -> bool:
+        """Write down a transaction; return whether it is safe on disk."""
+        if not unlogged.decisions:
+            return True
+        async with self._turn:
+            try:
+                await asyncio.to_thread(self._append, msgspec.json.encode(unlogged) + b"\n")
+            except OSError:
+                logger.exception("Decisions cannot be spooled, and are not logged")
+                return False
+        self.waiting += len(unlogged.decisions)
+        return True
+
+    def _append(self, line: bytes) -> None:
+        if self._file is None:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = self._directory / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+            self._file = path.open("ab")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            _force_to_disk(self._directory)
+        self._file.write(line)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    @asynccontextmanager
+    async def drained(self, pool: AsyncConnectionPool[AsyncConnection]) -> AsyncIterator[None]:
+        """Log what is spooled in the background, whenever the database takes it."""
+        draining = asyncio.create_task(self._keep_draining(pool))
+        try:
+            yield
+        finally:
+            draining.cancel()
+            with suppress(asyncio.CancelledError):
+                await draining
+            self._close()
+
+    async def _keep_draining(self, pool: AsyncConnectionPool[AsyncConnection]) -> None:
+        while True:
+            try:
+                await self.drain(pool)
+            except (psycopg.OperationalError, OSError) as error:
+                logger.warning("What is spooled waits: %s", error)
+            except Exception:
+                logger.exception("What is spooled cannot be logged now")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def drain(self, pool: AsyncConnectionPool[AsyncConnection]) -> int:
+        """Log all that lies there and nobody else works on; return how many decisions were new.
+
+        Raises:
+            psycopg.OperationalError: The database takes nothing now; what is left waits.
+        """
+        if not any(self._directory.glob(f"*{SUFFIX}")):
+            return 0
+        async with pool.connection() as connection:
+            # Only now, when there is a connection, is the file taken from under those who spool.
+            async with self._turn:
+                self._close()
+            logged = 0
+            for path in sorted(self._directory.glob(f"*{SUFFIX}")):
+                with path.open("rb") as file:
+                    if not _lock(file):
+                        continue
+                    logged += await self._log_file(connection, path, file)
+        return logged
+
+    async def _log_file(self, connection: AsyncConnection, path: Path, file: IO[bytes]) -> int:
+        logged = 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                # A process ended while it wrote: nobody was told that this was safe.
+                break
+            try:
+                unlogged = msgspec.json.decode(line, type=Unlogged)
+                logged += await log_later(connection, unlogged)
+                self.waiting = max(0, self.waiting - len(unlogged.decisions))
+            except psycopg.OperationalError:
+                raise
+            except (psycopg.Error, msgspec.DecodeError):
+                logger.exception("A spooled line cannot be logged; it is kept in %s", REJECTED)
+                with path.with_suffix(REJECTED).open("ab") as rejected:
+                    rejected.write(line)
+        path.unlink(missing_ok=True)
+        if logged:
+            logger.warning("Logged %s decisions that had been spooled", logged)
+        return logged
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+async def log_later(connection: AsyncConnection, unlogged: Unlogged) -> int:
+    """Log in one transaction what was spooled; return how many decisions were new.
+
+    What was logged before, because a connection broke just when it committed, is not again.
+    """
+    async with connection.transaction():
+        await lock_counters(connection, unlogged.added)
+        await make_by_key(connection, [d.customer_key for d in unlogged.decisions])
+        cursor = await log_decisions(connection, unlogged.decisions)
+        new = len(await cursor.fetchall())
+        if new:
+            await move_counters(connection, unlogged.added)
+        ids = await find_by_key(connection, [met.customer_key for met in unlogged.met])
+        met = [
+            Met(met.experiment_id, ids[met.customer_key], met.arm_id, met.at)
+            for met in unlogged.met
+        ]
+        if met:
+            await record_exposures(connection, met)
+    return new
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Take a file, unless another process has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _force_to_disk(directory: Path) -> None:
+    """Make sure that a new file is found again after a crash."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
