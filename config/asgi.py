@@ -47,12 +47,12 @@ async def limit_waiting(connection: AsyncConnection) -> None:
 
 
 def make_pool(
-    database_url: str, name: str, *, size: int, patience: float
+    database_url: str, name: str, *, size: int, patience: float, at_once: bool = False
 ) -> AsyncConnectionPool[AsyncConnection]:
-    """Make a pool of connections, to be opened at start-up."""
+    """Make a pool of connections, to be opened at start-up: one of them, or all at once."""
     return AsyncConnectionPool(
         database_url,
-        min_size=1,
+        min_size=size if at_once else 1,
         max_size=size,
         timeout=patience,
         max_waiting=LONGEST_QUEUE,
@@ -77,7 +77,7 @@ def build_application(
     """
     pool = make_pool(database_url, "hot paths", size=POOL_SIZE, patience=PATIENCE_SECONDS)
     # Whoever decides can do without the database, so finds out soon, and waits for nobody else.
-    deciding = make_pool(database_url, "deciding", size=DECIDING_SIZE, patience=1)
+    deciding = make_pool(database_url, "deciding", size=DECIDING_SIZE, patience=2, at_once=True)
     spool = Spool(spool_directory)
     notices = redis.asyncio.Redis.from_url(
         redis_url, socket_timeout=0.5, socket_connect_timeout=0.5

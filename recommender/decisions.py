@@ -16,16 +16,11 @@ from recommender.decision_ids import DECISIONS
 # A decision that is there already, because what was spooled is logged a second time, stays so.
 LOG = f"""
     WITH item AS (
-        SELECT customer.id AS customer_id, item.* FROM unnest(
-            %(ids)s::uuid[], %(times)s::timestamptz[], %(customers)s::text[],
-            %(campaigns)s::text[], %(placements)s::text[], %(positions)s::smallint[],
-            %(arms)s::text[], %(policies)s::bigint[], %(versions)s::integer[], %(offers)s::text[],
-            %(propensities)s::double precision[], %(eligible)s::text[], %(weights)s::text[],
-            %(features)s::text[], %(reasons)s::text[], %(held_back)s::boolean[],
-            %(due)s::timestamptz[]) AS item (
-            id, decided_at, customer_key, campaign, placement, position, arm, policy_id,
-            policy_version, offer, propensity, eligible, weights, features, reasons, held_back,
-            due_at)
+        SELECT customer.id AS customer_id, item.* FROM json_to_recordset(%(items)s::json) AS item (
+            id uuid, decided_at timestamptz, customer_key text, campaign text, placement text,
+            position smallint, arm text, policy_id bigint, policy_version integer, offer text,
+            propensity double precision, eligible text, weights text, features text, reasons jsonb,
+            held_back boolean, due_at timestamptz)
         JOIN audience_customer AS customer ON customer.external_key = item.customer_key
     ), logged AS (
         INSERT INTO {DECISIONS} (id, decided_at, customer_id, campaign, placement, position, arm,
@@ -33,7 +28,7 @@ LOG = f"""
             held_back)
         SELECT id, decided_at, customer_id, campaign, placement, position, arm,
             policy_id, policy_version, offer, propensity, eligible::text[],
-            weights::double precision[], features::double precision[], reasons::jsonb, held_back
+            weights::double precision[], features::double precision[], reasons, held_back
         FROM item
         ON CONFLICT (id) DO NOTHING
         RETURNING id
@@ -79,30 +74,56 @@ async def log_decisions(
 
     The cursor has the ids of those that were not logged before.
     """
-    return await connection.execute(LOG, to_columns(decisions))
+    return await connection.execute(LOG, {"items": to_json(decisions)})
 
 
-def to_columns(decisions: Sequence[Logged]) -> dict[str, list[Any]]:
-    """Write decisions as the parameters of `LOG`."""
-    return {
-        "ids": [d.id for d in decisions],
-        "times": [d.decided_at for d in decisions],
-        "customers": [d.customer_key for d in decisions],
-        "campaigns": [d.campaign for d in decisions],
-        "placements": [d.placement for d in decisions],
-        "positions": [d.position for d in decisions],
-        "arms": [d.arm for d in decisions],
-        "policies": [d.policy_id for d in decisions],
-        "versions": [d.policy_version for d in decisions],
-        "offers": [d.offer for d in decisions],
-        "propensities": [d.propensity for d in decisions],
-        "eligible": [write_texts(d.eligible) for d in decisions],
-        "weights": [write_numbers(d.weights) for d in decisions],
-        "features": [write_numbers(d.features) for d in decisions],
-        "reasons": [msgspec.json.encode(d.reasons).decode() for d in decisions],
-        "held_back": [d.held_back for d in decisions],
-        "due": [d.due_at for d in decisions],
-    }
+class _Row(msgspec.Struct):
+    """A decision with its lists as PostgreSQL writes them."""
+
+    id: uuid.UUID
+    decided_at: datetime
+    customer_key: str
+    campaign: str
+    placement: str
+    position: int
+    arm: str
+    policy_id: int | None
+    policy_version: int | None
+    offer: str | None
+    propensity: float
+    eligible: str
+    weights: str
+    features: str
+    reasons: Sequence[str]
+    held_back: bool
+    due_at: datetime
+
+
+def to_json(decisions: Iterable[Logged]) -> str:
+    """Write decisions as the parameter of `LOG`."""
+    rows = [
+        _Row(
+            d.id,
+            d.decided_at,
+            d.customer_key,
+            d.campaign,
+            d.placement,
+            d.position,
+            d.arm,
+            d.policy_id,
+            d.policy_version,
+            d.offer,
+            d.propensity,
+            write_texts(d.eligible),
+            write_numbers(d.weights),
+            write_numbers(d.features),
+            d.reasons,
+            d.held_back,
+            d.due_at,
+        )
+        for d in decisions
+    ]
+    return msgspec.json.encode(rows).decode()
 
 
 def write_numbers(numbers: Iterable[float]) -> str:

@@ -23,7 +23,7 @@ from experiments.lifecycle import start_experiment
 from experiments.models import Arm, Experiment, Metric, Review
 from experiments.models import Status as ExperimentStatus
 from recommender.decision_ids import RANDOM_BITS, decision_id, decision_partition
-from recommender.decisions import LOG, Logged, to_columns
+from recommender.decisions import LOG, Logged, to_json
 from recommender.features import FeatureSpec
 from recommender.models import Decision, Policy
 
@@ -286,7 +286,7 @@ def log_all(decisions: Sequence[Logged]) -> None:
         [decision_partition(m) for m in sorted({month_of(d.decided_at) for d in decisions})]
     )
     with connection.cursor() as cursor:
-        cursor.execute(LOG, to_columns(decisions))
+        cursor.execute(LOG, {"items": to_json(decisions)})
 
 
 def make_decision(
