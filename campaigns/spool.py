@@ -96,7 +96,7 @@ class Spool:
             draining.cancel()
             with suppress(asyncio.CancelledError):
                 await draining
-            self._close()
+            self.close()
 
     async def _keep_draining(self, pool: AsyncConnectionPool[AsyncConnection]) -> None:
         while True:
@@ -119,7 +119,7 @@ class Spool:
         async with pool.connection() as connection:
             # Only now, when there is a connection, is the file taken from under those who spool.
             async with self._turn:
-                self._close()
+                self.close()
             logged = 0
             for path in sorted(self._directory.glob(f"*{SUFFIX}")):
                 with path.open("rb") as file:
@@ -149,7 +149,8 @@ class Spool:
             logger.warning("Logged %s decisions that had been spooled", logged)
         return logged
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Let go of the file, which whoever drains next may then take."""
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -1,0 +1,363 @@
+"""Decisions for many at once: limits hold exactly, and without the database nothing is lost."""
+
+import asyncio
+from collections import Counter as Count
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from audience.finding import Name
+from audience.models import Customer, Identity
+from campaigns.decide import Slot
+from campaigns.desk import Desk, Outcome, Visit
+from campaigns.loading import SnapshotLoader
+from campaigns.models import Campaign, Counter
+from campaigns.snapshot import Snapshot
+from campaigns.spool import SUFFIX, Spool
+from experiments.models import Exposure
+from recommender.models import Decision, Reward
+from tests.asgi import database_url
+from tests.makers import make_campaign, make_offer
+from tests.racing import locked_table, wait_for_blocked
+from wire.current import Current
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Pool = AsyncConnectionPool[AsyncConnection]
+NOWHERE = "host=/nowhere dbname=none"
+
+
+@dataclass
+class Office:
+    """A desk on an event loop, and the way to the database that it would take."""
+
+    desk: Desk
+    spool: Spool
+    pool: Pool
+    snapshot: Current[Snapshot]
+    runner: asyncio.Runner
+
+    def serve(self, *visits: Visit, desks: Sequence[Desk] = ()) -> Sequence[Outcome]:
+        """Serve visits all at once, each at every one of these desks or at the office's own."""
+
+        async def all_at_once() -> Sequence[Outcome]:
+            at = desks or [self.desk]
+            return await asyncio.gather(*(desk.serve(visit) for visit in visits for desk in at))
+
+        return self.runner.run(all_at_once())
+
+    def drain(self) -> int:
+        return self.runner.run(self.spool.drain(self.pool))
+
+
+@contextmanager
+def open_office(directory: Path, url: str = "") -> Iterator[Office]:
+    """Open a desk whose decisions go to the test's database, or to another address."""
+    with asyncio.Runner() as runner:
+        pool, other = runner.run(open_pool(database_url())), runner.run(open_pool(url))
+        notices = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+        snapshot = Current(pool, notices, SnapshotLoader(), what="campaigns")
+        spool = Spool(directory)
+        try:
+            desk = Desk(other if url else pool, snapshot, spool)
+            yield Office(desk, spool, pool, snapshot, runner)
+        finally:
+            runner.run(notices.aclose())
+            runner.run(pool.close())
+            runner.run(other.close())
+            spool.close()
+
+
+async def open_pool(url: str) -> Pool:
+    options: dict[str, Any] = {"autocommit": True}
+    pool: Pool = AsyncConnectionPool(
+        url, min_size=0, max_size=3, timeout=0.3 if url == NOWHERE else 5, kwargs=options,
+        open=False,
+    )  # fmt: skip
+    await pool.open()
+    return pool
+
+
+def start(*, offers: Sequence[Any], **values: Any) -> Campaign:
+    """Start a campaign whose customers all get offers but few."""
+    fields = {name: values.pop(name) for name in ("budget_cents", "fallback") if name in values}
+    campaign = make_campaign(offers=offers, started_at=timezone.now(), hold_minutes=0, **values)
+    Campaign.objects.filter(pk=campaign.pk).update(**fields)
+    return campaign
+
+
+def visit(campaign: Campaign, name: str, count: int = 1, **context: Any) -> Visit:
+    return Visit(Name(name), {campaign.placement.key: count}, context)
+
+
+def shown(outcomes: Sequence[Outcome]) -> "Count[str]":
+    """Count the offers of all outcomes."""
+    return Count(
+        str(slot.content["key"])
+        for outcome in outcomes
+        for slate in outcome.slates.values()
+        for slot in (slate.slots if slate is not None else ())
+        if slot.content is not None
+    )
+
+
+def used(name: str) -> int:
+    return Counter.objects.get(name=name).used
+
+
+def test_a_limit_holds_exactly_however_many_come_at_once(tmp_path: Path) -> None:
+    scarce, plenty = make_offer(cap_total=25), make_offer()
+    campaign = start(offers=[scarce, plenty])
+    with open_office(tmp_path) as one, open_office(tmp_path) as two:
+        outcomes: list[Outcome] = []
+        for wave in range(4):
+            ours = [visit(campaign, f"a{wave}-{n}") for n in range(40)]
+            theirs = [visit(campaign, f"b{wave}-{n}") for n in range(40)]
+            outcomes += [*one.serve(*ours), *two.serve(*theirs)]
+    assert shown(outcomes)[scarce.key] == 25
+    assert used(f"offer:{scarce.key}") == 25
+    assert Decision.objects.filter(offer=scarce.key).count() == 25
+    assert Decision.objects.count() == 320
+    assert all(outcome.is_logged and not outcome.is_degraded for outcome in outcomes)
+
+
+def test_a_budget_is_never_overspent(tmp_path: Path) -> None:
+    dear, cheap = make_offer(cost_cents=70), make_offer(cost_cents=30)
+    campaign = start(offers=[dear, cheap], budget_cents=1000, fallback=make_offer(key="plain"))
+    with open_office(tmp_path) as office:
+        outcomes = office.serve(*(visit(campaign, f"c{n}") for n in range(120)))
+    count = shown(outcomes)
+    spent = 70 * count[dear.key] + 30 * count[cheap.key]
+    assert 970 < spent <= 1000
+    assert used(f"budget:{campaign.key}") == spent
+    assert count["plain"] > 50
+
+
+def test_one_customer_is_given_no_more_than_one_may_be_wherever_the_requests_arrive(
+    tmp_path: Path,
+) -> None:
+    offer = make_offer(cap_per_customer=3)
+    campaign = start(offers=[offer])
+    visits = [visit(campaign, f"c{n}") for _ in range(5) for n in range(8)]
+    with open_office(tmp_path) as office:
+        # Two desks with connections of their own, as two processes have them.
+        second = Desk(office.pool, office.snapshot, office.spool)
+        outcomes = office.serve(*visits, desks=[office.desk, second])
+    assert len(outcomes) == 80
+    counts = Count(
+        Decision.objects.filter(offer=offer.key).values_list("customer__external_key", flat=True)
+    )
+    assert set(counts.values()) == {3}
+    held_out = Decision.objects.filter(arm="hold-out").values("customer").distinct().count()
+    assert len(counts) == 8 - held_out
+
+
+def test_a_slate_is_logged_place_by_place_and_learned_from_at_the_top(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer() for _ in range(4)])
+    with open_office(tmp_path) as office:
+        office.serve(*(visit(campaign, f"c{n}", 3) for n in range(10)))
+    slates = Count(Decision.objects.exclude(arm="hold-out").values_list("position", flat=True))
+    assert slates[0] == slates[1] == slates[2] > 0
+    assert set(Reward.objects.values_list("decision__position", flat=True)) == {0}
+    for decision in Decision.objects.exclude(arm="hold-out").filter(position=0):
+        places = Decision.objects.filter(
+            customer=decision.customer, decided_at=decision.decided_at
+        ).order_by("-id")
+        assert [place.position for place in places] == [0, 1, 2]
+        assert len({place.offer for place in places}) == 3
+
+
+def test_a_slate_is_kept_whole(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer() for _ in range(4)])
+    Campaign.objects.update(hold_minutes=30)
+    with open_office(tmp_path) as office:
+
+        def ids(count: int) -> list[Any]:
+            (outcome,) = office.serve(visit(campaign, "ada", count))
+            (slate,) = outcome.slates.values()
+            assert slate is not None
+            return [
+                slot.decision.id if isinstance(slot, Slot) else slot.held.id for slot in slate.slots
+            ]
+
+        first = ids(3)
+        assert ids(3) == first
+        assert ids(2) == first[:2]
+        longer = ids(4)
+        assert ids(4) == longer
+        assert len(longer) in {1, 4}
+
+
+def test_one_customers_requests_in_one_batch_share_what_is_decided(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer() for _ in range(4)])
+    Campaign.objects.update(hold_minutes=30)
+    with open_office(tmp_path) as office:
+        office.serve(visit(campaign, "warm-up"))
+        office.serve(*(visit(campaign, "ada") for _ in range(10)))
+    assert Decision.objects.filter(customer__external_key="ada").count() <= 2
+    assert Exposure.objects.filter(customer__external_key="ada").count() == 1
+
+
+def test_without_the_database_everybody_is_decided_for_and_logged_once_it_is_back(
+    tmp_path: Path,
+) -> None:
+    campaign = start(offers=[make_offer(), make_offer()])
+    with open_office(tmp_path, NOWHERE) as office:
+        outcomes = office.serve(*(visit(campaign, f"c{n}") for n in range(30)))
+        browser = Visit(Name(None, "browser"), {campaign.placement.key: 1}, {})
+        outcomes = [*outcomes, *office.serve(browser)]
+        assert all(outcome.is_logged and outcome.is_degraded for outcome in outcomes)
+        assert Decision.objects.count() == 0
+        assert office.drain() == 31
+        assert office.drain() == 0
+    told = {slot.decision.id for o in outcomes for s in o.slates.values() for slot in slots_of(s)}
+    assert set(Decision.objects.values_list("id", flat=True)) == told
+    assert Exposure.objects.count() == Reward.objects.count() == 31
+    visitor = Customer.objects.get(external_key="anonymous:browser")
+    assert Identity.objects.get(value="browser").customer == visitor
+    assert not list(tmp_path.glob("*"))
+
+
+def slots_of(slate: Any) -> Sequence[Slot]:
+    assert slate is not None
+    return [slot for slot in slate.slots if isinstance(slot, Slot)]
+
+
+def test_whose_browser_belongs_to_a_customer_by_now_turned_out_to_be_that_customer(
+    tmp_path: Path,
+) -> None:
+    campaign = start(offers=[make_offer()])
+    customer = Customer.objects.create(external_key="ada")
+    Identity.objects.create(kind="anonymous_id", value="browser", customer=customer)
+    with open_office(tmp_path, NOWHERE) as office:
+        office.serve(Visit(Name(None, "browser"), {campaign.placement.key: 1}, {}))
+        office.drain()
+    visitor = Customer.objects.get(external_key="anonymous:browser")
+    assert visitor.merged_into == customer
+    assert Decision.objects.get().customer == visitor
+
+
+def test_who_was_here_lately_keeps_arm_and_offer_without_the_database(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer() for _ in range(5)])
+    Campaign.objects.update(hold_minutes=30)
+    visits = [visit(campaign, f"c{n}") for n in range(20)]
+    with open_office(tmp_path) as office:
+        before = shown(office.serve(*visits))
+        campaign.experiment.arms.update(weight=0)
+        office.runner.run(office.desk._pool.close())
+        after = office.serve(*visits)
+    assert shown(after) == before
+    assert Decision.objects.count() == 20
+    assert all(outcome.is_degraded for outcome in after)
+
+
+def test_limited_offers_are_hidden_or_overrun_as_they_say_while_nobody_counts(
+    tmp_path: Path,
+) -> None:
+    hidden = make_offer(cap_total=5)
+    overrun = make_offer(cap_total=5, uncounted="show")
+    campaign = start(offers=[hidden, overrun])
+    with open_office(tmp_path, NOWHERE) as office:
+        count = shown(office.serve(*(visit(campaign, f"c{n}") for n in range(40))))
+        office.drain()
+    assert count[hidden.key] == 0
+    assert count[overrun.key] > 5
+    # What was overrun is counted, so that it is not given out again.
+    assert used(f"offer:{overrun.key}") == count[overrun.key]
+
+
+def test_a_connection_that_breaks_while_it_logs_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    scarce = make_offer(cap_total=100)
+    campaign = start(offers=[scarce])
+    with open_office(tmp_path) as office:
+        office.serve(visit(campaign, "first"))
+        with locked_table("recommender_decision"):
+            serving = office.runner.run(begin(office.desk.serve(visit(campaign, "second"))))
+            office.runner.run(asyncio.sleep(0.3))
+            wait_for_blocked()
+            break_waiting_connections()
+            outcome = office.runner.run(finish(serving))
+        assert outcome.is_logged
+        assert not outcome.is_degraded
+        assert Decision.objects.count() == 1
+        office.drain()
+    (slot,) = [s for slate in outcome.slates.values() for s in slots_of(slate)]
+    second = Decision.objects.get(customer__external_key="second")
+    assert (second.id, second.offer) == (slot.decision.id, slot.decision.offer)
+    given = Decision.objects.exclude(offer=None).count()
+    assert (used(f"offer:{scarce.key}") if given else 0) == given
+
+
+async def begin(story: Any) -> "asyncio.Task[Outcome]":
+    return asyncio.create_task(story)
+
+
+async def finish(task: "asyncio.Task[Outcome]") -> Outcome:
+    return await task
+
+
+def break_waiting_connections() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+
+
+def test_what_is_drained_a_second_time_is_logged_and_counted_once(tmp_path: Path) -> None:
+    offer = make_offer(cap_total=50, uncounted="show")
+    campaign = start(offers=[offer])
+    with open_office(tmp_path, NOWHERE) as office:
+        office.serve(*(visit(campaign, f"c{n}") for n in range(20)))
+        (file,) = tmp_path.glob(f"*{SUFFIX}")
+        copy = file.read_bytes()
+        assert office.drain() == 20
+        before = used(f"offer:{offer.key}"), Reward.objects.count(), Exposure.objects.count()
+        (tmp_path / f"again{SUFFIX}").write_bytes(copy)
+        assert office.drain() == 0
+    assert (used(f"offer:{offer.key}"), Reward.objects.count(), Exposure.objects.count()) == before
+    assert Decision.objects.count() == 20
+
+
+def test_a_line_cut_off_by_a_crash_and_a_damaged_one_keep_nothing_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    campaign = start(offers=[make_offer()])
+    with open_office(tmp_path, NOWHERE) as office:
+        office.serve(visit(campaign, "ada"))
+        (file,) = tmp_path.glob(f"*{SUFFIX}")
+        whole = file.read_bytes()
+        (tmp_path / f"crashed{SUFFIX}").write_bytes(b'{"damaged"}\n' + whole + whole[:50])
+        file.unlink()
+        assert office.drain() == 1
+    assert [path.suffix for path in tmp_path.iterdir()] == [".rejected"]
+    assert "cannot be logged" in caplog.text
+
+
+def test_where_not_even_the_disk_takes_it_the_answer_says_so(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer()])
+    not_a_directory = tmp_path / "file"
+    not_a_directory.write_text("")
+    with open_office(not_a_directory, NOWHERE) as office:
+        (outcome,) = office.serve(visit(campaign, "ada"))
+    assert not outcome.is_logged
+    assert outcome.is_degraded
+
+
+def test_a_file_that_another_process_writes_is_left_to_it(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer()])
+    with open_office(tmp_path, NOWHERE) as writer, open_office(tmp_path) as other:
+        writer.serve(visit(campaign, "ada"))
+        assert other.drain() == 0
+        writer.spool.close()
+        assert other.drain() == 1
