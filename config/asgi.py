@@ -23,6 +23,7 @@ from campaigns.loading import SnapshotLoader  # noqa: E402
 from campaigns.spool import Spool  # noqa: E402
 from experiments.api import StatsApi  # noqa: E402
 from experiments.assigning import AssignApi  # noqa: E402
+from experiments.growthbook.api import GrowthbookApi  # noqa: E402
 from experiments.running import load_running  # noqa: E402
 from wire.current import Current  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
@@ -96,6 +97,7 @@ def build_application(
             **Intake(pool, keyring).routes(),
             **DecideApi(keyring, campaigns, Desk(deciding, campaigns, spool)).routes(),
             **AssignApi(pool, keyring, experiments).routes(),
+            **GrowthbookApi(keyring, experiments).routes(),
             **StatsApi(keyring).routes(),
             ("GET", "/healthz"): healthz,
         },

@@ -20,16 +20,15 @@ _FNV_PRIME = 0x01000193
 def hash_v2(seed: str, value: str) -> float:
     """Place a value on [0, 1), in steps of one bucket, as GrowthBook's hash version 2 does.
 
-    Text is hashed as UTF-8. The SDKs agree on ASCII and differ beyond it: Go hashes UTF-8 bytes as
-    here, JavaScript hashes UTF-16 units and Python code points, neither of them truncated to bytes.
-    Bytes are what FNV-1a is defined on, so a key that is not ASCII follows the Go SDK.
+    The SDKs agree on ASCII and differ beyond it: those of JavaScript and Python hash UTF-16 units,
+    each as a whole, and so do we, for most clients are of these two; Go hashes UTF-8 bytes.
     """
     return bucket_of(seed, value) / BUCKETS
 
 
 def bucket_of(seed: str, value: str) -> int:
     """Find the bucket, from 0 to 9,999, in which a value falls under a seed."""
-    first = _fnv32a(value.encode(), _seed_state(seed))
+    first = _fnv32a(_units(value), _seed_state(seed))
     return _fnv32a(b"%d" % first, _FNV_OFFSET) % BUCKETS
 
 
@@ -112,11 +111,19 @@ def quantise(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
 @lru_cache(maxsize=1024)
 def _seed_state(seed: str) -> int:
     """Hash a seed once: FNV-1a reads left to right, so every value can go on from here."""
-    return _fnv32a(seed.encode(), _FNV_OFFSET)
+    return _fnv32a(_units(seed), _FNV_OFFSET)
 
 
-def _fnv32a(data: bytes, state: int) -> int:
-    """Continue a 32-bit FNV-1a hash over more bytes."""
-    for byte in data:
-        state = ((state ^ byte) * _FNV_PRIME) & 0xFFFFFFFF
+def _units(text: str) -> Iterable[int]:
+    """Return the UTF-16 units of a text; ASCII, which nearly every key is, needs no thought."""
+    if text.isascii():
+        return text.encode()
+    encoded = text.encode("utf-16-le", "surrogatepass")
+    return [low | high << 8 for low, high in zip(encoded[::2], encoded[1::2], strict=True)]
+
+
+def _fnv32a(units: Iterable[int], state: int) -> int:
+    """Continue a 32-bit FNV-1a hash over more units."""
+    for unit in units:
+        state = ((state ^ unit) * _FNV_PRIME) & 0xFFFFFFFF
     return state
