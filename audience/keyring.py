@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from audience.keys import hash_key
 from audience.models import Scope
+from wire.background import beside
 from wire.current import Current
 from wire.dispatcher import unavailable
 from wire.limits import TokenBucket
@@ -127,7 +128,7 @@ class Keyring:
     ) -> None:
         """Read through this pool, and again when a notice says that something changed."""
         self._pool = pool
-        self._current = Current(pool, notices, load_sources, what="keys")
+        self.sources = Current(pool, notices, load_sources, what="keys")
         self._clock = clock
         self._missed_at = -math.inf
         self._buckets: dict[int, TokenBucket] = {}
@@ -141,13 +142,13 @@ class Keyring:
                 often (429).
         """
         digest, now = hash_key(key), self._clock()
-        source = (await self._current.get()).find(digest, now=now)
+        source = (await self.sources.get()).find(digest, now=now)
         if source is None and time.monotonic() - self._missed_at > MISS_SECONDS:
             # Set before waiting, so that guesses do not read the keys again each time.
             self._missed_at = time.monotonic()
-            await self._current.look(at_once=True)
-            source = (await self._current.get()).find(digest, now=now)
-        if source is None and self._current.is_failing:
+            await self.sources.look(at_once=True)
+            source = (await self.sources.get()).find(digest, now=now)
+        if source is None and self.sources.is_failing:
             # Whether there is such a key cannot be known now.
             raise unavailable()
         if source is None:
@@ -173,14 +174,8 @@ class Keyring:
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
         """Look for changes in the background, and note when keys were used."""
-        async with self._current.kept_fresh():
-            noting = asyncio.create_task(self._note_use())
-            try:
-                yield
-            finally:
-                noting.cancel()
-                with suppress(asyncio.CancelledError):
-                    await noting
+        async with self.sources.kept_fresh(), beside(self._note_use()):
+            yield
 
     async def _note_use(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """Answer `POST /api/v1/decide`: offers for a customer in each placement asked for."""
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -43,6 +44,35 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
     context: dict[str, Any] = {}
 
 
+class Made(msgspec.Struct):
+    """What a customer is shown in one place of a placement, and how that was decided.
+
+    Where no campaign decides, or a hold-out shows nothing, there is no offer. The propensity is the
+    probability with which this offer was drawn for this place, given the places before it.
+    """
+
+    placement: str
+    position: int = 0
+    decision_id: uuid.UUID | None = None
+    campaign: str | None = None
+    arm: str | None = None
+    offer: Mapping[str, Any] | None = None
+    propensity: float | None = None
+    policy_version: int | None = None
+    reasons: Sequence[str] = []
+
+
+class Reply(msgspec.Struct):
+    """What was decided; `degraded` says that it was without the database: no limits, no memory.
+
+    What is not `logged` was neither written to the database nor, for later, to disk.
+    """
+
+    decisions: list[Made]
+    logged: bool
+    degraded: bool
+
+
 class DecideApi:
     """The handler of the decide API."""
 
@@ -61,7 +91,7 @@ class DecideApi:
         await self._keyring.find(key_of(request), scope=Scope.DECIDE)
         question = parse(request, Question)
         visit = _to_visit(question, await self._snapshot.get())
-        return answer(_document(await self._desk.serve(visit)))
+        return answer(_to_reply(await self._desk.serve(visit)))
 
 
 def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
@@ -83,36 +113,36 @@ def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
     return Visit(Name(question.customer, question.anonymous_id), asked, question.context)
 
 
-def _document(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "decisions": [
-            document
+def _to_reply(outcome: Outcome) -> Reply:
+    return Reply(
+        decisions=[
+            made
             for placement, slate in outcome.slates.items()
-            for document in _to_documents(placement, slate)
+            for made in _to_decisions(placement, slate)
         ],
-        "logged": outcome.is_logged,
-        "degraded": outcome.is_degraded,
-    }
+        logged=outcome.is_logged,
+        degraded=outcome.is_degraded,
+    )
 
 
-def _to_documents(placement: str, slate: Slate | None) -> list[dict[str, Any]]:
-    """Write one document for each place; a placement without a campaign has one that is empty."""
+def _to_decisions(placement: str, slate: Slate | None) -> list[Made]:
+    """Write what was decided for each place; without a campaign there is one place, and nothing."""
     if slate is None:
-        return [{"placement": placement, "decision_id": None, "campaign": None, "offer": None}]
-    documents: list[dict[str, Any]] = []
+        return [Made(placement)]
+    made: list[Made] = []
     for slot in slate.slots:
-        made = slot.decision if isinstance(slot, Slot) else slot.held
-        documents.append(
-            {
-                "placement": placement,
-                "position": made.position,
-                "decision_id": str(made.id),
-                "campaign": slate.campaign,
-                "arm": made.arm,
-                "offer": slot.content,
-                "propensity": made.propensity,
-                "policy_version": made.policy_version,
-                "reasons": made.reasons,
-            }
+        decision = slot.decision if isinstance(slot, Slot) else slot.held
+        made.append(
+            Made(
+                placement,
+                decision.position,
+                decision.id,
+                slate.campaign,
+                decision.arm,
+                slot.content,
+                decision.propensity,
+                decision.policy_version,
+                decision.reasons,
+            )
         )
-    return documents
+    return made

@@ -126,7 +126,9 @@ def _kept(
 
 def _holds(held: Held, campaign: RunningCampaign, arm: RunningArm, *, now: datetime) -> bool:
     """Tell whether a slate, by its first place, is still that of the customer's arm."""
-    if held.arm != arm.key or now - held.decided_at >= timedelta(seconds=campaign.hold_seconds):
+    # Of two requests at once, the later decision may be the one that is looked at first.
+    age = max(now - held.decided_at, timedelta(0))
+    if held.arm != arm.key or age >= timedelta(seconds=campaign.hold_seconds):
         return False
     # What the policy of a halted arm chose may be what did harm.
     if arm.is_halted and held.policy_version is not None:

@@ -1,6 +1,7 @@
 """Decides for everybody who asks at the same time, and logs it before anybody is answered."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,10 +74,14 @@ class Desk:
         self._breaker = Breaker()
         self._memory = Memory()
         self._batches: Batches[Visit, Outcome] = Batches(self._serve)
+        # How many visits were served, by whether they were logged and whether blindly.
+        self.served: Counter[tuple[bool, bool]] = Counter()
 
     async def serve(self, visit: Visit) -> Outcome:
         """Decide for one customer, together with whoever else asks now."""
-        return await self._batches.do(visit)
+        outcome = await self._batches.do(visit)
+        self.served[outcome.is_logged, outcome.is_degraded] += 1
+        return outcome
 
     async def _serve(self, visits: Sequence[Visit]) -> Sequence[Outcome]:
         snapshot, now = await self._snapshot.get(), self._clock()

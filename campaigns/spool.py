@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from audience.meeting import find_by_key, make_by_key
 from campaigns.counters import lock_counters, move_counters
 from experiments.exposures import Met, record_exposures
 from recommender.decisions import Logged, log_decisions
+from wire.background import beside
 
 logger = logging.getLogger(__name__)
 
@@ -89,13 +90,10 @@ class Spool:
     @asynccontextmanager
     async def drained(self, pool: AsyncConnectionPool[AsyncConnection]) -> AsyncIterator[None]:
         """Log what is spooled in the background, whenever the database takes it."""
-        draining = asyncio.create_task(self._keep_draining(pool))
         try:
-            yield
+            async with beside(self._keep_draining(pool)):
+                yield
         finally:
-            draining.cancel()
-            with suppress(asyncio.CancelledError):
-                await draining
             self.close()
 
     async def _keep_draining(self, pool: AsyncConnectionPool[AsyncConnection]) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import redis.asyncio
 from django.core.asgi import get_asgi_application
@@ -21,13 +22,15 @@ from campaigns.api import DecideApi  # noqa: E402
 from campaigns.desk import Desk  # noqa: E402
 from campaigns.loading import SnapshotLoader  # noqa: E402
 from campaigns.spool import Spool  # noqa: E402
+from config.health import Health  # noqa: E402
+from config.openapi import document  # noqa: E402
 from experiments.api import StatsApi  # noqa: E402
 from experiments.assigning import AssignApi  # noqa: E402
 from experiments.growthbook.api import GrowthbookApi  # noqa: E402
+from experiments.ofrep.api import OfrepApi  # noqa: E402
 from experiments.running import load_running  # noqa: E402
 from wire.current import Current  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
-from wire.messages import Request, Response  # noqa: E402
 
 POOL_SIZE = 8
 DECIDING_SIZE = 3
@@ -35,11 +38,6 @@ DECIDING_SIZE = 3
 # finds a longer queue than can be served in that time.
 PATIENCE_SECONDS = 5
 LONGEST_QUEUE = 1000
-
-
-async def healthz(request: Request) -> Response:
-    """Say that the process lives; nothing else is asked."""
-    return Response(200, b"ok", content_type="text/plain")
 
 
 async def limit_waiting(connection: AsyncConnection) -> None:
@@ -92,16 +90,26 @@ def build_application(
     keyring = Keyring(pool, notices)
     campaigns = Current(pool, notices, SnapshotLoader(), what="campaigns")
     experiments = Current(pool, notices, load_running, what="experiments")
+    desk = Desk(deciding, campaigns, spool)
+    held: dict[str, Current[Any]] = {
+        "keys": keyring.sources,
+        "campaigns": campaigns,
+        "experiments": experiments,
+    }
+    health = Health(keyring, held=held, desk=desk, spool=spool)
     return Dispatcher(
         {
             **Intake(pool, keyring).routes(),
-            **DecideApi(keyring, campaigns, Desk(deciding, campaigns, spool)).routes(),
+            **DecideApi(keyring, campaigns, desk).routes(),
             **AssignApi(pool, keyring, experiments).routes(),
             **GrowthbookApi(keyring, experiments).routes(),
+            **OfrepApi(pool, keyring, experiments, secret=settings.SECRET_KEY).routes(),
+            **document.routes(),
             **StatsApi(keyring).routes(),
-            ("GET", "/healthz"): healthz,
+            **health.routes(),
         },
         fallback=django_application,
+        observe=health.observe,
         resources=[
             connections(),
             spool.drained(deciding),

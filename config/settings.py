@@ -300,8 +300,16 @@ WEBHOOKS_MAY_BE_PRIVATE = environment.flag("OFFERLAB_PRIVATE_WEBHOOKS")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "config.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": environment.choice("LOG_FORMAT", ("line", "json"), "line"),
+        }
+    },
     "root": {"handlers": ["console"], "level": environment.text("LOG_LEVEL", "INFO")},
     # A wake-up call every few seconds is no news; our tasks say so when they did something.
     "loggers": {"celery": {"level": environment.text("LOG_LEVEL", "WARNING")}},

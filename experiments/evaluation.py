@@ -1,7 +1,7 @@
 """Says which arm of an experiment a customer gets, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -68,7 +68,8 @@ class GroupShare:
 class RunningExperiment:
     """All that answering needs to know of an experiment that runs, is paused or was decided.
 
-    `prerequisites` are pairs of an experiment's key and the arm of it that a customer must have.
+    `prerequisites` are pairs of an experiment's key and the arm of it that a customer must have;
+    `metadata` are what clients are told beside an arm.
     """
 
     id: int
@@ -83,6 +84,7 @@ class RunningExperiment:
     served: RunningArm | None = None
     is_paused: bool = False
     is_holdout: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

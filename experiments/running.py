@@ -21,7 +21,7 @@ Running = Mapping[str, RunningExperiment]
 # because some date has passed. To end it, undo the decision.
 EXPERIMENTS = """
     SELECT experiment.id, experiment.key, experiment.seed, experiment.status, experiment.audience,
-           experiment.traffic, experiment.is_holdout, experiment.served_arm_id,
+           experiment.traffic, experiment.is_holdout, experiment.served_arm_id, experiment.metadata,
            experiment.group_from, experiment.group_until, exclusion.seed AS group_seed
     FROM experiments_experiment AS experiment
     LEFT JOIN experiments_exclusiongroup AS exclusion ON exclusion.id = experiment.group_id
@@ -112,4 +112,5 @@ def _to_experiment(
         served=next((arm for arm in arms if arm.id == row["served_arm_id"]), None),
         is_paused=row["status"] == "paused",
         is_holdout=row["is_holdout"],
+        metadata=row["metadata"],
     )

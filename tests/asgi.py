@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from django.apps import apps
 from django.conf import settings
@@ -96,7 +96,7 @@ class Client:
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": plain_path,
+            "path": unquote(plain_path),
             "raw_path": plain_path.encode(),
             "query_string": query.encode(),
             "root_path": "",

@@ -12,6 +12,8 @@ import redis.asyncio
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from wire.background import beside
+
 logger = logging.getLogger(__name__)
 
 # A counter in Redis; see `notices.py`, which counts.
@@ -72,6 +74,11 @@ class Current(Generic[T]):
         return self._value
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether there is a value."""
+        return self._value is not None
+
+    @property
     def age_seconds(self) -> float:
         """For how long PostgreSQL has not been asked; infinite if it never was."""
         return time.monotonic() - self._loaded_at if self._loaded_at else float("inf")
@@ -92,15 +99,12 @@ class Current(Generic[T]):
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
         """Look for notices in the background until the block ends."""
-        watching = asyncio.create_task(self._watch())
         self._is_watched = True
         try:
-            yield
+            async with beside(self._watch()):
+                yield
         finally:
             self._is_watched = False
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     async def _watch(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from wire.bodies import LIMIT_BYTES, too_large
-from wire.messages import Problem, Request, Response, Stream
+from wire.messages import REQUEST_ID, Problem, Request, Response, Stream
 from wire.routes import Resource, Router, Routes
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ PREFLIGHT = {
 # Not before a broken connection is made anew, and soon enough to lose nothing.
 RETRY_SECONDS = "1"
 # An id that a proxy in front of us gave is kept, if it can do no harm in a log.
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}\Z")
+HARMLESS_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}\Z")
 
 
 class Disconnected(Exception):
@@ -76,6 +76,7 @@ class Dispatcher:
         resource, params = found
         try:
             request = await read_request(scope, receive, params)
+            REQUEST_ID.set(request.id)
             reply = await self._reply(request, resource)
         except Problem as problem:
             request, reply = head_of(scope, params), problem.to_response()
@@ -146,7 +147,7 @@ def head_of(scope: Scope, params: Any, body: bytes = b"") -> Request:
         body,
         params,
         scope.get("query_string", b"").decode("latin-1"),
-        given if given is not None and REQUEST_ID.match(given) else secrets.token_hex(8),
+        given if given is not None and HARMLESS_ID.match(given) else secrets.token_hex(8),
     )
 
 

@@ -1,12 +1,16 @@
 """A request and an answer of the hot paths, and the problem that refuses one."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+
+# Of the request at hand, for the log; empty outside of one.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
 
 @dataclass(frozen=True, slots=True)

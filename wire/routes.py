@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from wire.messages import Request, Response, Stream
 
@@ -72,4 +71,4 @@ class _Template:
         if not (path.startswith(self.before) and path.endswith(self.after)):
             return None
         value = path[len(self.before) : len(path) - len(self.after)]
-        return unquote(value) if value and "/" not in value else None
+        return value if value and "/" not in value else None

@@ -9,6 +9,7 @@ import django.db.models.expressions
 import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 import experiments.metrics
+import experiments.models.experiments
 import experiments.models.people
 from django.conf import settings
 from django.db import migrations, models
@@ -170,6 +171,15 @@ class Migration(migrations.Migration):
                 ),
                 ("group_from", models.PositiveSmallIntegerField(default=0, editable=False)),
                 ("group_until", models.PositiveSmallIntegerField(default=0, editable=False)),
+                (
+                    "metadata",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text="What clients are told beside an arm: texts, numbers and yes or no, by name.",
+                        validators=[experiments.models.experiments.check_metadata],
+                    ),
+                ),
                 (
                     "planned_customers",
                     models.PositiveIntegerField(

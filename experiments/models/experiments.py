@@ -6,6 +6,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, BigIntegerRangeField, RangeOperators
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Cast, Now
@@ -70,6 +71,19 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
         ).order_by("analysis_requested_at", "pk")
 
 
+def check_metadata(value: object) -> None:
+    """Refuse what OpenFeature's clients cannot take as a flag's metadata.
+
+    Raises:
+        ValidationError: It is no object, or one of its values is no text, number, yes or no.
+    """
+    if not isinstance(value, dict):
+        raise ValidationError("Metadata are an object of names and values.")
+    for name, each in value.items():
+        if not isinstance(each, str | bool | int | float):
+            raise ValidationError(f"The value of \u201c{name}\u201d is no text, number, yes or no.")
+
+
 _BUCKETS_OF_GROUP = models.Func(
     *(
         models.ExpressionWrapper(
@@ -113,6 +127,12 @@ class Experiment(models.Model):
     # The group's buckets that are this experiment's, from the first to before the second.
     group_from = models.PositiveSmallIntegerField(default=0, editable=False)
     group_until = models.PositiveSmallIntegerField(default=0, editable=False)
+    metadata = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[check_metadata],
+        help_text="What clients are told beside an arm: texts, numbers and yes or no, by name.",
+    )
     metrics = models.ManyToManyField(Metric, through="ExperimentMetric", related_name="+")
     planned_customers = models.PositiveIntegerField(
         validators=[MinValueValidator(2)],

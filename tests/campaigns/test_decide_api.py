@@ -289,7 +289,17 @@ def test_a_placement_without_a_campaign_answers_nothing(site: Site, key: str) ->
     assert answer.status == 200
     assert answer.json() == {
         "decisions": [
-            {"placement": placement.key, "decision_id": None, "campaign": None, "offer": None}
+            {
+                "placement": placement.key,
+                "position": 0,
+                "decision_id": None,
+                "campaign": None,
+                "arm": None,
+                "offer": None,
+                "propensity": None,
+                "policy_version": None,
+                "reasons": [],
+            }
         ],
         "logged": True,
         "degraded": False,

@@ -1,0 +1,1 @@
+"""Holds a real server against clients and judges that others wrote."""

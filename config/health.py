@@ -1,0 +1,140 @@
+"""Says whether the process lives, whether it can serve, and how it does."""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from audience.keyring import Keyring, key_of
+from audience.models import Scope
+from campaigns.desk import Desk
+from campaigns.spool import Spool
+from wire.current import Current
+from wire.messages import Request, Response, answer
+from wire.routes import Handler
+
+# From a hundred microseconds to the patience of whoever waits for a lock.
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Health:
+    """The handlers for whoever runs the site, and the counting of what the others answer.
+
+    Counters are this process's own. With `PROMETHEUS_MULTIPROC_DIR` set, an empty directory, the
+    processes of one machine add theirs up.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        held: Mapping[str, Current[object]],
+        desk: Desk,
+        spool: Spool,
+    ) -> None:
+        """Look at what is held in memory, by name, and at what is decided and spooled."""
+        self._keyring = keyring
+        self._held = held
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "offerlab_requests",
+            "Requests answered.",
+            ["route", "method", "status"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "offerlab_request_seconds",
+            "Time from a request to its answer.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._own = Own(held, desk, spool)
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """Return the paths with their handlers."""
+        return {
+            ("GET", "/healthz"): self.healthz,
+            ("GET", "/readyz"): self.readyz,
+            ("GET", "/metrics"): self.metrics,
+        }
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        self._requests.labels(route, method, status).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    async def healthz(self, request: Request) -> Response:
+        """Say that the process lives; nothing else is asked."""
+        return Response(200, b"ok", content_type="text/plain")
+
+    async def readyz(self, request: Request) -> Response:
+        """Say whether requests may come.
+
+        They may once everything was read into memory. If the database goes away after that,
+        deciding goes on, and turning everybody away would help nobody.
+        """
+        checks = {
+            name: {
+                "ready": current.is_loaded,
+                "database_answers": not current.is_failing,
+                "age_seconds": round(current.age_seconds, 1) if current.is_loaded else None,
+            }
+            for name, current in self._held.items()
+        }
+        is_ready = all(check["ready"] for check in checks.values())
+        return answer({"ready": is_ready, "checks": checks}, status=200 if is_ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """Write the counters as Prometheus reads them."""
+        await self._keyring.find(key_of(request), scope=Scope.METRICS)
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        own = CollectorRegistry()
+        own.register(self._own)
+        body = generate_latest(registry) + generate_latest(own)
+        return Response(200, body, content_type=CONTENT_TYPE_LATEST)
+
+
+class Own(Collector):
+    """What only this process can say, read when it is asked for."""
+
+    def __init__(self, held: Mapping[str, Current[object]], desk: Desk, spool: Spool) -> None:
+        """Look at these."""
+        self._held = held
+        self._desk = desk
+        self._spool = spool
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the values of now."""
+        age = GaugeMetricFamily(
+            "offerlab_memory_age_seconds",
+            "How long ago what is held in memory was read.",
+            labels=["what"],
+        )
+        for name, current in self._held.items():
+            if current.is_loaded:
+                age.add_metric([name], current.age_seconds)
+        yield age
+        decided = CounterMetricFamily(
+            "offerlab_visits", "Customers decided for, by how.", labels=["logged", "degraded"]
+        )
+        for (is_logged, is_degraded), count in self._desk.served.items():
+            decided.add_metric([str(is_logged).lower(), str(is_degraded).lower()], count)
+        yield decided
+        yield GaugeMetricFamily(
+            "offerlab_spooled_decisions",
+            "Decisions on disk that wait for the database.",
+            value=self._spool.waiting,
+        )

@@ -1,0 +1,71 @@
+"""Our own API: offers, arms and results."""
+
+from typing import Any
+
+import msgspec
+
+from campaigns import api as decide
+from config.openapi.refusals import ANYTHING, a_key, problem, refusals
+from experiments import assigning, stats_document
+from experiments.evaluation import Reason
+from wire.openapi import Answer, Content, Operation, Parameter
+
+
+class Assigned(msgspec.Struct, forbid_unknown_fields=True):
+    """The arm of a customer in one experiment; none has no payload."""
+
+    arm: str | None
+    payload: Any
+    reason: Reason
+
+
+class Assignments(msgspec.Struct, forbid_unknown_fields=True):
+    """The arms of a customer, by the key of the experiment."""
+
+    assignments: dict[str, Assigned]
+
+
+OPERATIONS = {
+    ("POST", "/api/v1/decide"): Operation(
+        name="decide",
+        tag="Offers",
+        meaning="Decide which offers a customer sees in placements, and log it.",
+        body=Content(decide.Question),
+        answers={200: Answer("A decision for each place.", Content(decide.Reply)), **refusals()},
+        scope=a_key("decide"),
+    ),
+    ("POST", "/api/v1/assign"): Operation(
+        name="assign",
+        tag="Experiments",
+        meaning="Say which arms a customer gets, and record that they were met.",
+        body=Content(assigning.Question),
+        answers={200: Answer("The arms.", Content(Assignments)), **refusals()},
+        scope=a_key("decide"),
+    ),
+    ("POST", "/api/v1/stats/compare"): Operation(
+        name="compare",
+        tag="Statistics",
+        meaning="Compare the numbers in a document.",
+        body=Content(stats_document.Document),
+        answers={200: Answer("Their comparisons.", Content(ANYTHING)), **refusals()},
+        scope=a_key("read"),
+    ),
+    ("GET", "/api/v1/experiments/{key}/results"): Operation(
+        name="results",
+        tag="Statistics",
+        meaning="Return the newest analysis of an experiment.\nAnswered by Django, where being "
+        "logged in opens it too.",
+        parameters=[
+            Parameter("analysis", "The number of an older analysis."),
+            Parameter("moments", "Whatever it says: with the moments that all follows from."),
+        ],
+        answers={
+            200: Answer("The analysis.", Content(ANYTHING)),
+            400: Answer("The Host header is not one of this site."),
+            401: problem("No source that may read has this key."),
+            403: problem("Results are hidden for now."),
+            404: problem("There is no such experiment or analysis."),
+        },
+        scope=a_key("read"),
+    ),
+}

@@ -1,0 +1,88 @@
+"""Whoever runs the site learns whether it lives, whether it can serve, and how it does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+
+from audience.keys import create_source
+from audience.models import Kind, Scope
+from config.asgi import build_application
+from tests.asgi import Site, open_site, serve
+from tests.makers import make_campaign, make_source
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def site(transactional_db: None) -> Iterator[Site]:
+    with open_site() as site:
+        yield site
+
+
+@pytest.fixture
+def admin_key(transactional_db: None) -> str:
+    return create_source("prometheus", kind=Kind.ADMIN, scopes=[Scope.METRICS])[1]
+
+
+def read_metrics(site: Site, key: str) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Read the metrics as Prometheus does: values by name and labels, these by their names."""
+    answer = site.get("/metrics", headers={"Authorization": f"Bearer {key}"})
+    assert answer.status == 200, answer.text
+    return {
+        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_requests_are_counted_by_route_and_never_by_path(site: Site, admin_key: str) -> None:
+    assert site.get("/healthz").status == 200
+    assert site.get("/api/features/ada@example.com").status == 400
+    metrics = read_metrics(site, admin_key)
+    assert metrics["offerlab_requests_total", ("GET", "/healthz", "200")] == 1
+    assert metrics["offerlab_requests_total", ("GET", "/api/features/{key}", "400")] == 1
+    assert metrics["offerlab_request_seconds_count", ("/healthz",)] == 1
+    assert not any("ada" in label for _, labels in metrics for label in labels)
+
+
+def test_visits_are_counted_by_how_they_were_served(site: Site, admin_key: str) -> None:
+    campaign = make_campaign(started_at=timezone.now())
+    _, key = make_source(Scope.DECIDE)
+    body = {"customer": "ada", "placements": [campaign.placement.key]}
+    for _ in range(3):
+        assert site.post("/api/v1/decide", body, key=key).status == 200
+    metrics = read_metrics(site, admin_key)
+    assert metrics["offerlab_visits_total", ("false", "true")] == 3
+    assert metrics["offerlab_spooled_decisions", ()] == 0
+    assert metrics["offerlab_memory_age_seconds", ("campaigns",)] >= 0
+
+
+def test_metrics_need_a_key_for_them(site: Site) -> None:
+    _, key = make_source(Scope.READ)
+    assert site.get("/metrics").status == 401
+    assert site.get("/metrics", key=key).status == 403
+
+
+def test_a_site_is_ready_once_everything_was_read(transactional_db: None, tmp_path: Path) -> None:
+    nowhere = build_application("host=/nowhere", settings.REDIS_URL, tmp_path)
+    with serve(nowhere) as site:
+        assert site.get("/healthz").status == 200
+        answer = site.get("/readyz")
+    assert (answer.status, answer.json()["ready"]) == (503, False)
+    assert set(answer.json()["checks"]) == {"keys", "campaigns", "experiments"}
+
+
+def test_a_ready_site_says_how_fresh_it_is(site: Site) -> None:
+    campaign = make_campaign(started_at=timezone.now())
+    _, key = make_source(Scope.DECIDE)
+    _, flags = make_source(Scope.FLAGS)
+    body = {"customer": "ada", "placements": [campaign.placement.key]}
+    site.post("/api/v1/decide", body, key=key)
+    site.get(f"/api/features/{flags}")
+    answer = site.get("/readyz")
+    assert (answer.status, answer.json()["ready"]) == (200, True)
+    assert all(check["database_answers"] for check in answer.json()["checks"].values())
