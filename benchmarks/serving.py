@@ -156,13 +156,14 @@ def _wait_until_up(port: int) -> None:
 
 def load(site: Site, shot: Shot, *, seconds: float = 5, connections: int = 32) -> Load:
     """Send a request over and over on keep-alive connections, as fast as it is answered."""
-    if shutil.which("wrk") is None:
+    wrk = shutil.which("wrk")
+    if wrk is None:
         raise SystemExit("This benchmark needs wrk: https://github.com/wg/wrk (apt install wrk)")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(shot.to_lua())
         script.flush()
         done = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name,
+            [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name,
              site.url],
             check=True, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
