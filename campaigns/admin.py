@@ -12,9 +12,10 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
 from campaigns.drafting import draft_campaign
+from campaigns.eligibility import Budget, OfferRules
 from campaigns.forms import NewCampaignForm
 from campaigns.lifecycle import tell_policy_its_offers
-from campaigns.models import Campaign, CampaignOffer, Offer, Placement, Status
+from campaigns.models import Campaign, CampaignOffer, Counter, Offer, Placement, Status
 from experiments.models import Role
 from wire.notices import announce_change
 
@@ -48,6 +49,10 @@ class OfferAdmin(ModelAdmin):
         (None, {"fields": ["name", "key", "headline", "text", "link"]}),
         ("Worth", {"fields": ["value_cents", "cost_cents", "currency"]}),
         ("When", {"fields": ["is_active", "starts_at", "ends_at"]}),
+        (
+            "How often",
+            {"fields": ["cap_total", "cap_per_customer", "cap_days", "uncounted", "given_out"]},
+        ),
     ]
 
     @admin.display(description="Value less cost")
@@ -55,9 +60,15 @@ class OfferAdmin(ModelAdmin):
         """Say what taking the offer leaves."""
         return f"{(offer.value_cents - offer.cost_cents) / 100:,.2f} {offer.currency}"
 
+    @admin.display(description="Given out since it has a limit")
+    def given_out(self, offer: Offer) -> str:
+        """Say how much of the limit is used up."""
+        counter = Counter.objects.filter(name=OfferRules.counter_of(offer.key)).first()
+        return f"{0 if counter is None else counter.used:,}"
+
     def get_readonly_fields(self, request: HttpRequest, obj: Offer | None = None) -> list[str]:
         """Keep the key of an offer: logged decisions name it."""
-        return [] if obj is None else ["key"]
+        return ["given_out"] if obj is None else ["key", "given_out"]
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Propose a key for a new offer."""
@@ -93,6 +104,7 @@ class CampaignAdmin(ModelAdmin):
     list_filter = ["status", "placement"]
     search_fields = ["name", "key"]
     list_select_related = ["placement", "experiment"]
+    autocomplete_fields = ["fallback"]
     inlines = [CampaignOfferInline]
     actions_detail = ["start", "pause", "finish", "open_report"]
     view_on_site = False
@@ -114,8 +126,11 @@ class CampaignAdmin(ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> Any:
         """Ask a new campaign for everything; what shapes the proof is settled by then."""
         when = ("When", {"fields": ["starts_at", "ends_at", "priority", "hold_minutes"]})
+        limits = ("Limits", {"fields": ["budget_cents", "fallback"]})
         if obj is not None:
-            return [(None, {"fields": ["name", "key", "placement", "shown_status", "proof"]}), when]
+            about = {"fields": ["name", "key", "placement", "shown_status", "proof"]}
+            spent = ("Limits", {"fields": ["budget_cents", "spent", "fallback"]})
+            return [(None, about), when, spent]
         return [
             (None, {"fields": ["name", "key", "placement"]}),
             (
@@ -124,11 +139,12 @@ class CampaignAdmin(ModelAdmin):
             ),
             ("Learning", {"fields": ["learns_from", "reward_window_hours"]}),
             when,
+            limits,
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
         """Keep the key of a campaign: logged decisions name it."""
-        return [] if obj is None else ["key", "shown_status", "proof"]
+        return [] if obj is None else ["key", "shown_status", "proof", "spent"]
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Propose a key for a new campaign."""
@@ -174,6 +190,12 @@ class CampaignAdmin(ModelAdmin):
         """Say how customers are divided."""
         arms = campaign.experiment.arms.all()
         return ", ".join(f"{arm.name} {arm.weight / 100:g}%" for arm in arms)
+
+    @admin.display(description="Spent since it has a budget")
+    def spent(self, campaign: Campaign) -> str:
+        """Say how much of the budget is used up."""
+        counter = Counter.objects.filter(name=Budget(campaign.key).counter).first()
+        return f"{(0 if counter is None else counter.used) / 100:,.2f}"
 
     @admin.display(description="Report")
     def report(self, campaign: Campaign) -> str:

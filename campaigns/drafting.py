@@ -80,6 +80,8 @@ class CampaignPlan:
     hold_minutes: int = 30
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    budget_cents: int | None = None
+    fallback: Offer | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     seed: str = ""
 
@@ -124,6 +126,8 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             hold_minutes=plan.hold_minutes,
             starts_at=plan.starts_at,
             ends_at=plan.ends_at,
+            budget_cents=plan.budget_cents,
+            fallback=plan.fallback,
         )
 
 

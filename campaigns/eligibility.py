@@ -55,7 +55,12 @@ class OfferRules:
     @property
     def counter(self) -> str:
         """The name under which it is counted."""
-        return f"offer:{self.key}"
+        return self.counter_of(self.key)
+
+    @staticmethod
+    def counter_of(key: str) -> str:
+        """Name the counter of an offer with this key."""
+        return f"offer:{key}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,17 @@ class NewCampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
 
     class Meta:
         model = Campaign
-        fields = ["name", "key", "placement", "priority", "hold_minutes", "starts_at", "ends_at"]
+        fields = [
+            "name",
+            "key",
+            "placement",
+            "priority",
+            "hold_minutes",
+            "starts_at",
+            "ends_at",
+            "budget_cents",
+            "fallback",
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -122,4 +132,6 @@ class NewCampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
             hold_minutes=cleaned["hold_minutes"],
             starts_at=cleaned["starts_at"],
             ends_at=cleaned["ends_at"],
+            budget_cents=cleaned["budget_cents"],
+            fallback=cleaned["fallback"],
         )

@@ -18,8 +18,10 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from audience.meeting import find_by_key, make_by_key
+from audience.partitions import Months
 from campaigns.counters import lock_counters, move_counters
 from experiments.exposures import Met, record_exposures
+from recommender.decision_ids import decision_partition
 from recommender.decisions import Logged, log_decisions
 from wire.background import beside
 
@@ -114,6 +116,8 @@ class Spool:
         """
         if not any(self._directory.glob(f"*{SUFFIX}")):
             return 0
+        # What is spooled may be of another month than all that was logged so far.
+        months = Months(pool, decision_partition)
         async with pool.connection() as connection:
             # Only now, when there is a connection, is the file taken from under those who spool.
             async with self._turn:
@@ -123,10 +127,12 @@ class Spool:
                 with path.open("rb") as file:
                     if not _lock(file):
                         continue
-                    logged += await self._log_file(connection, path, file)
+                    logged += await self._log_file(connection, months, path, file)
         return logged
 
-    async def _log_file(self, connection: AsyncConnection, path: Path, file: IO[bytes]) -> int:
+    async def _log_file(
+        self, connection: AsyncConnection, months: Months, path: Path, file: IO[bytes]
+    ) -> int:
         logged = 0
         for line in file:
             if not line.endswith(b"\n"):
@@ -134,6 +140,7 @@ class Spool:
                 break
             try:
                 unlogged = msgspec.json.decode(line, type=Unlogged)
+                await months.prepare(decision.decided_at for decision in unlogged.decisions)
                 logged += await log_later(connection, unlogged)
                 self.waiting = max(0, self.waiting - len(unlogged.decisions))
             except psycopg.OperationalError:

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from campaigns.models import Campaign, Offer, Placement, Status
+from campaigns.models import Campaign, Counter, Offer, Placement, Status
 from recommender.features import CategoryFeature, FeatureSpec
 from recommender.models import Policy
 from tests.makers import (
@@ -68,9 +68,12 @@ def errors_of(response: Any) -> dict[str, list[str]]:
 def test_the_form_drafts_a_campaign_with_experiment_policy_and_offers(admin: Client) -> None:
     for plan in ("basic", "basic", "pro", "pro"):
         make_customers(1, attributes={"plan": plan})
-    response = admin.post(reverse(ADD), filled_in(learns_from=["plan"]))
+    fallback = make_offer(key="plain")
+    limits = {"budget_cents": 5000, "fallback": fallback.pk}
+    response = admin.post(reverse(ADD), filled_in(learns_from=["plan"], **limits))
     assert response.status_code == HTTPStatus.FOUND
     campaign = Campaign.objects.get(key="spring-sale")
+    assert (campaign.budget_cents, campaign.fallback) == (5000, fallback)
     assert campaign.status == Status.DRAFT
     assert campaign.experiment.planned_customers == 1000
     assert campaign.experiment.minimum_days == 14
@@ -237,11 +240,18 @@ def test_placements_and_offers_are_made_by_their_forms(admin: Client) -> None:
         "cost_cents": 100,
         "currency": "EUR",
         "is_active": "on",
+        "cap_total": 100,
+        "cap_per_customer": "",
+        "cap_days": 30,
+        "uncounted": "hide",
     }
     admin.post(reverse("admin:campaigns_offer_add"), offer)
     made = Offer.objects.get()
+    assert (made.cap_total, made.cap_per_customer) == (100, None)
     assert "11.50 EUR" in admin.get(reverse("admin:campaigns_offer_changelist")).content.decode()
     change = reverse("admin:campaigns_offer_change", args=[made.pk])
+    Counter.objects.create(name="offer:tea", used=1234)
+    assert "1,234" in admin.get(change).content.decode()
     admin.post(change, offer | {"name": "Green tea", "key": "green-tea"})
     made.refresh_from_db()
     assert (made.name, made.key) == ("Green tea", "tea")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+import time_machine
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -88,12 +89,9 @@ async def open_pool(url: str) -> Pool:
     return pool
 
 
-def start(*, offers: Sequence[Any], **values: Any) -> Campaign:
-    """Start a campaign whose customers all get offers but few."""
-    fields = {name: values.pop(name) for name in ("budget_cents", "fallback") if name in values}
-    campaign = make_campaign(offers=offers, started_at=timezone.now(), hold_minutes=0, **values)
-    Campaign.objects.filter(pk=campaign.pk).update(**fields)
-    return campaign
+def start(*, offers: Sequence[Any], **plan: Any) -> Campaign:
+    """Start a campaign that decides anew at every request."""
+    return make_campaign(offers=offers, started_at=timezone.now(), hold_minutes=0, **plan)
 
 
 def visit(campaign: Campaign, name: str, count: int = 1, **context: Any) -> Visit:
@@ -361,3 +359,11 @@ def test_a_file_that_another_process_writes_is_left_to_it(tmp_path: Path) -> Non
         assert other.drain() == 0
         writer.spool.close()
         assert other.drain() == 1
+
+
+def test_what_was_spooled_in_a_month_without_a_table_is_logged(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer()])
+    with time_machine.travel("2031-05-31T23:59:59Z"), open_office(tmp_path, NOWHERE) as office:
+        office.serve(visit(campaign, "ada"))
+        assert office.drain() == 1
+    assert Decision.objects.get().decided_at.year == 2031

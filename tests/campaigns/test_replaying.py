@@ -63,11 +63,7 @@ def test_a_row_that_was_changed_is_not_confirmed(campaign: Campaign, change: str
     changed = {
         "offer": next(key for key in decision.eligible if key != decision.offer),
         "propensity": decision.propensity / 2,
-        "weights": [
-            decision.weights[-1] + 0.01,
-            *decision.weights[1:-1],
-            decision.weights[0] - 0.01,
-        ],
+        "weights": [last + 0.01, *middle, first - 0.01],
         "features": [1.0, 8.0],
     }[change]
     Decision.objects.filter(pk=decision.pk).update(**{change: changed})
