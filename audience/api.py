@@ -1,16 +1,22 @@
 """Take events from Segment's client libraries: /v1/track, /v1/identify, /v1/batch and kin."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from audience import segment
-from audience.incoming import Incoming, Rejected
+from audience.browser import settings_document
+from audience.incoming import Incoming, Rejected, TooLarge
 from audience.ingest import Ingest
-from audience.keyring import Keyring, key_of
+from audience.keyring import Keyring, KnownSource, key_of
+from audience.listening import Listener
 from audience.models import Scope
+from audience.quotas import Quotas
+from audience.rejecting import KEPT_AT_ONCE, Rejection, record_rejections
 from wire.bodies import decode, plain_body
 from wire.messages import Problem, Request, Response, answer
 from wire.routes import Handler
@@ -25,14 +31,10 @@ PATHS = {
     "alias": "/v1/a",
 }
 HIDDEN = b"(the key)"
-KEPT_BYTES = 4096
-KEPT_REJECTED = 100
+# Pages ask for their settings at every visit.
+SETTINGS_HEADERS = {"cache-control": "public, max-age=300"}
 
-RECORD_REJECTED = """
-    INSERT INTO audience_rejectedevent (source_id, reason, payload)
-    SELECT %(source)s, reason, payload
-    FROM unnest(%(reasons)s::text[], %(payloads)s::text[]) AS rejected (reason, payload)
-"""
+T = TypeVar("T")
 
 
 class Intake:
@@ -43,13 +45,24 @@ class Intake:
         pool: AsyncConnectionPool[AsyncConnection],
         keyring: Keyring,
         *,
+        quotas: Quotas | None = None,
+        listeners: Sequence[Listener] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Store through `pool`; know senders by `keyring`."""
+        """Take messages.
+
+        Args:
+            pool: Where they are stored.
+            keyring: Knows senders by their keys.
+            quotas: Counts what each of them may send in a day.
+            listeners: Hear of new events in the transaction that stores them.
+            clock: Says when they come.
+        """
         self._pool = pool
         self._keyring = keyring
+        self._quotas = quotas
         self._clock = clock
-        self._ingest = Ingest(pool)
+        self._ingest = Ingest(pool, listeners=listeners)
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Return every path of the API with its handler."""
@@ -58,68 +71,121 @@ class Intake:
             for type_, short in PATHS.items()
             for path in (f"/v1/{type_}", short)
         }
-        return {**singles, ("POST", "/v1/batch"): self.batch, ("POST", "/v1/b"): self.batch}
+        return {
+            **singles,
+            ("POST", "/v1/batch"): self.batch,
+            ("POST", "/v1/b"): self.batch,
+            ("GET", "/v1/projects/{key}/settings"): self.settings,
+        }
 
     def _single(self, type_: str) -> Handler:
         async def take(request: Request) -> Response:
-            body = plain_body(request)
-            key = key_of(request, in_body=decode(body, segment.Envelope).write_key)
-            source = await self._keyring.find(key, scope=Scope.EVENTS)
+            body = _body(request)
+            key = key_of(request, in_body=_read(body, segment.Envelope).write_key)
+            source = await self._find(key, messages=1)
             try:
                 message = segment.read_item(body, now=self._clock(), type_=type_)
+            except TooLarge as error:
+                raise Problem(400, str(error)) from error
             except Rejected as error:
                 await self._record_rejected([(str(error), body)], source_id=source.id, key=key)
-                raise Problem(400, str(error)) from error
-            await self._ingest.store([message], source_id=source.id)
+            else:
+                await self._ingest.store([message], source_id=source.id)
             return answer({"success": True})
 
         return take
 
     async def batch(self, request: Request) -> Response:
-        """Take what can be taken; what cannot is kept for its sender to see."""
-        envelope = decode(plain_body(request), segment.Batch)
+        """Take what can be taken; what cannot is kept for its sender's developers to see.
+
+        They are not told here: a library would throw the whole batch away, or send it for ever.
+        """
+        envelope = _read(_body(request), segment.Batch)
         key = key_of(request, in_body=envelope.write_key)
-        source = await self._keyring.find(key, scope=Scope.EVENTS)
+        with _as_bad_request():
+            context = segment.read_context(bytes(envelope.context))
+        source = await self._find(key, messages=len(envelope.batch))
         now = self._clock()
         taken: list[Incoming] = []
-        rejected: dict[int, str] = {}
-        for index, raw in enumerate(envelope.batch):
+        rejected: list[tuple[str, bytes]] = []
+        for raw in map(bytes, envelope.batch):
             try:
-                taken.append(segment.read_item(bytes(raw), now=now, sent_at=envelope.sent_at))
+                taken.append(
+                    segment.read_item(raw, now=now, sent_at=envelope.sent_at, context=context)
+                )
             except Rejected as error:
-                rejected[index] = str(error)
+                rejected.append((str(error), raw))
         await self._ingest.store(taken, source_id=source.id)
-        await self._record_rejected(
-            [(reason, bytes(envelope.batch[index])) for index, reason in rejected.items()],
-            source_id=source.id,
-            key=key,
-        )
-        return answer(
-            {
-                "success": True,
-                "rejected": [{"index": i, "reason": reason} for i, reason in rejected.items()],
-            }
-        )
+        await self._record_rejected(rejected, source_id=source.id, key=key)
+        return answer({"success": True})
+
+    async def settings(self, request: Request) -> Response:
+        """Tell Segment's browser library, which may have any public key, where to send."""
+        key = request.params["key"]
+        try:
+            await self._keyring.find(key, scope=Scope.EVENTS)
+        except Problem as problem:
+            if problem.status != 401:
+                raise
+            raise Problem(404, "No source has this key, or it was revoked.") from problem
+        document = settings_document(request, key)
+        return Response(200, answer(document).body, headers=SETTINGS_HEADERS)
+
+    async def _find(self, key: str, *, messages: int) -> KnownSource:
+        """Return the source that sends so many messages.
+
+        Raises:
+            Problem: It is not known, may not send, or has sent enough for now.
+        """
+        source = await self._keyring.find(key, scope=Scope.EVENTS)
+        if self._quotas is not None:
+            await self._quotas.count(source, messages)
+        return source
 
     async def _record_rejected(
         self, rejected: Sequence[tuple[str, bytes]], *, source_id: int, key: str
     ) -> None:
-        """Keep what could not be taken: the first ones of a batch tell what is wrong with all.
+        """Keep what could not be taken.
 
         Browsers send the key inside the message, and a key is never stored.
         """
-        kept = rejected[:KEPT_REJECTED]
-        if not kept:
+        if not rejected:
             return
+        rejections = [
+            Rejection(source_id, reason, raw.replace(key.encode(), HIDDEN))
+            for reason, raw in rejected[:KEPT_AT_ONCE]
+        ]
         async with self._pool.connection() as connection:
-            await connection.execute(
-                RECORD_REJECTED,
-                {
-                    "source": source_id,
-                    "reasons": [reason for reason, _ in kept],
-                    "payloads": [
-                        raw.replace(key.encode(), HIDDEN)[:KEPT_BYTES].decode(errors="replace")
-                        for _, raw in kept
-                    ],
-                },
-            )
+            await record_rejections(connection, rejections)
+
+
+def _body(request: Request) -> bytes:
+    """Return the body, unpacked.
+
+    Raises:
+        Problem: It is broken, or larger than any batch may be (400).
+    """
+    with _as_bad_request():
+        body = plain_body(request)
+    if len(body) > segment.BATCH_BYTES:
+        raise Problem(400, f"The body is larger than {segment.BATCH_BYTES} bytes.")
+    return body
+
+
+def _read(body: bytes, shape: type[T]) -> T:
+    """Decode JSON.
+
+    Raises:
+        Problem: It is none, or of another shape (400).
+    """
+    with _as_bad_request():
+        return decode(body, shape)
+
+
+@contextmanager
+def _as_bad_request() -> Iterator[None]:
+    """Refuse by 400, whatever is wrong with a body: Segment's libraries expect no other status."""
+    try:
+        yield
+    except Problem as problem:
+        raise Problem(400, problem.detail) from problem

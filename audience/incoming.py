@@ -1,9 +1,10 @@
 """What a sender says happened, checked and ready to be stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+import msgspec
 
 KEY_LENGTH = 255
 MESSAGE_ID_LENGTH = 100
@@ -16,10 +17,12 @@ NEWEST = timedelta(days=1)
 # Where a customer's key is not known, one is made from the anonymous id.
 ANONYMOUS_PREFIX = "anonymous:"
 ANONYMOUS_ID_LENGTH = KEY_LENGTH - len(ANONYMOUS_PREFIX)
+# The attribute of a customer that holds the traits of the group that they belong to.
+GROUP = "group"
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+# A struct of msgspec is made in a quarter of the time, and one is made of every event.
+class Incoming(msgspec.Struct, frozen=True):
     """One message of a sender: an event, traits of a customer, or both names of one person."""
 
     message_id: str
@@ -28,12 +31,16 @@ class Incoming:
     anonymous_id: str | None = None
     name: str | None = None
     value: float | None = None
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    traits: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = {}
+    traits: Mapping[str, Any] = {}
 
 
 class Rejected(ValueError):
     """A message that cannot be taken, and why, in words for its sender's developer."""
+
+
+class TooLarge(Rejected):
+    """A message with more bytes than any may have."""
 
 
 def check_key(key: str, *, what: str, length: int = KEY_LENGTH) -> str:

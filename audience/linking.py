@@ -12,12 +12,6 @@ from psycopg import AsyncConnection
 
 from audience.incoming import ANONYMOUS_PREFIX, Incoming
 
-FIND_STRANGERS = """
-    SELECT candidate FROM unnest(%(anonymous_ids)s::text[]) AS candidate
-    WHERE NOT EXISTS (
-        SELECT 1 FROM audience_identity WHERE kind = 'anonymous_id' AND value = candidate)
-"""
-
 CREATE_CUSTOMERS = """
     INSERT INTO audience_customer (external_key, attributes)
     SELECT key, '{}' FROM unnest(%(keys)s::text[]) AS key ORDER BY key
@@ -25,7 +19,8 @@ CREATE_CUSTOMERS = """
 """
 
 FIND_CUSTOMERS = """
-    SELECT external_key, id FROM audience_customer WHERE external_key = ANY(%(keys)s::text[])
+    SELECT external_key, id, merged_into_id FROM audience_customer
+    WHERE external_key = ANY(%(keys)s::text[])
 """
 
 # An anonymous id that nobody has yet belongs to whoever came with it, or to itself.
@@ -77,6 +72,8 @@ MERGE_VISITORS = """
       AND visitor.id <> COALESCE(customer.merged_into_id, customer.id)
 """
 
+NOBODY: Mapping[str, int] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -93,11 +90,23 @@ class Found:
         return self.by_anonymous_id[message.anonymous_id]
 
 
-async def find_customers(connection: AsyncConnection, messages: Sequence[Incoming]) -> Found:
+async def find_customers(
+    connection: AsyncConnection,
+    messages: Sequence[Incoming],
+    *,
+    remembered: Mapping[str, int] = NOBODY,
+) -> Found:
     """Find everybody that the messages name, in the transaction at hand.
 
     Who is not known is made, who logs in is joined to what they did before, and the customers
-    whom the messages describe are locked until the transaction ends.
+    whom the messages describe are locked until the transaction ends. Where everybody is known,
+    which is nearly always, nothing is written.
+
+    Args:
+        connection: In a transaction.
+        messages: In the order in which they came.
+        remembered: The ids of customers by their keys, as they were found before. They are not
+            looked up again for plain events.
     """
     links = [
         (message.anonymous_id, message.customer_key)
@@ -110,50 +119,88 @@ async def find_customers(connection: AsyncConnection, messages: Sequence[Incomin
         for message in messages
         if message.anonymous_id is not None and message.customer_key is None
     }
+    visitors = {anonymous_id: ANONYMOUS_PREFIX + anonymous_id for anonymous_id in linked}
+    plain: dict[str, int] = {
+        message.customer_key: remembered[message.customer_key]
+        for message in messages
+        if message.customer_key is not None and message.customer_key in remembered
+    }
+    keys = {
+        message.customer_key
+        for message in messages
+        if message.customer_key is not None
+        and (message.traits or message.anonymous_id or message.customer_key not in plain)
+    }
+    known = await _find_all(connection, {*keys, *visitors.values()}, asked | linked)
     strangers = {
         anonymous_id: ANONYMOUS_PREFIX + anonymous_id
-        for anonymous_id in await _find_strangers(connection, asked - linked)
+        for anonymous_id in asked - linked - known.owners.keys()
     }
-    keys = {message.customer_key for message in messages if message.customer_key is not None}
-    by_key = await _make_customers(connection, {*keys, *strangers.values()})
+    by_key = {**plain, **known.customers}
+    if missing := {*keys, *strangers.values()} - by_key.keys():
+        by_key = by_key | await _make_customers(connection, missing)
     # Who came first with a browser had its past; who came last has its future.
     firsts = {anonymous_id: by_key[key] for anonymous_id, key in reversed(links)}
     lasts = {anonymous_id: by_key[key] for anonymous_id, key in links}
-    await _make_identities(connection, firsts | {a: by_key[key] for a, key in strangers.items()})
-    await _execute_links(connection, HAND_OVER_IDENTITIES, lasts)
-    found = Found(by_key, await _find_owners(connection, asked))
+    owners = known.owners
+    if strangers or not lasts.items() <= owners.items():
+        made = firsts | {a: by_key[key] for a, key in strangers.items()}
+        await _execute_links(connection, CREATE_IDENTITIES, made)
+        await _execute_links(connection, HAND_OVER_IDENTITIES, lasts)
+        owners = await _find_owners(connection, asked)
+    found = Found(by_key, owners)
     described = sorted({found.customer_of(message) for message in messages if message.traits})
-    visitors = [ANONYMOUS_PREFIX + anonymous_id for anonymous_id in firsts]
-    if described or visitors:
-        locked = {"described": described, "visitors": visitors}
+    # Whoever had no identity yet may be made by somebody else at this moment.
+    open_visitors = {
+        anonymous_id: customer_id
+        for anonymous_id, customer_id in firsts.items()
+        if anonymous_id not in known.owners or visitors[anonymous_id] in known.unmerged
+    }
+    visitor_keys = [visitors[anonymous_id] for anonymous_id in open_visitors]
+    if described or open_visitors:
+        locked = {"described": described, "visitors": visitor_keys}
         await connection.execute(LOCK_CUSTOMERS, locked)
-    if visitors:
-        merged = {"visitors": visitors, "customers": list(firsts.values())}
+    if open_visitors:
+        merged = {"visitors": visitor_keys, "customers": list(open_visitors.values())}
         await connection.execute(MERGE_VISITORS, merged)
     return found
 
 
-async def _find_strangers(connection: AsyncConnection, anonymous_ids: Iterable[str]) -> list[str]:
-    """Return the anonymous ids that belong to nobody yet."""
-    wanted = {"anonymous_ids": list(anonymous_ids)}
-    if not wanted["anonymous_ids"]:
-        return []
-    cursor = await connection.execute(FIND_STRANGERS, wanted)
-    return [row[0] for row in await cursor.fetchall()]
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Who was known before.
+
+    Attributes:
+        customers: Their ids by their keys.
+        unmerged: The keys of those who have not turned out to be another.
+        owners: The ids of those to whom anonymous ids belong.
+    """
+
+    customers: dict[str, int]
+    unmerged: frozenset[str]
+    owners: dict[str, int]
+
+
+async def _find_all(
+    connection: AsyncConnection, keys: Iterable[str], anonymous_ids: Iterable[str]
+) -> _Known:
+    rows: list[tuple[str, int, int | None]] = []
+    if wanted := list(keys):
+        cursor = await connection.execute(FIND_CUSTOMERS, {"keys": wanted})
+        rows = await cursor.fetchall()
+    return _Known(
+        {key: id_ for key, id_, _ in rows},
+        frozenset(key for key, _, merged_into in rows if merged_into is None),
+        await _find_owners(connection, anonymous_ids),
+    )
 
 
 async def _make_customers(connection: AsyncConnection, keys: Iterable[str]) -> dict[str, int]:
-    """Make the customers that do not exist yet; return the ids of all."""
+    """Make customers, unless somebody else did just now, and return their ids."""
     wanted = {"keys": list(keys)}
-    if not wanted["keys"]:
-        return {}
     await connection.execute(CREATE_CUSTOMERS, wanted)
     cursor = await connection.execute(FIND_CUSTOMERS, wanted)
-    return dict(await cursor.fetchall())
-
-
-async def _make_identities(connection: AsyncConnection, links: Mapping[str, int]) -> None:
-    await _execute_links(connection, CREATE_IDENTITIES, links)
+    return {key: id_ for key, id_, _ in await cursor.fetchall()}
 
 
 async def _execute_links(

@@ -82,7 +82,14 @@ class Months:
         It runs before the rows' own transaction, which would otherwise hold locks on the whole
         table while it waits.
         """
-        missing = {month_of(moment) for moment in moments} - self._known
+        asked = list(moments)
+        if not asked:
+            return
+        # Nearly always all in one month, which two of them tell.
+        months = {month_of(min(asked)), month_of(max(asked))}
+        if len(months) > 1:
+            months = {month_of(moment) for moment in asked}
+        missing = months - self._known
         if not missing:
             return
         async with self._pool.connection() as connection_, connection_.transaction():

@@ -18,6 +18,7 @@ from django.conf import settings  # noqa: E402 - settings come after the environ
 
 from audience.api import Intake  # noqa: E402 - models come after Django is set up
 from audience.keyring import Keyring  # noqa: E402
+from audience.quotas import Quotas  # noqa: E402
 from campaigns.api import DecideApi  # noqa: E402
 from campaigns.desk import Desk  # noqa: E402
 from campaigns.loading import SnapshotLoader  # noqa: E402
@@ -26,6 +27,7 @@ from config.health import Health  # noqa: E402
 from config.openapi import document  # noqa: E402
 from experiments.api import StatsApi  # noqa: E402
 from experiments.assigning import AssignApi  # noqa: E402
+from experiments.exposed import record_views  # noqa: E402
 from experiments.growthbook.api import GrowthbookApi  # noqa: E402
 from experiments.ofrep.api import OfrepApi  # noqa: E402
 from experiments.running import load_running  # noqa: E402
@@ -90,6 +92,7 @@ def build_application(
     keyring = Keyring(pool, notices)
     campaigns = Current(pool, notices, SnapshotLoader(), what="campaigns")
     experiments = Current(pool, notices, load_running, what="experiments")
+    intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=[record_views])
     desk = Desk(deciding, campaigns, spool)
     held: dict[str, Current[Any]] = {
         "keys": keyring.sources,
@@ -99,7 +102,7 @@ def build_application(
     health = Health(keyring, held=held, desk=desk, spool=spool)
     return Dispatcher(
         {
-            **Intake(pool, keyring).routes(),
+            **intake.routes(),
             **DecideApi(keyring, campaigns, desk).routes(),
             **AssignApi(pool, keyring, experiments).routes(),
             **GrowthbookApi(keyring, experiments).routes(),

@@ -53,7 +53,7 @@ def _seed(key: str, flag: Mapping[str, Any]) -> None:
         Arm.objects.filter(experiment=experiment, key=name).update(payload=payload)
     now = timezone.now()
     row = Experiment.objects.filter(pk=experiment.pk)
-    row.update(metadata=flag.get("flagMetadata", {}))
+    row.update(metadata=flag.get("flagMetadata") or {})
     if is_disabled:
         row.update(status=Status.PAUSED, started_at=now)
     else:

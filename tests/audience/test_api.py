@@ -13,9 +13,13 @@ from django.conf import settings
 from django.db import connection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.api import KEPT_BYTES, KEPT_REJECTED, PATHS, Intake
+from audience.api import PATHS, Intake
+from audience.incoming import EVENT_BYTES
 from audience.keyring import Keyring
 from audience.models import Customer, Event, Identity, RejectedEvent, Scope, Source
+from audience.quotas import Quotas
+from audience.rejecting import KEPT_AT_ONCE, KEPT_BYTES
+from audience.segment import BATCH_BYTES, CONTEXT_BYTES
 from tests.asgi import Answer, Site, database_url, serve
 from tests.makers import make_source
 from tests.racing import locked_table, wait_for_blocked
@@ -48,12 +52,15 @@ def test_every_kind_of_message_has_a_long_and_a_short_path(
     send: Send, type_: str, is_short: bool
 ) -> None:
     path = PATHS[type_] if is_short else f"/v1/{type_}"
-    answer = send(path, {**EVENT, "anonymousId": "a", "previousId": "b", "traits": {"age": 5}})
+    answer = send(
+        path,
+        {**EVENT, "anonymousId": "a", "previousId": "b", "groupId": "g", "traits": {"age": 5}},
+    )
     assert (answer.status, answer.json()) == (200, {"success": True})
     names = {"track": "X", "page": "Page Viewed", "screen": "Screen Viewed"}
     assert [event.name for event in Event.objects.all()] == [names[t] for t in names if t == type_]
-    expected = {"age": 5} if type_ == "identify" else {}
-    assert Customer.objects.get().attributes == expected
+    expected = {"identify": {"age": 5}, "group": {"group": {"id": "g", "age": 5}}}
+    assert Customer.objects.get().attributes == expected.get(type_, {})
     assert Identity.objects.get().value == ("b" if type_ == "alias" else "a")
 
 
@@ -67,7 +74,7 @@ def test_a_batch_brings_all_its_messages(send: Send, path: str) -> None:
             {"type": "page", "anonymousId": "a", "name": "Home"},
         ),
     )
-    assert answer.json() == {"success": True, "rejected": []}
+    assert (answer.status, answer.json()) == (200, {"success": True})
     assert Event.objects.count() == 2
     assert Customer.objects.get(external_key="1").attributes == {"age": 5}
 
@@ -115,20 +122,29 @@ def test_a_wrong_clock_is_put_right(send: Send) -> None:
 def test_one_bad_message_does_not_fail_its_batch_and_is_kept(send: Send) -> None:
     answer = send("/v1/batch", batch(EVENT, {"event": "Y"}, 5, {**EVENT, "messageId": "m2"}))
     reason = "One of userId and anonymousId is needed."
-    assert (answer.status, answer.json()["success"]) == (200, True)
-    assert answer.json()["rejected"][0] == {"index": 1, "reason": reason}
-    assert answer.json()["rejected"][1]["index"] == 2
+    assert (answer.status, answer.json()) == (200, {"success": True})
     assert Event.objects.count() == 2
+    assert RejectedEvent.objects.count() == 2
     kept = RejectedEvent.objects.order_by("id").first()
     assert kept is not None
     assert (kept.reason, kept.payload) == (reason, '{"event": "Y"}')
     assert kept.source == Source.objects.get()
 
 
-def test_a_single_bad_message_is_refused_and_kept(send: Send) -> None:
+def test_a_single_bad_message_is_answered_as_any_other_and_kept(send: Send) -> None:
     answer = send("/v1/track", {"userId": "1"})
-    assert (answer.status, answer.json()["detail"]) == (400, "A track message needs an event name.")
-    assert RejectedEvent.objects.get().payload == '{"userId": "1"}'
+    assert (answer.status, answer.json()) == (200, {"success": True})
+    kept = RejectedEvent.objects.get()
+    assert kept.reason == "A track message needs an event name."
+    assert kept.payload == '{"userId": "1"}'
+
+
+def test_a_single_message_that_is_too_large_is_refused(send: Send) -> None:
+    answer = send("/v1/track", {**EVENT, "properties": {"a": "x" * EVENT_BYTES}})
+    assert (answer.status, answer.json()["detail"]) == (
+        400,
+        "The event is larger than 32768 bytes.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +163,7 @@ def test_a_single_bad_message_is_refused_and_kept(send: Send) -> None:
 )
 def test_a_poisoned_message_harms_nobody_else(send: Send, bad: bytes) -> None:
     answer = send("/v1/batch", b'{"batch":[' + bad + b"," + json.dumps(EVENT).encode() + b"]}")
-    assert (answer.status, len(answer.json()["rejected"])) == (200, 1)
+    assert (answer.status, answer.json()) == (200, {"success": True})
     assert Event.objects.get().name == "X"
     assert len(RejectedEvent.objects.get().payload) <= KEPT_BYTES
 
@@ -169,9 +185,8 @@ def test_an_odd_but_lawful_message_is_stored(send: Send, good: bytes) -> None:
 
 
 def test_only_the_first_rejected_messages_of_a_batch_are_kept(send: Send) -> None:
-    answer = send("/v1/batch", batch(*[{}] * (KEPT_REJECTED + 50)))
-    assert len(answer.json()["rejected"]) == KEPT_REJECTED + 50
-    assert RejectedEvent.objects.count() == KEPT_REJECTED
+    assert send("/v1/batch", batch(*[{}] * (KEPT_AT_ONCE + 50))).status == 200
+    assert RejectedEvent.objects.count() == KEPT_AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -182,12 +197,16 @@ def test_only_the_first_rejected_messages_of_a_batch_are_kept(send: Send) -> Non
         (b"event=X&userId=1", 400),
         (b'{"batch":[NaN]}', 400),
         (b'{"batch":[' + b"[" * 5000 + b"]" * 5000 + b"]}", 400),
-        (b"[]", 422),
-        (b"{}", 422),
-        (b'{"batch":{}}', 422),
-        (b'{"batch":[],"sentAt":"now"}', 422),
-        (b'{"batch":[],"writeKey":5}', 422),
-        (json.dumps(batch(*[EVENT] * 2501)).encode(), 422),
+        (b"[]", 400),
+        (b"{}", 400),
+        (b'{"batch":{}}', 400),
+        (b'{"batch":[],"sentAt":"now"}', 400),
+        (b'{"batch":[],"writeKey":5}', 400),
+        (json.dumps(batch(*[EVENT] * 2501)).encode(), 400),
+        (json.dumps(batch("x" * BATCH_BYTES)).encode(), 400),
+        (json.dumps(batch(context={"app": "x" * CONTEXT_BYTES})).encode(), 400),
+        (json.dumps(batch(context={"app": "\0"})).encode(), 400),
+        (json.dumps(batch(context=["app"])).encode(), 400),
         (b'{"batch":["' + b"x" * (2 << 20) + b'"]}', 413),
     ],
 )
@@ -201,7 +220,7 @@ def test_a_body_that_is_no_batch_is_refused_whole(send: Send, body: bytes, statu
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (gzip.compress(b" " * (8 << 20), mtime=0), 413),
+        (gzip.compress(b" " * (8 << 20), mtime=0), 400),
         (gzip.compress(b"{}", mtime=0)[:-5], 400),
         (b"{}", 400),
     ],
@@ -212,7 +231,8 @@ def test_a_bad_gzip_body_is_refused(send: Send, body: bytes, status: int) -> Non
 
 def test_a_full_batch_is_taken(send: Send) -> None:
     events = [{"event": "X", "userId": str(n % 50), "messageId": f"m{n}"} for n in range(2500)]
-    assert send("/v1/batch", batch(*events)).json()["rejected"] == []
+    assert send("/v1/batch", batch(*events)).status == 200
+    assert not RejectedEvent.objects.exists()
     assert Event.objects.count() == 2500
 
 
@@ -269,7 +289,12 @@ def small_site(transactional_db: None) -> Iterator[Site]:
         database_url(), min_size=0, max_size=1, timeout=0.1, max_waiting=1, open=False
     )
     notices = redis.asyncio.Redis.from_url(settings.REDIS_URL)
-    intake = Intake(pool, Keyring(pool, notices), clock=lambda: NOW)
+    intake = Intake(
+        pool,
+        Keyring(pool, notices),
+        quotas=Quotas(notices, clock=lambda: NOW),
+        clock=lambda: NOW,
+    )
 
     async def nowhere(*args: Any) -> None:
         raise AssertionError("everything has a route")
@@ -285,16 +310,18 @@ def test_a_busy_database_asks_to_come_again(small_site: Site) -> None:
     assert small_site.post("/v1/track", EVENT, key=key).status == 200
 
     with locked_table("audience_receivedmessage"):
-        waiting = small_site.run(start(crowd_of(small_site, key)))
-        small_site.run(asyncio.sleep(0.4))
+        first = small_site.run(start(crowd_of(small_site, key, size=1)))
+        small_site.run(asyncio.sleep(0.05))
         wait_for_blocked()
-    answers = small_site.run(finish(waiting))
-    assert sorted(answer.status for answer in answers) == [200, 503, 503, 503, 503]
-    assert all(a.headers["retry-after"] == "1" for a in answers if a.status == 503)
+        others = small_site.run(crowd_of(small_site, key, size=4))
+    assert [answer.status for answer in small_site.run(finish(first))] == [200]
+    assert [answer.status for answer in others] == [503] * 4
+    assert all(answer.headers["retry-after"] == "1" for answer in others)
 
 
-async def crowd_of(site: Site, key: str) -> list[Answer]:
-    return await asyncio.gather(*(site.client.post("/v1/track", EVENT, key=key) for _ in range(5)))
+async def crowd_of(site: Site, key: str, *, size: int) -> list[Answer]:
+    posting = (site.client.post("/v1/track", EVENT, key=key) for _ in range(size))
+    return await asyncio.gather(*posting)
 
 
 async def start(story: Any) -> "asyncio.Task[list[Answer]]":
@@ -316,3 +343,51 @@ def test_a_key_sent_inside_a_rejected_event_is_not_stored(
     _, key = make_source(Scope.EVENTS)
     site.post(path, wrap({"type": "track", "userId": "ann", "writeKey": key}), key=key)
     assert key not in RejectedEvent.objects.get().payload
+
+
+def test_a_page_that_loads_its_settings_here_sends_here(
+    small_site: Site,
+) -> None:
+    _, key = make_source(Scope.EVENTS)
+    answer = small_site.get(f"/v1/projects/{key}/settings", headers={"Host": "shop.example:8000"})
+    assert (answer.status, answer.headers["cache-control"]) == (200, "public, max-age=300")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    settings = answer.json()["integrations"]["Segment.io"]
+    assert (settings["apiKey"], settings["apiHost"]) == (key, "shop.example:8000/v1")
+
+
+def test_settings_are_for_keys_that_may_send(small_site: Site) -> None:
+    _, reader = make_source(Scope.FLAGS)
+    assert small_site.get("/v1/projects/nobody/settings").status == 404
+    assert small_site.get(f"/v1/projects/{reader}/settings").status == 403
+
+
+def test_a_batch_says_for_its_messages_where_they_happened(send: Send) -> None:
+    context = {"locale": "en", "campaign": {"name": "spring"}, "ip": "1.2.3.4"}
+    own = {**EVENT, "messageId": "m2", "context": {"locale": "de"}}
+    send("/v1/batch", batch(EVENT, own, context=context, integrations={"All": True}))
+    found = {event.message_id: event.properties for event in Event.objects.all()}
+    assert found == {
+        "m1": {"context": {"locale": "en", "campaign": {"name": "spring"}}},
+        "m2": {"context": {"locale": "de", "campaign": {"name": "spring"}}},
+    }
+
+
+def test_a_sender_that_asks_too_often_is_asked_to_come_again(send: Send) -> None:
+    Source.objects.update(requests_per_second=1)
+    answers = [send("/v1/track", {**EVENT, "messageId": f"m{n}"}) for n in range(12)]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert refused
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert Event.objects.count() == len(answers) - len(refused)
+
+
+def test_a_sender_over_its_days_quota_is_refused_whole(small_site: Site) -> None:
+    source, key = make_source(Scope.EVENTS)
+    Source.objects.filter(pk=source.pk).update(events_per_day=2)
+    events = [{**EVENT, "messageId": f"m{n}"} for n in range(3)]
+    assert small_site.post("/v1/batch", batch(*events), key=key).status == 200
+    refused = small_site.post("/v1/track", {**EVENT, "messageId": "m3"}, key=key)
+    assert (refused.status, Event.objects.count()) == (429, 3)
+    # From noon to midnight.
+    assert refused.headers["retry-after"] == "43200"

@@ -8,11 +8,14 @@ import psycopg
 import pytest
 
 from audience.incoming import Incoming
-from audience.ingest import ATTRIBUTES_BYTES, Stored
+from audience.ingest import ATTRIBUTES_BYTES, Ingest, Stored
+from audience.listening import Told
 from audience.models import Customer, Event, Identity, ReceivedMessage
 from tests.asgi import database_url
 from tests.audience.conftest import Store
 from tests.makers import make_source
+from tests.racing import locked_table
+from wire.messages import Problem
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -135,6 +138,118 @@ def test_attributes_cannot_be_grown_for_ever(
     assert attributes("ann") == {"a": large}
     assert attributes("bob") == {"age": 2}
     assert "Traits of 1 customers were left out" in caplog.text
+
+
+def test_what_is_said_of_the_same_group_is_added_and_another_group_takes_its_place(
+    store: Store,
+) -> None:
+    store(traits("m1", age=30, group={"id": "acme", "plan": "free", "seats": 3}))
+    store(traits("m2", group={"id": "acme", "plan": "pro"}))
+    assert attributes("ann") == {"age": 30, "group": {"id": "acme", "plan": "pro", "seats": 3}}
+    store(traits("m3", group={"id": "initech", "plan": "free"}))
+    assert attributes("ann") == {"age": 30, "group": {"id": "initech", "plan": "free"}}
+    store(traits("m4", group="a text of their own"))
+    store(traits("m5", group={"id": "acme"}))
+    assert attributes("ann") == {"age": 30, "group": {"id": "acme"}}
+
+
+def test_a_batch_adds_what_is_said_of_one_group(store: Store) -> None:
+    store(
+        traits("m1", group={"id": "acme", "plan": "free", "seats": 3}),
+        traits("m2", group={"id": "acme", "plan": "pro"}),
+        traits("m3", "bob", group={"id": "acme", "seats": 3}),
+        traits("m4", "bob", group={"id": "initech"}),
+    )
+    assert attributes("ann") == {"group": {"id": "acme", "plan": "pro", "seats": 3}}
+    assert attributes("bob") == {"group": {"id": "initech"}}
+
+
+class Ear:
+    """A listener that remembers what it was told and what it could see stored."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        self.stored: list[str] = []
+
+    async def __call__(
+        self, connection: psycopg.AsyncConnection[Any], stored: Sequence[Told], /
+    ) -> None:
+        self.told.extend(stored)
+        cursor = await connection.execute("SELECT message_id FROM audience_event ORDER BY id")
+        self.stored = [message_id for (message_id,) in await cursor.fetchall()]
+
+
+def test_listeners_hear_of_each_new_event_once_where_it_is_stored(store: Store) -> None:
+    ear = Ear()
+    store.ingest = Ingest(store.pool, listeners=[ear])
+    store(event("m1"), traits("m2", age=5), event("m3", "bob"))
+    store(event("m1"), event("m4"))
+    assert [told.message.message_id for told in ear.told] == ["m1", "m3", "m4"]
+    assert ear.stored == ["m1", "m3", "m4"]
+    bob = Customer.objects.get(external_key="bob")
+    assert (ear.told[1].customer_id, ear.told[1].source_id) == (bob.pk, store.source.pk)
+
+
+def test_who_brings_no_new_event_tells_listeners_nothing(store: Store) -> None:
+    ear = Ear()
+    store.ingest = Ingest(store.pool, listeners=[ear])
+    store(traits("m1", age=5))
+    assert ear.told == []
+
+
+def test_a_batch_that_cannot_be_stored_fails_no_other_that_shares_its_transaction(
+    store: Store,
+) -> None:
+    async def all_at_once() -> list[Stored | BaseException]:
+        batches = [[event("m1", name="x" * 256)], [event("m2")], [event("m3"), event("m2")]]
+        storing = (store.ingest.store(b, source_id=store.source.pk) for b in batches)
+        return await asyncio.gather(*storing, return_exceptions=True)
+
+    bad, *good = store.runner.run(all_at_once())
+    assert isinstance(bad, psycopg.DataError)
+    # Which of the two brought m2 first is left to chance.
+    assert [isinstance(each, Stored) and each.new + each.repeated for each in good] == [1, 2]
+    assert sum(each.new for each in good if isinstance(each, Stored)) == 2
+    assert set(Event.objects.values_list("message_id", flat=True)) == {"m2", "m3"}
+
+
+def test_a_known_customer_who_was_erased_is_made_again(store: Store) -> None:
+    store(event("m1"), event("m2", "bob"))
+    Event.objects.filter(customer__external_key="ann").delete()
+    Customer.objects.filter(external_key="ann").delete()
+    assert store(event("m3"), event("m4", "bob")) == Stored(new=2, repeated=0)
+    assert Event.objects.get(message_id="m3").customer.external_key == "ann"
+    assert Event.objects.count() == 3
+
+
+def test_a_known_customer_is_described_joined_and_given_events_as_any_other(store: Store) -> None:
+    store(event("m1"))
+    store(event("m2", None, anonymous_id="b1"))
+    store(event("m3"), traits("m4", age=5), event("m5", anonymous_id="b1"))
+    ann = Customer.objects.get(external_key="ann")
+    assert ann.attributes == {"age": 5}
+    assert Customer.objects.get(external_key="anonymous:b1").merged_into == ann
+    assert Event.objects.filter(customer=ann).count() == 3
+
+
+def test_as_many_customers_as_there_is_room_for_are_remembered(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audience.ingest.MOST_REMEMBERED", 2)
+    for number in range(6):
+        store(event(f"m{number}", f"c{number}"), event(f"n{number}", "ann"))
+    assert Event.objects.count() == 12
+    assert Customer.objects.count() == 7
+
+
+def test_who_waits_too_long_is_asked_to_come_again_and_loses_nothing(store: Store) -> None:
+    store.ingest = Ingest(store.pool, patience_seconds=0.1)
+    store(event("m1"))
+    with locked_table("audience_receivedmessage"), pytest.raises(Problem) as caught:
+        store(event("m2"))
+    assert (caught.value.status, caught.value.headers["retry-after"]) == (503, "1")
+    store(event("m2"))
+    assert Event.objects.count() == 2
 
 
 def test_a_message_that_only_names_somebody_makes_a_customer(store: Store) -> None:

@@ -55,9 +55,18 @@ def test_a_describing_message_is_no_event(type_: str) -> None:
     assert (message.name, message.value, message.properties) == (None, None, {})
 
 
-def test_only_identify_describes_a_customer() -> None:
+def test_identify_describes_a_customer() -> None:
     assert read(type="identify", traits={"age": 5}).traits == {"age": 5}
-    assert read(type="group", traits={"company": "x"}).traits == {}
+    assert read(type="page", traits={"age": 5}).traits == {}
+
+
+def test_a_group_is_described_under_one_attribute() -> None:
+    message = read(type="group", groupId=42, traits={"plan": "pro", "id": "theirs"})
+    assert message.traits == {"group": {"id": "42", "plan": "pro"}}
+
+
+def test_a_group_without_an_id_describes_nothing() -> None:
+    assert read(type="group", groupId=" ", traits={"plan": "pro"}).traits == {}
 
 
 def test_an_alias_joins_its_previous_id() -> None:
@@ -65,9 +74,40 @@ def test_an_alias_joins_its_previous_id() -> None:
     assert (message.customer_key, message.anonymous_id) == ("1", "old")
 
 
-@pytest.mark.parametrize("fields", [{"userId": None, "previousId": "a"}, {"anonymousId": "a"}])
-def test_an_alias_needs_both_names(fields: dict[str, Any]) -> None:
-    assert "needs userId and previousId" in why_rejected(type="alias", **fields)
+@pytest.mark.parametrize("previous", [{}, {"previousId": None}, {"previousId": ""}])
+def test_an_alias_without_a_previous_id_joins_the_browsers_id(previous: dict[str, Any]) -> None:
+    message = read(type="alias", anonymousId="browser", **previous)
+    assert (message.customer_key, message.anonymous_id) == ("1", "browser")
+
+
+@pytest.mark.parametrize("fields", [{"userId": None, "previousId": "a"}, {}])
+def test_an_alias_needs_two_names(fields: dict[str, Any]) -> None:
+    assert "needs userId, and previousId or anonymousId" in why_rejected(type="alias", **fields)
+
+
+@pytest.mark.parametrize("name", ["Order Completed", "Order Refunded", "Order Cancelled"])
+def test_an_order_may_write_its_money_as_text(name: str) -> None:
+    assert read(event=name, properties={"revenue": "12.50"}).value == 12.5
+    assert read(event="Rated", properties={"revenue": "12.50"}).value is None
+
+
+def test_the_context_that_tells_situations_apart_stands_among_the_properties() -> None:
+    context = {
+        "campaign": {"name": "spring"},
+        "library": {"name": "node"},
+        "ip": "1.2.3.4",
+        "userAgent": "x",
+    }
+    message = read(context=context, properties={"a": 1})
+    assert message.properties == {"context": {"campaign": {"name": "spring"}}, "a": 1}
+    assert read(context=context, properties={"context": 5}).properties == {"context": 5}
+    assert read(context={"ip": "1.2.3.4"}).properties == {}
+
+
+def test_a_message_says_more_of_its_context_than_the_batch_around_it() -> None:
+    raw = b'{"userId":"1","event":"X","context":{"locale":"de","app":null}}'
+    message = read_item(raw, now=NOW, context={"locale": "en", "timezone": "UTC", "app": "a"})
+    assert message.properties == {"context": {"locale": "de", "timezone": "UTC", "app": None}}
 
 
 @pytest.mark.parametrize("user_id", [None, "", " "])

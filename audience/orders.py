@@ -1,0 +1,189 @@
+"""Settle orders as their events are stored: each counts once, and reversals take back their part.
+
+A person's orders are looked up by their ids, among the events of all the customers that this person
+turned out to be. Not among everybody's: whoever has the public key of a web page could otherwise
+claim orders before those who place them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+from psycopg import AsyncConnection
+
+from audience.commerce import (
+    ONCE,
+    ORDERED,
+    REVERSALS,
+    WAITING,
+    Order,
+    order_id_of,
+    taken_back,
+)
+from audience.incoming import Incoming
+from audience.listening import Told
+from audience.rejecting import Rejection, reject
+
+NAMES = [ORDERED, *REVERSALS, *WAITING.values()]
+WAITED_FOR = {waiting: name for name, waiting in WAITING.items()}
+# An order and its refund may be stored at the same moment: one of them waits here for the other
+# to be committed. The number tells these locks from others. There are few of them, because
+# PostgreSQL has room for some thousands in all.
+LOCK = """
+    SELECT pg_advisory_xact_lock(x'0FFE21AE'::int, number) FROM (
+        SELECT DISTINCT abs(hashtext(order_id) %% 64) AS number
+        FROM unnest(%(orders)s::text[]) AS order_id ORDER BY number) AS locks
+"""
+FIND = """
+    SELECT asked.customer_id, asked.order_id, person.id, event.id, event.name, event.value,
+           event.properties, event.message_id, event.occurred_at, event.customer_id, event.source_id
+    FROM unnest(%(customers)s::bigint[], %(orders)s::text[]) AS asked (customer_id, order_id)
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(merged_into_id, id) AS id FROM audience_customer
+        WHERE id = asked.customer_id
+    ) AS person
+    LEFT JOIN LATERAL (
+        SELECT * FROM audience_event
+        WHERE customer_id = ANY(ARRAY(
+                SELECT person.id UNION ALL
+                SELECT id FROM audience_customer WHERE merged_into_id = person.id))
+          AND name = ANY(%(names)s)
+          AND COALESCE(properties ->> 'order_id', properties ->> 'orderId') = asked.order_id
+    ) AS event ON true
+    ORDER BY event.id
+"""
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What is known of one order so far."""
+
+    order: Order | None = None
+    before: float = 0.0
+    done: set[str] = field(default_factory=set)
+    waiting: list[Told] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is to be stored, and what is not because it was counted before."""
+
+    stored: Sequence[Told]
+    repeated: Sequence[Rejection]
+
+
+async def settle_orders(connection: AsyncConnection[Any], told: Sequence[Told]) -> Settled:
+    """Give reversals their amounts and leave out what came before, in the transaction at hand.
+
+    The same order may come from a browser and from a server, as two messages: the first counts.
+    A reversal that says no amount and comes before its order waits under another name, and is
+    stored under its own, with the amount, together with the order.
+    """
+    ids = [_order_id(each) for each in told]
+    if not any(ids):
+        return Settled(told, ())
+    asked = {(each.customer_id, id_) for each, id_ in zip(told, ids, strict=True) if id_}
+    standings = await _find(connection, asked)
+    stored: list[Told] = []
+    repeated: list[Rejection] = []
+    # Orders first: who sent both together meant them in this order.
+    for is_order in (True, False):
+        for each, id_ in zip(told, ids, strict=True):
+            if (each.message.name == ORDERED) != is_order:
+                continue
+            if id_ is None:
+                stored.append(each)
+                continue
+            standing = standings[each.customer_id, id_]
+            if each.message.name in standing.done:
+                reason = f"{each.message.name} of the order {id_!r} came before, and counts once."
+                repeated.append(reject(each, reason))
+                continue
+            stored.extend(_take(standing, each))
+    return Settled(stored, repeated)
+
+
+def _order_id(told: Told) -> str | None:
+    name = told.message.name
+    return order_id_of(told.message.properties) if name == ORDERED or name in REVERSALS else None
+
+
+def _take(standing: _Standing, told: Told) -> Iterable[Told]:
+    """Note an event of an order that is new, and return what is to be stored for it."""
+    message = told.message
+    assert message.name is not None, "only events are settled"
+    if message.name in ONCE:
+        standing.done.add(message.name)
+    if message.name == ORDERED:
+        standing.order = Order(message.value, message.properties)
+        waiting, standing.waiting = standing.waiting, []
+        return [told, *(_reverse(standing, each) for each in waiting)]
+    if standing.order is None and message.value is None:
+        return [replace(told, message=replace(message, name=WAITING[message.name]))]
+    return [_reverse(standing, told)]
+
+
+def _reverse(standing: _Standing, told: Told) -> Told:
+    """Return a reversal with the amount that it takes back."""
+    message = told.message
+    assert message.name is not None, "only events are settled"
+    if standing.order is None:
+        amount = None if message.value is None else abs(message.value)
+    else:
+        amount = taken_back(
+            message.name, message.properties, order=standing.order, before=standing.before
+        )
+    standing.before += amount or 0.0
+    return replace(told, message=replace(message, value=amount))
+
+
+async def _find(
+    connection: AsyncConnection[Any], asked: Iterable[tuple[int, str]]
+) -> Mapping[tuple[int, str], _Standing]:
+    """Find what was stored of orders, by the customers and the orders' ids; keep others waiting."""
+    pairs = sorted(asked)
+    params = {"customers": [c for c, _ in pairs], "orders": [o for _, o in pairs], "names": NAMES}
+    await connection.execute(LOCK, params)
+    rows = await (await connection.execute(FIND, params)).fetchall()
+    # Two customers who are one person share what is known, and each event is met once.
+    by_person: dict[tuple[int, str], _Standing] = {}
+    found: dict[tuple[int, str], _Standing] = {}
+    met: set[tuple[int, str, int]] = set()
+    for customer_id, order_id, person, event_id, *event, owner_id, source_id in rows:
+        standing = by_person.setdefault((person, order_id), _Standing())
+        found[customer_id, order_id] = standing
+        if event_id is not None and (person, order_id, event_id) not in met:
+            met.add((person, order_id, event_id))
+            _recall(standing, Told(_to_message(*event), owner_id, source_id))
+    for standing in found.values():
+        if standing.order is not None:
+            # They were settled when it came.
+            standing.waiting.clear()
+    return found
+
+
+def _to_message(
+    name: str,
+    value: float | None,
+    properties: Mapping[str, Any],
+    message_id: str,
+    occurred_at: datetime,
+) -> Incoming:
+    return Incoming(message_id, occurred_at, name=name, value=value, properties=properties)
+
+
+def _recall(standing: _Standing, told: Told) -> None:
+    """Take note of an event that was stored before."""
+    name, value = told.message.name, told.message.value
+    assert name is not None, "it is stored as an event"
+    meant = WAITED_FOR.get(name, name)
+    if meant in ONCE:
+        standing.done.add(meant)
+    if name == ORDERED:
+        standing.order = standing.order or Order(value, told.message.properties)
+    elif name in REVERSALS:
+        standing.before += abs(value or 0.0)
+    else:
+        standing.waiting.append(replace(told, message=replace(told.message, name=meant)))

@@ -1,0 +1,1 @@
+"""Whether every event arrives once, through real client libraries and a site that is killed."""

@@ -1,0 +1,160 @@
+"""A whole site on this machine, whose server and database are killed at any moment."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+import redis
+
+from config.embedded.services import EmbeddedServices
+from config.embedded.waiting import Report
+from wire.current import CHANGES_KEY
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PATIENCE_SECONDS = 60.0
+MAKE_SOURCE = """
+from audience.keys import create_source
+from audience.models import Scope
+print("KEY=" + create_source({name!r}, scopes=[Scope.EVENTS])[1])
+"""
+
+
+class FragileSite:
+    """Runs PostgreSQL, Valkey and one server, and kills what it started by its process number."""
+
+    def __init__(self, directory: Path, *, report: Report) -> None:
+        """Describe the site; nothing starts yet."""
+        # Apart from each other, so that the database's process number is known.
+        self._postgres = EmbeddedServices(directory / "postgres", with_valkey=False, report=report)
+        self._valkey = EmbeddedServices(directory / "valkey", with_postgres=False, report=report)
+        self._report = report
+        self._exits = ExitStack()
+        self._server: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+        self.database_url = self._postgres.database_url
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            starting.enter_context(self._postgres)
+            starting.enter_context(self._valkey)
+            self._manage("migrate", "-v", "0")
+            starting.callback(self._kill_server)
+            self.start_server()
+            self._exits = starting.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exits.close()
+
+    def make_source(self, name: str) -> str:
+        """Make a source, and return its key."""
+        output = self._manage("shell", "-v", "0", "-c", MAKE_SOURCE.format(name=name))
+        return output.split("KEY=")[1].strip()
+
+    def kill_server(self) -> None:
+        """Kill the server with all its processes, and start another a moment later."""
+        self._report("kill -9 of the server")
+        self._kill_server()
+        time.sleep(1)
+        self.start_server()
+
+    def kill_postgres(self) -> None:
+        """Kill PostgreSQL, and start it again a moment later; it recovers by its log."""
+        (pid,) = self._postgres.pids
+        self._report("kill -9 of PostgreSQL")
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(1)
+        self._postgres.revive()
+
+    def limit(self, requests_per_second: int | None) -> None:
+        """Take only so many requests a second from each source, or any number."""
+        said = "no limit" if requests_per_second is None else f"{requests_per_second} requests/s"
+        self._report(f"{said} for each key from now on")
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(
+                "UPDATE audience_source SET requests_per_second = %s", [requests_per_second]
+            )
+        with redis.Redis.from_url(self._valkey.redis_url) as client:
+            client.incr(CHANGES_KEY)
+
+    def count_received(self) -> int:
+        """Count the messages that were stored so far."""
+        with psycopg.connect(self.database_url) as connection:
+            row = connection.execute("SELECT count(*) FROM audience_receivedmessage").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def stored_ids(self) -> list[str]:
+        """Return the message id of every stored event."""
+        with psycopg.connect(self.database_url) as connection:
+            rows = connection.execute("SELECT message_id FROM audience_event").fetchall()
+        return [message_id for (message_id,) in rows]
+
+    def start_server(self) -> None:
+        """Start the server, and wait until it answers."""
+        options = ["--interface", "asgi", "--workers", "1", "--no-ws", "--port", str(self.port)]
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "granian", *options, "config.asgi:application"],
+            cwd=ROOT,
+            env=self._environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.url}/healthz").close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise SystemExit("The server did not start.")
+
+    def _kill_server(self) -> None:
+        if self._server is not None:
+            # Its session is its own, so nothing but its workers is in the group.
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
+            self._server = None
+
+    def _manage(self, *arguments: str) -> str:
+        command = [sys.executable, "manage.py", *arguments]
+        ran = subprocess.run(
+            command, cwd=ROOT, env=self._environment(), check=True, capture_output=True, text=True
+        )
+        return ran.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self._valkey.redis_url,
+            "HTTPS": "no",
+            "LOG_LEVEL": "ERROR",
+        }
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
