@@ -6,7 +6,7 @@ BIN := .venv/bin
 PINS := requirements.txt requirements-dev.txt constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run worker beat test test-slow check format coverage bench calibrate lock clean
+.PHONY: help setup demo run worker beat test test-slow check format coverage bench clients calibrate lock clean
 
 help: ## List these tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,9 +57,19 @@ format: setup ## Put every file in its shape
 
 bench: setup ## Measure deciding, comparing and analysing against named floors and peers
 	$(BIN)/python -m benchmarks.decide
+	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.moments
+
+clients: setup ## Put published client libraries through everything, and kill servers meanwhile
+	$(BIN)/python -m benchmarks.parity
+	$(BIN)/python -m benchmarks.conformance parity
+	$(BIN)/python -m benchmarks.conformance gherkin
+	$(BIN)/python -m benchmarks.conformance schemathesis
+	$(BIN)/python -m benchmarks.bandits
+	$(BIN)/python -m benchmarks.delivery
+	$(BIN)/python -m benchmarks.outage
 
 calibrate: setup ## Simulate thousands of experiments and write how well promises are kept
 	$(BIN)/python -m experiments.calibration --write docs/calibration.md

@@ -119,7 +119,10 @@ class Batch:
         self.now = now
         placements = {placement for visit in visits for placement in visit.placements}
         self.campaigns: list[RunningCampaign] = [
-            c for p in sorted(placements) for c in snapshot.campaigns.get(p, ())
+            c
+            for p in sorted(placements)
+            for c in snapshot.campaigns.get(p, ())
+            if c.window.holds(now)
         ]
         self.known: Sequence[Known] = ()
         self.slates: list[Mapping[str, Slate | None]] = []

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor
@@ -19,6 +19,7 @@ from campaigns.snapshot import (
     Snapshot,
 )
 from recommender.features import FeatureSpec
+from recommender.leaves import Leaves
 from recommender.odds import Odds
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ CAMPAIGNS = """
            policy.key AS policy_key, policy.features, policy.offers, policy.floor,
            policy.reward_window_seconds, policy.held_back_share, policy.expires_after_hours,
            version.number AS version, version.published_at,
+           leaf.version AS leaf_version, leaf.published_at AS leaves_published_at,
            campaign.budget_cents, campaign.fallback_id
     FROM campaigns_campaign AS campaign
     JOIN campaigns_placement AS placement ON placement.id = campaign.placement_id
@@ -38,6 +40,9 @@ CAMPAIGNS = """
     LEFT JOIN LATERAL (
         SELECT number, published_at FROM recommender_policyversion
         WHERE policy_id = policy.id ORDER BY number DESC LIMIT 1) AS version ON true
+    LEFT JOIN LATERAL (
+        SELECT version, published_at FROM recommender_policyleaves
+        WHERE policy_id = policy.id ORDER BY version DESC LIMIT 1) AS leaf ON true
     WHERE campaign.status = 'running'
     ORDER BY campaign.priority, campaign.id
 """
@@ -68,6 +73,13 @@ ODDS = """
     JOIN unnest(%s::bigint[], %s::integer[]) AS wanted (policy_id, number) USING (policy_id, number)
 """
 
+LEAVES = """
+    SELECT leaf.policy_id, leaf.version, leaf.table
+    FROM recommender_policyleaves AS leaf
+    JOIN unnest(%s::bigint[], %s::integer[]) AS wanted (policy_id, version)
+        USING (policy_id, version)
+"""
+
 Version = tuple[int, int]
 
 
@@ -77,6 +89,7 @@ class SnapshotLoader:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._odds: Mapping[Version, Odds] = {}
+        self._leaves: Mapping[Version, Leaves] = {}
 
     async def __call__(self, connection: AsyncConnection[Any]) -> Snapshot:
         """Read everything at one moment."""
@@ -93,8 +106,9 @@ class SnapshotLoader:
                 offers=await (await cursor.execute(OFFERS, [ids])).fetchall(),
                 fallbacks=await (await cursor.execute(FALLBACKS, [ids])).fetchall(),
                 odds=await self._read_odds(cursor, rows),
+                leaves=await self._read_leaves(cursor, rows),
             )
-        self._odds = parts.odds
+        self._odds, self._leaves = parts.odds, parts.leaves
         return _to_snapshot(placements, rows, parts)
 
     async def _read_odds(
@@ -114,6 +128,24 @@ class SnapshotLoader:
                 logger.exception("A version of policy %s cannot be read", row["policy_id"])
         return odds
 
+    async def _read_leaves(
+        self, cursor: AsyncCursor[DictRow], rows: Sequence[DictRow]
+    ) -> Mapping[Version, Leaves]:
+        """Return the leaves that clients may be sent, as `_read_odds` does."""
+        key = "leaf_version"
+        used = {(row["policy_id"], row[key]) for row in rows if row[key] is not None}
+        leaves = {version: known for version, known in self._leaves.items() if version in used}
+        new = sorted(used - leaves.keys())
+        if not new:
+            return leaves
+        await cursor.execute(LEAVES, [[policy for policy, _ in new], [number for _, number in new]])
+        for row in await cursor.fetchall():
+            try:
+                leaves[row["policy_id"], row["version"]] = Leaves.from_json(row["table"])
+            except ValueError:
+                logger.exception("The leaves of policy %s cannot be read", row["policy_id"])
+        return leaves
+
 
 async def load_snapshot(connection: AsyncConnection[Any]) -> Snapshot:
     """Read the running campaigns once."""
@@ -128,6 +160,7 @@ class Parts:
     offers: Sequence[DictRow]
     fallbacks: Sequence[DictRow]
     odds: Mapping[Version, Odds]
+    leaves: Mapping[Version, Leaves]
 
 
 def _to_snapshot(placements: Sequence[DictRow], rows: Sequence[DictRow], parts: Parts) -> Snapshot:
@@ -160,7 +193,7 @@ def _to_campaign(row: DictRow, parts: Parts) -> RunningCampaign:
         seed=row["seed"],
         arms=_to_arms(arms),
         offers=own(parts.offers),
-        policy=_to_policy(row, parts.odds),
+        policy=_to_policy(row, parts),
         fallback=next(iter(own(parts.fallbacks)), None),
         budget=Budget(row["key"], row["budget_cents"]),
     )
@@ -199,15 +232,19 @@ def _to_offer(row: DictRow) -> RunningOffer:
     )
 
 
-def _to_policy(row: DictRow, published: Mapping[Version, Odds]) -> RunningPolicy:
+def _to_policy(row: DictRow, parts: Parts) -> RunningPolicy:
+    lifetime = row["expires_after_hours"]
+
+    def expiry(published_at: datetime | None) -> datetime | None:
+        if lifetime is None or published_at is None:
+            return None
+        return published_at + timedelta(hours=lifetime)
+
     if row["version"] is None:
         features = FeatureSpec.from_json(row["features"])
         odds = Odds.prior(offers=tuple(row["offers"]), features=features, floor=row["floor"])
-        expires_at = None
     else:
-        odds = published[row["policy_id"], row["version"]]
-        hours = row["expires_after_hours"]
-        expires_at = None if hours is None else row["published_at"] + timedelta(hours=hours)
+        odds = parts.odds[row["policy_id"], row["version"]]
     return RunningPolicy(
         id=row["policy_id"],
         key=row["policy_key"],
@@ -215,5 +252,8 @@ def _to_policy(row: DictRow, published: Mapping[Version, Odds]) -> RunningPolicy
         version=row["version"] or 0,
         reward_window_seconds=row["reward_window_seconds"],
         held_back_share=row["held_back_share"],
-        expires_at=expires_at,
+        expires_at=expiry(row["published_at"]),
+        # None, where they cannot be read: then clients get what the control gets.
+        leaves=parts.leaves.get((row["policy_id"], row["leaf_version"])),
+        leaves_expire_at=expiry(row["leaves_published_at"]),
     )

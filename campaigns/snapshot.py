@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from campaigns.eligibility import Budget, OfferRules, Window
+from recommender.leaves import Leaves
 from recommender.odds import Odds
 
 FloatArray = NDArray[np.float64]
@@ -46,7 +47,10 @@ class RunningOffer:
 
 @dataclass(frozen=True, slots=True)
 class RunningPolicy:
-    """A policy as it was last published; from `expires_at` on it decides no more."""
+    """A policy as it was last published; from `expires_at` on it decides no more.
+
+    `leaves` are those last made of it, perhaps of a version before, and expire by themselves.
+    """
 
     id: int
     key: str
@@ -55,6 +59,8 @@ class RunningPolicy:
     reward_window_seconds: int
     held_back_share: float
     expires_at: datetime | None = None
+    leaves: Leaves | None = None
+    leaves_expire_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from audience.keyring import Keyring  # noqa: E402
 from audience.quotas import Quotas  # noqa: E402
 from campaigns.api import DecideApi  # noqa: E402
 from campaigns.desk import Desk  # noqa: E402
+from campaigns.exposed import DrawnOffers  # noqa: E402
 from campaigns.loading import SnapshotLoader  # noqa: E402
+from campaigns.publishing import CampaignFeatures  # noqa: E402
 from campaigns.spool import Spool  # noqa: E402
 from config.health import Health  # noqa: E402
 from config.openapi import document  # noqa: E402
@@ -92,7 +94,9 @@ def build_application(
     keyring = Keyring(pool, notices)
     campaigns = Current(pool, notices, SnapshotLoader(), what="campaigns")
     experiments = Current(pool, notices, load_running, what="experiments")
-    intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=[record_views])
+    views = DrawnOffers(campaigns, others=record_views)
+    intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=[views])
+    growthbook = GrowthbookApi(keyring, experiments, providers=[CampaignFeatures(campaigns)])
     desk = Desk(deciding, campaigns, spool)
     held: dict[str, Current[Any]] = {
         "keys": keyring.sources,
@@ -105,7 +109,7 @@ def build_application(
             **intake.routes(),
             **DecideApi(keyring, campaigns, desk).routes(),
             **AssignApi(pool, keyring, experiments).routes(),
-            **GrowthbookApi(keyring, experiments).routes(),
+            **growthbook.routes(),
             **OfrepApi(pool, keyring, experiments, secret=settings.SECRET_KEY).routes(),
             **document.routes(),
             **StatsApi(keyring).routes(),

@@ -1,8 +1,8 @@
 """Says whether the process lives, whether it can serve, and how it does."""
 
-import os
 from collections.abc import Iterable, Mapping
 
+from django.conf import settings
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -98,7 +98,7 @@ class Health:
         """Write the counters as Prometheus reads them."""
         await self._keyring.find(key_of(request), scope=Scope.METRICS)
         registry = self._registry
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if settings.METRICS_ADD_UP:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         own = CollectorRegistry()

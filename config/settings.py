@@ -297,6 +297,10 @@ DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "OfferLab <offerlab@localhos
 # Whether webhooks may go to addresses of our own network.
 WEBHOOKS_MAY_BE_PRIVATE = environment.flag("OFFERLAB_PRIVATE_WEBHOOKS")
 
+# Whether the counters of this machine's processes are added up, as Prometheus' client does where it
+# is given a directory for them.
+METRICS_ADD_UP = bool(environment.text("PROMETHEUS_MULTIPROC_DIR"))
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

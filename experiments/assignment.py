@@ -87,6 +87,9 @@ def quantise(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     # `not` around the whole, so that NaN fails it too.
     if p.ndim != 1 or not (p.min(initial=0.0) >= 0 and abs(p.sum() - 1) <= 1e-6):
         raise ValueError("expected one dimension of probabilities that sum to 1")
+    share = p * (BUCKETS / p.sum())
+    if share.min() >= 1:
+        return _round(share, share.astype(np.int64))
     shared = p > 0
     if np.count_nonzero(shared) > BUCKETS:
         raise ValueError(f"at most {BUCKETS} arms can have a positive probability")
@@ -102,9 +105,13 @@ def quantise(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         shared &= ~too_small
 
     buckets[shared] = share[shared].astype(np.int64)
+    return _round(np.where(shared, share, buckets - 1.0), buckets)
+
+
+def _round(share: NDArray[np.float64], buckets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give what is missing of the 10,000 to the largest remainders, the earlier of equal ones."""
     missing = BUCKETS - int(buckets.sum())
-    remainder = np.where(shared, share - buckets, -1.0)
-    buckets[np.argsort(-remainder, kind="stable")[:missing]] += 1
+    buckets[np.argsort(buckets - share, kind="stable")[:missing]] += 1
     return buckets
 
 

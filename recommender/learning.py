@@ -1,5 +1,6 @@
 """Learn from settled decisions and publish: one transaction, all of it or nothing."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +12,12 @@ from django.db.models import Max
 from recommender.bandits import load_bandit
 from recommender.bandits.base import Bandit, Hyperparameters, Statistics
 from recommender.features import FeatureSpec
+from recommender.leaf_tables import publish_leaves
 from recommender.models import OfferStatistics, Policy, PolicyVersion
 from recommender.rewards import Settled, settle_rewards
 from wire.notices import announce_change
+
+logger = logging.getLogger(__name__)
 
 # So many rows fit in memory easily and keep the transaction down to a second or so.
 BATCH = 20_000
@@ -36,8 +40,19 @@ def learn_batch(policy_id: int, *, now: datetime, device: str = "cpu") -> Learne
 
     The rewards, the statistics and the version are committed together. A worker that dies before
     that has done nothing: PostgreSQL drops its transaction with its connection, and the next beat
-    starts over.
+    starts over. Leaves follow by themselves: they are made from what is learned already.
     """
+    learned = _learn(policy_id, now=now, device=device)
+    if learned is not None and learned.version is not None:
+        try:
+            publish_leaves(policy_id, now=now)
+        except Exception:
+            # Clients go on with the leaves that they have; nothing learned is lost with these.
+            logger.exception("Policy %s could not be distilled into leaves", policy_id)
+    return learned
+
+
+def _learn(policy_id: int, *, now: datetime, device: str) -> Learned | None:
     with transaction.atomic():
         # The key stays free: decisions that name this policy are logged meanwhile.
         policy = (

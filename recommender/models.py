@@ -112,6 +112,28 @@ class PolicyVersion(models.Model):
         return f"{self.policy} v{self.number}"
 
 
+class PolicyLeaves(models.Model):
+    """A version as a table for clients that evaluate conditions themselves (`leaves.py`).
+
+    It outlives its version: what clients drew by it may come back days later, and is checked
+    against it.
+    """
+
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="leaves")
+    version = models.PositiveIntegerField()
+    table = models.JSONField()
+    published_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "policy leaves"
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "version"], name="one_table_per_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} v{self.version}"
+
+
 class OfferStatistics(models.Model):
     """The additive sums from which a policy learns one offer."""
 

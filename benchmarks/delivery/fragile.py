@@ -36,6 +36,7 @@ class FragileSite:
         # Apart from each other, so that the database's process number is known.
         self._postgres = EmbeddedServices(directory / "postgres", with_valkey=False, report=report)
         self._valkey = EmbeddedServices(directory / "valkey", with_postgres=False, report=report)
+        self._spool = directory / "spool"
         self._report = report
         self._exits = ExitStack()
         self._server: subprocess.Popen[bytes] | None = None
@@ -51,7 +52,7 @@ class FragileSite:
         with ExitStack() as starting:
             starting.enter_context(self._postgres)
             starting.enter_context(self._valkey)
-            self._manage("migrate", "-v", "0")
+            self.manage("migrate", "-v", "0")
             starting.callback(self._kill_server)
             self.start_server()
             self._exits = starting.pop_all()
@@ -67,7 +68,7 @@ class FragileSite:
 
     def make_source(self, name: str) -> str:
         """Make a source, and return its key."""
-        output = self._manage("shell", "-v", "0", "-c", MAKE_SOURCE.format(name=name))
+        output = self.manage("shell", "-v", "0", "-c", MAKE_SOURCE.format(name=name))
         return output.split("KEY=")[1].strip()
 
     def kill_server(self) -> None:
@@ -77,13 +78,21 @@ class FragileSite:
         time.sleep(1)
         self.start_server()
 
-    def kill_postgres(self) -> None:
-        """Kill PostgreSQL, and start it again a moment later; it recovers by its log."""
-        (pid,) = self._postgres.pids
-        self._report("kill -9 of PostgreSQL")
+    def kill_postgres(self, *, for_seconds: float = 1.0) -> None:
+        """Kill PostgreSQL, and start it again some time later; it recovers by its log."""
+        self._report(f"kill -9 of PostgreSQL, for {for_seconds:g} s")
+        self._kill(self._postgres, for_seconds)
+
+    def kill_valkey(self, *, for_seconds: float = 1.0) -> None:
+        """Kill Valkey, and start it again some time later."""
+        self._report(f"kill -9 of Valkey, for {for_seconds:g} s")
+        self._kill(self._valkey, for_seconds)
+
+    def _kill(self, services: EmbeddedServices, for_seconds: float) -> None:
+        (pid,) = services.pids
         os.kill(pid, signal.SIGKILL)
-        time.sleep(1)
-        self._postgres.revive()
+        time.sleep(for_seconds)
+        services.revive()
 
     def limit(self, requests_per_second: int | None) -> None:
         """Take only so many requests a second from each source, or any number."""
@@ -93,6 +102,10 @@ class FragileSite:
             connection.execute(
                 "UPDATE audience_source SET requests_per_second = %s", [requests_per_second]
             )
+        self.announce()
+
+    def announce(self) -> None:
+        """Give notice of a change."""
         with redis.Redis.from_url(self._valkey.redis_url) as client:
             client.incr(CHANGES_KEY)
 
@@ -136,7 +149,8 @@ class FragileSite:
             self._server.wait()
             self._server = None
 
-    def _manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str) -> str:
+        """Run a management command; return what it printed."""
         command = [sys.executable, "manage.py", *arguments]
         ran = subprocess.run(
             command, cwd=ROOT, env=self._environment(), check=True, capture_output=True, text=True
@@ -148,6 +162,7 @@ class FragileSite:
             **os.environ,
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self._valkey.redis_url,
+            "OFFERLAB_SPOOL_DIR": str(self._spool),
             "HTTPS": "no",
             "LOG_LEVEL": "ERROR",
         }

@@ -226,6 +226,31 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="PolicyLeaves",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveIntegerField()),
+                ("table", models.JSONField()),
+                ("published_at", models.DateTimeField()),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="leaves",
+                        to="recommender.policy",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "policy leaves",
+            },
+        ),
+        migrations.CreateModel(
             name="Reward",
             fields=[
                 (
@@ -300,6 +325,12 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("propensity__gt", 0), ("propensity__lte", 1)),
                 name="propensity_is_a_probability",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="policyleaves",
+            constraint=models.UniqueConstraint(
+                fields=("policy", "version"), name="one_table_per_version"
             ),
         ),
         migrations.AddConstraint(

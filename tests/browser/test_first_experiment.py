@@ -1,6 +1,7 @@
 """A first experiment from idea to shipped arm, clicked through in Chromium, and by keyboard."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,6 +22,8 @@ from tests.makers import HOUR, event_row, make_customers, make_events, make_metr
 pytestmark = pytest.mark.django_db(transaction=True)
 
 VISITORS = 400
+# What was started is served within this time.
+SEEN_SECONDS = 10
 
 
 def post(site_url: str, path: str, key: str, document: Any) -> Any:
@@ -66,15 +69,24 @@ def order(visitors: dict[str, str]) -> None:
 def visit(site_url: str, experiment: str) -> dict[str, str]:
     """Let visitors ask for their arm, as an application does for them."""
     _, key = make_source(Scope.DECIDE)
-    found = {}
-    for number in range(VISITORS):
-        customer = f"visitor-{number}"
+
+    def ask(customer: str) -> dict[str, Any]:
         question = {
             "customer": customer,
             "experiments": [experiment],
             "attributes": {"country": "de"},
         }
-        answer = post(site_url, "/api/v1/assign", key, question)["assignments"][experiment]
+        found: dict[str, Any] = post(site_url, "/api/v1/assign", key, question)
+        answer: dict[str, Any] = found["assignments"][experiment]
+        return answer
+
+    deadline = time.monotonic() + SEEN_SECONDS
+    while ask("visitor-0")["reason"] == "unknown" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    found = {}
+    for number in range(VISITORS):
+        customer = f"visitor-{number}"
+        answer = ask(customer)
         assert answer["payload"] == {"banner": answer["arm"] == "treatment"}
         found[customer] = answer["arm"]
     return found

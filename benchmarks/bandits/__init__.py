@@ -1,0 +1,1 @@
+"""Whether offers that unmodified SDKs draw come back as decisions that can be learned from."""
