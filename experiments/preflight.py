@@ -111,12 +111,12 @@ def check_audience(experiment: Experiment, now: datetime) -> Iterator[Issue]:
 def check_overlaps(experiment: Experiment, now: datetime) -> Iterator[Issue]:
     """Look for other experiments that the same customers meet: what they change, and the goal."""
     goal = experiment.measured.filter(role=Role.GOAL).values_list("metric_id", flat=True).first()
-    keys = {key for arm in experiment.arms.all() for key in arm.payload}
+    keys = {key for arm in experiment.arms.all() for key in arm.named_values}
     others = Experiment.objects.filter(status__in=LIVE, is_standalone=True, is_holdout=False)
     for other in others.exclude(pk=experiment.pk).prefetch_related("arms", "measured"):
         if experiment.group_id is not None and experiment.group_id == other.group_id:
             continue
-        shared = keys & {key for arm in other.arms.all() for key in arm.payload}
+        shared = keys & {key for arm in other.arms.all() for key in arm.named_values}
         if shared:
             yield Issue(
                 "overlap",

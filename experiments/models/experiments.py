@@ -1,7 +1,7 @@
 """Experiments: their life, their arms, who may take part, and which metrics they measure."""
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -284,6 +284,11 @@ class Arm(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def named_values(self) -> dict[str, Any]:
+        """The values that the arm sets by name; a flag's plain value, such as true, has none."""
+        return self.payload if isinstance(self.payload, dict) else {}
 
 
 class Role(models.TextChoices):

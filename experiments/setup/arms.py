@@ -62,7 +62,7 @@ class ArmsStep(Step):
     def read(cls, experiment: Experiment) -> dict[str, Any]:
         """Return what the draft says."""
         arms = list(experiment.arms.all())
-        names = list(dict.fromkeys(name for arm in arms for name in arm.payload))
+        names = list(dict.fromkeys(name for arm in arms for name in arm.named_values))
         found: dict[str, Any] = {"arm_count": len(arms), "variable_count": len(names)}
         for i, arm in enumerate(arms):
             found |= {
@@ -73,8 +73,8 @@ class ArmsStep(Step):
             if arm.is_control:
                 found["control"] = i
             for j, name in enumerate(names):
-                if name in arm.payload:
-                    found[f"variable_{j}_{i}"] = write_value(arm.payload[name])
+                if name in arm.named_values:
+                    found[f"variable_{j}_{i}"] = write_value(arm.named_values[name])
         return found | {f"variable_{j}_name": name for j, name in enumerate(names)}
 
     def clean(self) -> dict[str, Any]:
@@ -117,7 +117,10 @@ class ArmsStep(Step):
                 )
                 arm.name = cleaned[f"arm_{i}_name"]
                 arm.weight = int(cleaned[f"arm_{i}_share"] * BUCKETS / 100)
-                arm.payload = self._payload(i)
+                values = self._payload(i)
+                # A plain value, which only code gives an arm, has no place in the form and stays.
+                if values or isinstance(arm.payload, dict):
+                    arm.payload = values
                 arm.is_control = cleaned["control"] == i
                 arm.position = position
                 arm.save()

@@ -130,3 +130,13 @@ def test_what_blocks_comes_first() -> None:
     make_experiment(is_standalone=True, is_holdout=True)
     issues = find_issues(draft(guardrails={}), now=NOW)
     assert [issue.is_blocking for issue in issues] == [True, False]
+
+
+def test_flags_of_plain_values_set_nothing_by_name_and_contradict_nobody() -> None:
+    def give(experiment: Experiment) -> Experiment:
+        for arm, value in zip(experiment.arms.all(), (True, "old"), strict=True):
+            Arm.objects.filter(pk=arm.pk).update(payload=value)
+        return experiment
+
+    give(make_experiment(arms=BANNER, is_standalone=True))
+    assert codes(give(draft())) == {}

@@ -77,6 +77,14 @@ def test_arms_keep_their_keys_and_carry_typed_values(client: Client, draft: Expe
     assert 'value="25.5"' in page
 
 
+def test_a_plain_value_that_only_code_gives_stays(client: Client, draft: Experiment) -> None:
+    draft.arms.filter(key="treatment").update(payload="new-checkout")
+    bare = {name: value for name, value in ARMS.items() if not name.startswith("variable_")}
+    assert client.get(f"/setup/{draft.key}/arms/").status_code == 200
+    send(client, draft, "arms", **bare, variable_count=0)
+    assert draft.arms.get(key="treatment").payload == "new-checkout"
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
