@@ -154,7 +154,7 @@ def _wait_until_up(port: int) -> None:
     raise SystemExit("The server did not start.")
 
 
-def load(site: Site, shot: Shot, *, seconds: float = 5, connections: int = 32) -> Load:
+def load(site: Site, shot: Shot, *, seconds: int = 5, connections: int = 32) -> Load:
     """Send a request over and over on keep-alive connections, as fast as it is answered."""
     wrk = shutil.which("wrk")
     if wrk is None:

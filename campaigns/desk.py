@@ -92,8 +92,7 @@ class Desk:
         if not self._breaker.is_open:
             try:
                 await self._months.prepare([now])
-                async with self._pool.connection() as connection:
-                    await batch.serve(connection)
+                await self._serve_logged(batch)
                 self._breaker.close()
                 batch.remember(self._memory)
                 return batch.outcomes(is_logged=True)
@@ -107,6 +106,19 @@ class Desk:
         # same decisions that are spooled, and they are logged once.
         is_spooled = await self._spool.keep(batch.unlogged())
         return batch.outcomes(is_logged=is_spooled, is_degraded=is_degraded)
+
+    async def _serve_logged(self, batch: "Batch") -> None:
+        """Decide and log, and once more if others wanted the same rows in another order.
+
+        Raises:
+            psycopg.OperationalError: The database does not take it now.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                await batch.serve(connection)
+        except psycopg.errors.DeadlockDetected:
+            async with self._pool.connection() as connection:
+                await batch.serve(connection)
 
 
 class Batch:
