@@ -33,7 +33,8 @@ HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 TWO_ARMS = (ArmPlan("control", "Control", 5000, is_control=True), ArmPlan("new", "New", 5000))
 
-_numbers = itertools.count(1)
+# All of one length, so that names sort as they were made.
+_numbers = itertools.count(100_001)
 
 
 def unique(prefix: str) -> str:

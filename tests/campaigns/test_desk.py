@@ -3,13 +3,11 @@
 import asyncio
 from collections import Counter as Count
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import redis.asyncio
 import time_machine
@@ -369,29 +367,3 @@ def test_what_was_spooled_in_a_month_without_a_table_is_logged(tmp_path: Path) -
         office.serve(visit(campaign, "ada"))
         assert office.drain() == 1
     assert Decision.objects.get().decided_at.year == 2031
-
-
-def test_who_wanted_the_same_rows_in_another_order_is_decided_for_a_moment_later(
-    tmp_path: Path,
-) -> None:
-    one, two = make_offer(key="a", cap_total=9), make_offer(key="b", cap_total=9)
-    campaign = start(offers=[one, two])
-    with open_office(tmp_path) as office:
-        office.serve(visit(campaign, "first"))
-        with psycopg.connect(database_url()) as other:
-            other.execute("SET deadlock_timeout = '20s'")
-            other.execute("UPDATE campaigns_counter SET used = used WHERE name = 'offer:b'")
-            serving = office.runner.run(begin(office.desk.serve(visit(campaign, "second"))))
-            office.runner.run(asyncio.sleep(0.3))
-            # It holds a and waits for b; whoever holds b wants a now, and is the one who waits on.
-            with ThreadPoolExecutor(1) as threads:
-                wanting = threads.submit(
-                    other.execute, "UPDATE campaigns_counter SET used = used WHERE name = 'offer:a'"
-                )
-                office.runner.run(asyncio.sleep(1.5))
-                wanting.result()
-                other.commit()
-            outcome = office.runner.run(finish(serving))
-    assert outcome.is_logged
-    assert Decision.objects.filter(customer__external_key="second").count() == 1
-    assert not list(tmp_path.glob("*"))
