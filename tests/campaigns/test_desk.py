@@ -3,11 +3,13 @@
 import asyncio
 from collections import Counter as Count
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
 import pytest
 import redis.asyncio
 import time_machine
@@ -34,6 +36,7 @@ from wire.current import Current
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+T = TypeVar("T")
 Pool = AsyncConnectionPool[AsyncConnection]
 NOWHERE = "host=/nowhere dbname=none"
 
@@ -296,12 +299,12 @@ def test_a_connection_that_breaks_while_it_logs_loses_and_doubles_nothing(tmp_pa
     assert (used(f"offer:{scarce.key}") if given else 0) == given
 
 
-async def begin(story: Any) -> "asyncio.Task[Outcome]":
+async def begin(story: Any) -> "asyncio.Future[Outcome]":
     return asyncio.create_task(story)
 
 
-async def finish(task: "asyncio.Task[Outcome]") -> Outcome:
-    return await task
+async def finish(serving: "asyncio.Future[T]") -> T:
+    return await serving
 
 
 def break_waiting_connections() -> None:
@@ -367,3 +370,34 @@ def test_what_was_spooled_in_a_month_without_a_table_is_logged(tmp_path: Path) -
         office.serve(visit(campaign, "ada"))
         assert office.drain() == 1
     assert Decision.objects.get().decided_at.year == 2031
+
+
+def test_after_a_deadlock_everybody_is_decided_for_once_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    campaign = start(offers=[make_offer(cap_per_customer=5)])
+    touch = "UPDATE audience_customer SET updated_at = now() WHERE external_key = %s"
+    with open_office(tmp_path) as office:
+        office.serve(visit(campaign, "ann"), visit(campaign, "bob"))
+        with psycopg.connect(database_url()) as other:
+            other.execute("SET deadlock_timeout = '20s'")
+            other.execute(touch, ["bob"])
+            visits = [visit(campaign, "ann"), visit(campaign, "bob")]
+            serving = office.runner.run(begin_all(office.desk, visits))
+            office.runner.run(asyncio.sleep(0.3))
+            wait_for_blocked()
+            # The desk holds Ann and waits for Bob; whoever holds Bob wants Ann now.
+            with ThreadPoolExecutor(1) as threads:
+                wanting = threads.submit(other.execute, touch, ["ann"])
+                office.runner.run(asyncio.sleep(1.5))
+                wanting.result()
+                other.commit()
+            outcomes = office.runner.run(finish(serving))
+    assert all(outcome.is_logged and not outcome.is_degraded for outcome in outcomes)
+    assert Decision.objects.count() == 4
+    assert "cannot be logged" not in caplog.text
+    assert not list(tmp_path.glob("*"))
+
+
+async def begin_all(desk: Desk, visits: Sequence[Visit]) -> "asyncio.Future[list[Outcome]]":
+    return asyncio.gather(*(desk.serve(each) for each in visits))
