@@ -16,6 +16,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.backends.postgresql.creation import DatabaseCreation
 from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -87,6 +88,9 @@ def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     # The driver has an event loop in this thread, and Django takes the tests' queries for its.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "yes")
     with sync_playwright() as driver:
+        # Beside the loop, queries have a connection of their own, left by the browser test before;
+        # a test since then may have ended it.
+        connection.close()
         browser = driver.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
         )

@@ -138,7 +138,7 @@ def publish(policy: Policy, leaves: Leaves) -> None:
 
 
 def reasons() -> list[str]:
-    return list(RejectedEvent.objects.values_list("reason", flat=True))
+    return list(RejectedEvent.objects.order_by("pk").values_list("reason", flat=True))
 
 
 def test_what_clients_drew_is_logged_with_exact_weights(shop: Shop) -> None:
