@@ -54,6 +54,26 @@ def test_many_customers_are_weighed_like_single_ones() -> None:
     np.testing.assert_allclose(odds.weights_many(x, eligible), single, atol=1e-13)
 
 
+def test_of_many_offers_the_hopeless_are_left_out_and_keep_the_floor() -> None:
+    odds = Odds(
+        offers=tuple(f"o{k}" for k in range(40)),
+        mean=np.outer(np.arange(40.0) >= 36, [1.0, 0.5, 0.0]) + 0.01 * np.arange(40.0)[:, None],
+        factor=np.tile(0.01 * np.eye(3), (40, 1, 1)),
+        floor=0.001,
+        features=FEATURES,
+        version=1,
+    )
+    x, everyone = np.array([1.0, 1.0, 0.5]), np.ones(40, dtype=bool)
+    weights = odds.weights(x, everyone)
+    np.testing.assert_allclose(weights, odds.weights_many(x[None], everyone[None])[0], atol=1e-12)
+    np.testing.assert_allclose(weights[:36], 0.001, atol=1e-12)
+
+
+def test_somebody_must_be_eligible() -> None:
+    with pytest.raises(ValueError, match="At least one offer"):
+        make_odds().weights(np.array([1.0, 0.0, 0.0]), np.zeros(3, dtype=bool))
+
+
 def test_no_customers_need_no_weights() -> None:
     assert make_odds().weights_many(np.empty((0, 3)), np.empty((0, 3), dtype=bool)).shape == (0, 3)
 
