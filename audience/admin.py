@@ -2,24 +2,42 @@
 
 from datetime import timedelta
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from audience.keys import encrypt_payloads, renew_key, revoke
-from audience.models import Customer, Identity, RejectedEvent, Source
+from audience.models import Customer, Identity, RejectedEvent, Scope, Source
 from wire.notices import announce_change
 
 OLD_KEY_LIVES = timedelta(days=7)
+
+
+class SourceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A source, its scopes to be ticked."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="What its key may do. A client's can send events and read experiments and flags.",
+    )
+
+    class Meta:
+        model = Source
+        fields = ["name", "kind", "scopes", "requests_per_second", "events_per_day"]
 
 
 @admin.register(Source)
 class SourceAdmin(ModelAdmin):
     """Sources; a key is shown once, when it is made."""
 
+    form = SourceForm
     list_display = ["name", "kind", "key_prefix", "scopes", "last_used_at", "revoked_at"]
     list_filter = ["kind"]
     fields = [

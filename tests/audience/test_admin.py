@@ -60,7 +60,7 @@ def test_a_new_source_shows_its_key_once(admin: Client) -> None:
 def test_editing_a_source_keeps_its_key(admin: Client) -> None:
     source, key = make_source(Scope.EVENTS)
     url = reverse("admin:audience_source_change", args=[source.pk])
-    page = admin.post(url, {"name": "renamed", "scopes": "events,decide"}, follow=True)
+    page = admin.post(url, {"name": "renamed", "scopes": ["events", "decide"]}, follow=True)
     source.refresh_from_db()
     assert (source.name, source.scopes) == ("renamed", ["events", "decide"])
     assert bytes(source.key_hash or b"") == hash_key(key)
