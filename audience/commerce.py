@@ -19,8 +19,6 @@ REVERSALS = (REFUNDED, CANCELLED)
 WAITING = {REFUNDED: "Refund Without Order", CANCELLED: "Cancellation Without Order"}
 # An order is completed once and cancelled once; it may be refunded in parts.
 ONCE = (ORDERED, CANCELLED)
-OFFER_SEEN = "Promotion Viewed"
-OFFER_CLICKED = "Promotion Clicked"
 
 # Takings without tax and shipping, with them, and what any event is worth. The first that an order
 # has is its value.

@@ -2,20 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Annotated, Any, LiteralString
 
+import msgspec
 from psycopg import AsyncConnection
 
-from audience.incoming import ANONYMOUS_PREFIX
+from audience.incoming import ANONYMOUS_ID_LENGTH, ANONYMOUS_PREFIX, KEY_LENGTH
+from wire.messages import Problem
+
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_LENGTH)]
+AnonymousId = Annotated[str, msgspec.Meta(min_length=1, max_length=ANONYMOUS_ID_LENGTH)]
 
 # `person.ids` are all the customers that this one turned out to be; an own id comes first.
-FIND = """
-    SELECT customer.id, customer.external_key, customer.attributes {columns}
-    FROM audience_customer AS customer
+PERSON: LiteralString = """
     CROSS JOIN LATERAL (
         SELECT ARRAY(SELECT customer.id UNION ALL
                      SELECT id FROM audience_customer WHERE merged_into_id = customer.id) AS ids
     ) AS person
+"""
+FIND: LiteralString = f"""
+    SELECT customer.id, customer.external_key, customer.attributes {{columns}}
+    FROM audience_customer AS customer {PERSON}
 """
 BY_KEY = "WHERE customer.external_key = %(key)s"
 BY_ANONYMOUS_ID = """
@@ -51,6 +58,17 @@ class Name:
         if self.customer_key is not None:
             return self.customer_key
         return f"{ANONYMOUS_PREFIX}{self.anonymous_id}"
+
+
+def name_of(customer: str | None, anonymous_id: str | None) -> Name:
+    """Return how a question names its customer.
+
+    Raises:
+        Problem: By neither of the two, or by both (422).
+    """
+    if (customer is None) == (anonymous_id is None):
+        raise Problem(422, "Name the customer by exactly one of `customer` and `anonymous_id`.")
+    return Name(customer, anonymous_id)
 
 
 @dataclass(frozen=True, slots=True)

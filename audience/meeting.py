@@ -5,7 +5,7 @@ from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
 
-from audience.finding import Found, Name
+from audience.finding import PERSON, Found, Name
 from audience.incoming import ANONYMOUS_PREFIX
 
 ASKED = "unnest(%(keys)s::text[], %(anonymous_ids)s::text[]) AS asked (key, anonymous_id)"
@@ -39,9 +39,8 @@ TAKE_TURNS = f"""
                      ON kind = 'anonymous_id' AND value = asked.anonymous_id)
     ORDER BY external_key FOR NO KEY UPDATE
 """
-# `person.ids` are all the customers that this one turned out to be; an own id comes first.
-FIND = """
-    SELECT asked.place - 1, customer.id, customer.external_key, customer.attributes {columns}
+FIND: LiteralString = f"""
+    SELECT asked.place - 1, customer.id, customer.external_key, customer.attributes {{columns}}
     FROM unnest(%(keys)s::text[], %(anonymous_ids)s::text[])
         WITH ORDINALITY AS asked (key, anonymous_id, place)
     CROSS JOIN LATERAL (
@@ -53,11 +52,7 @@ FIND = """
         SELECT known.id, known.external_key, known.attributes
         FROM audience_customer AS known
         WHERE known.external_key = asked.key AND asked.anonymous_id IS NULL
-    ) AS customer
-    CROSS JOIN LATERAL (
-        SELECT ARRAY(SELECT customer.id UNION ALL
-                     SELECT id FROM audience_customer WHERE merged_into_id = customer.id) AS ids
-    ) AS person
+    ) AS customer {PERSON}
 """
 MAKE_BY_KEY = """
     INSERT INTO audience_customer (external_key, attributes, merged_into_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection
 from psycopg import AsyncConnection, sql
@@ -63,6 +64,17 @@ def make_partitions(statements: Iterable[sql.Composed]) -> None:
             cursor.execute(statement.as_string(cursor.cursor))
 
 
+async def make_months(
+    connection_: AsyncConnection[Any],
+    partition: Callable[[datetime], sql.Composed],
+    months: Iterable[datetime],
+) -> None:
+    """Do as `make_partitions` for these months, in the transaction of a hot path's connection."""
+    await connection_.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    for month in months:
+        await connection_.execute(partition(month))
+
+
 class Months:
     """The months for which this process knows that a table has a partition."""
 
@@ -93,7 +105,5 @@ class Months:
         if not missing:
             return
         async with self._pool.connection() as connection_, connection_.transaction():
-            await connection_.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-            for month in sorted(missing):
-                await connection_.execute(self._partition(month))
+            await make_months(connection_, self._partition, sorted(missing))
         self._known |= missing

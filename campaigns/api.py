@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from audience.finding import Name
-from audience.incoming import ANONYMOUS_ID_LENGTH, KEY_LENGTH
+from audience.finding import AnonymousId, Key, name_of
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from campaigns.decide import Slate, Slot
@@ -20,8 +19,6 @@ from wire.routes import Handler
 
 MOST_OFFERS = 50
 
-Key = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_LENGTH)]
-AnonymousId = Annotated[str, msgspec.Meta(min_length=1, max_length=ANONYMOUS_ID_LENGTH)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=MOST_OFFERS)]
 
 
@@ -100,8 +97,7 @@ def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
     Raises:
         Problem: The customer is not named exactly once, or a placement is unknown or repeated.
     """
-    if (question.customer is None) == (question.anonymous_id is None):
-        raise Problem(422, "Name the customer by exactly one of `customer` and `anonymous_id`.")
+    name = name_of(question.customer, question.anonymous_id)
     places = [Place(place) if isinstance(place, str) else place for place in question.placements]
     for place in places:
         if place.key not in snapshot.placements:
@@ -110,7 +106,7 @@ def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
     asked = {place.key: place.count for place in places}
     if len(asked) < len(places):
         raise Problem(422, "Each placement can be asked for once.")
-    return Visit(Name(question.customer, question.anonymous_id), asked, question.context)
+    return Visit(name, asked, question.context)
 
 
 def _to_reply(outcome: Outcome) -> Reply:

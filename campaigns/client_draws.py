@@ -13,10 +13,10 @@ from datetime import datetime
 
 import numpy as np
 
-from campaigns.draw import SHARES
+from campaigns.draw import SHARES, draw_place
 from campaigns.eligibility import reason_against
 from campaigns.snapshot import RunningCampaign, RunningOffer
-from experiments.assignment import BUCKETS, bucket_of, quantise
+from experiments.assignment import BUCKETS, quantise
 from recommender.leaves import Leaves, share_among
 
 # A campaign's key is a slug and holds no colon.
@@ -103,8 +103,7 @@ class ClientDraw:
 
     def draw(self, *, seed: str, customer_key: str) -> str:
         """Draw for a customer, as the client does; there is an offer to draw."""
-        place = np.searchsorted(self.ends, bucket_of(seed, customer_key), side="right")
-        return self.offers[int(place)]
+        return self.offers[draw_place(self.buckets, seed=seed, customer_key=customer_key)]
 
 
 def draw_by_leaves(leaves: Leaves, leaf: int | None, eligible: Sequence[bool]) -> ClientDraw:

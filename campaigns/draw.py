@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from experiments.assignment import BUCKETS, bucket_of, hash_v2, quantise
 
@@ -42,10 +42,17 @@ def draw_offer(
     returned is what the draw really gives.
     """
     buckets = quantise(np.asarray(probabilities, dtype=np.float64))
-    # Which of the ranges, laid end to end over every bucket, the hash falls into; it is `choose`
-    # over `ranges` for weights that leave no bucket out.
-    index = int(np.searchsorted(buckets.cumsum(), bucket_of(seed, customer_key), side="right"))
+    index = draw_place(buckets, seed=seed, customer_key=customer_key)
     return Draw(index=index, weights=tuple([SHARES[n] for n in buckets.tolist()]))
+
+
+def draw_place(buckets: ArrayLike, *, seed: str, customer_key: str) -> int:
+    """Find which of the ranges, laid end to end over every bucket, a customer's hash falls into.
+
+    It is `choose` over `ranges` for weights that leave no bucket out.
+    """
+    ends = np.cumsum(buckets)
+    return int(np.searchsorted(ends, bucket_of(seed, customer_key), side="right"))
 
 
 def is_held_back(policy: str, *, customer_key: str, share: float) -> bool:

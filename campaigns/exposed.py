@@ -4,7 +4,6 @@ An SDK's tracking callback tells which draw it was, of which leaf and by which w
 `redrawing.py` checks that.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from audience.listening import Listener, Told
-from audience.partitions import LOCK, month_of
+from audience.partitions import make_months, month_of
 from audience.rejecting import Rejection, record_rejections, reject
 from campaigns.redrawing import BY_CLIENT, Customer, Facts, Refused, View, check_view, name_of
 from campaigns.snapshot import Snapshot
@@ -21,17 +20,11 @@ from experiments.exposures import Met, record_exposures
 from recommender.decision_ids import DECISIONS, decision_partition, first_id_at
 from recommender.decisions import Logged, log_decisions
 from recommender.leaves import Leaves
+from recommender.published import Version, read_leaves
 from wire.current import Current
-
-logger = logging.getLogger(__name__)
 
 STARTED = "SELECT id, started_at FROM experiments_experiment WHERE id = ANY(%s)"
 CUSTOMERS = "SELECT id, external_key, attributes FROM audience_customer WHERE id = ANY(%s)"
-LEAVES = """
-    SELECT leaf.policy_id, leaf.version, leaf.table FROM recommender_policyleaves AS leaf
-    JOIN unnest(%s::bigint[], %s::integer[]) AS wanted (policy_id, version)
-        USING (policy_id, version)
-"""
 LOGGED = f"""
     SELECT DISTINCT customer_id, campaign, policy_version FROM {DECISIONS}
     WHERE customer_id = ANY(%(customers)s) AND campaign = ANY(%(campaigns)s)
@@ -55,7 +48,7 @@ class DrawnOffers:
         """Know campaigns by `campaigns`; `others` hears of every event that is no such view."""
         self._campaigns = campaigns
         self._others = others
-        self._tables: dict[tuple[int, int], Leaves] = {}
+        self._tables: dict[Version, Leaves] = {}
 
     async def __call__(self, connection: AsyncConnection[Any], stored: Sequence[Told], /) -> None:
         """Log a decision for each view, at its time, in the transaction at hand.
@@ -88,7 +81,7 @@ class DrawnOffers:
 
     async def _read_facts(self, connection: AsyncConnection[Any], views: Sequence[View]) -> Facts:
         snapshot = await self._campaigns.get()
-        all_ = {c.key: c for campaigns in snapshot.campaigns.values() for c in campaigns}
+        all_ = {campaign.key: campaign for campaign in snapshot.all_campaigns}
         campaigns = {
             v.name.campaign: all_[v.name.campaign] for v in views if v.name.campaign in all_
         }
@@ -110,20 +103,15 @@ class DrawnOffers:
         )
 
     async def _read_leaves(
-        self, connection: AsyncConnection[Any], wanted: set[tuple[int, int]]
-    ) -> Mapping[tuple[int, int], Leaves]:
+        self, connection: AsyncConnection[Any], wanted: set[Version]
+    ) -> Mapping[Version, Leaves]:
         """Return tables of leaves, which never change, so each is read once."""
-        new = sorted(wanted - self._tables.keys())
+        new = wanted - self._tables.keys()
         if new:
-            cursor = await connection.execute(LEAVES, [[p for p, _ in new], [v for _, v in new]])
             if len(self._tables) > TABLES_AT_HAND:
                 self._tables = {at: self._tables[at] for at in wanted & self._tables.keys()}
-            for policy, version, table in await cursor.fetchall():
-                try:
-                    self._tables[policy, version] = Leaves.from_json(table)
-                except ValueError:
-                    # It cannot be drawn by; the other events must be stored all the same.
-                    logger.exception("The leaves %s of policy %s cannot be read", version, policy)
+            # What cannot be read cannot be drawn by; the other events are stored all the same.
+            self._tables |= await read_leaves(connection, new)
         return self._tables
 
 
@@ -166,6 +154,4 @@ async def _make_partitions(connection: AsyncConnection[Any], decisions: Sequence
     names = [f"{DECISIONS}_{month:%Y_%m}" for month in months]
     missing = await (await connection.execute(MISSING, [names])).fetchall()
     if missing:
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-    for (number,) in missing:
-        await connection.execute(decision_partition(months[number]))
+        await make_months(connection, decision_partition, [months[number] for (number,) in missing])

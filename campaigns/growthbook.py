@@ -15,7 +15,7 @@ What only a server can count is left out: offers with limits, and those that cos
 the campaign has a budget.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +42,7 @@ def to_extras(snapshot: Snapshot, *, now: datetime) -> Extras:
     """Write every campaign whose time it is; what is written holds until `next_change`."""
     features: Document = {}
     bandits: Document = {}
-    for campaign in _campaigns(snapshot):
+    for campaign in snapshot.all_campaigns:
         if not campaign.window.holds(now):
             continue
         rules = [_to_arms(campaign), *_to_rules(campaign, now=now)]
@@ -56,7 +56,7 @@ def to_extras(snapshot: Snapshot, *, now: datetime) -> Extras:
 def next_change(snapshot: Snapshot, *, now: datetime) -> datetime | None:
     """Find when something begins, ends or expires by itself; None if nothing will."""
     moments: list[datetime | None] = []
-    for campaign in _campaigns(snapshot):
+    for campaign in snapshot.all_campaigns:
         offers = [*campaign.offers, *([campaign.fallback] if campaign.fallback else [])]
         for window in (campaign.window, *(offer.rules.window for offer in offers)):
             moments += [window.starts_at, window.ends_at]
@@ -69,11 +69,6 @@ def find_leaves(campaign: RunningCampaign, *, now: datetime) -> Leaves | None:
     policy = campaign.policy
     has_expired = policy.leaves_expire_at is not None and policy.leaves_expire_at <= now
     return None if has_expired else policy.leaves
-
-
-def _campaigns(snapshot: Snapshot) -> Iterable[RunningCampaign]:
-    for campaigns in snapshot.campaigns.values():
-        yield from campaigns
 
 
 def _drawn(seed: str) -> Document:

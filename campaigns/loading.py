@@ -1,12 +1,12 @@
 """Reads the running campaigns into memory, in a few queries at one moment."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
 from campaigns.eligibility import Budget, Caps, OfferRules, Window
@@ -21,8 +21,11 @@ from campaigns.snapshot import (
 from recommender.features import FeatureSpec
 from recommender.leaves import Leaves
 from recommender.odds import Odds
+from recommender.published import Version, read_leaves, read_odds
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CAMPAIGNS = """
     SELECT campaign.key, placement.key AS placement, campaign.starts_at, campaign.ends_at,
@@ -67,21 +70,6 @@ FALLBACKS = """
     WHERE campaign.id = ANY(%s)
 """
 
-ODDS = """
-    SELECT version.policy_id, version.number, version.odds
-    FROM recommender_policyversion AS version
-    JOIN unnest(%s::bigint[], %s::integer[]) AS wanted (policy_id, number) USING (policy_id, number)
-"""
-
-LEAVES = """
-    SELECT leaf.policy_id, leaf.version, leaf.table
-    FROM recommender_policyleaves AS leaf
-    JOIN unnest(%s::bigint[], %s::integer[]) AS wanted (policy_id, version)
-        USING (policy_id, version)
-"""
-
-Version = tuple[int, int]
-
 
 class SnapshotLoader:
     """Reads the running campaigns, and unpacks each published version once."""
@@ -105,51 +93,34 @@ class SnapshotLoader:
                 arms=await (await cursor.execute(ARMS, [experiments])).fetchall(),
                 offers=await (await cursor.execute(OFFERS, [ids])).fetchall(),
                 fallbacks=await (await cursor.execute(FALLBACKS, [ids])).fetchall(),
-                odds=await self._read_odds(cursor, rows),
-                leaves=await self._read_leaves(cursor, rows),
+                odds=await _keep_or_read(connection, read_odds, self._odds, rows, "version"),
+                leaves=await _keep_or_read(
+                    connection, read_leaves, self._leaves, rows, "leaf_version"
+                ),
             )
         self._odds, self._leaves = parts.odds, parts.leaves
         return _to_snapshot(placements, rows, parts)
 
-    async def _read_odds(
-        self, cursor: AsyncCursor[DictRow], rows: Sequence[DictRow]
-    ) -> Mapping[Version, Odds]:
-        """Return the versions that the campaigns use; those known already are not read again."""
-        used = {(row["policy_id"], row["version"]) for row in rows if row["version"] is not None}
-        odds = {version: known for version, known in self._odds.items() if version in used}
-        new = sorted(used - odds.keys())
-        if not new:
-            return odds
-        await cursor.execute(ODDS, [[policy for policy, _ in new], [number for _, number in new]])
-        for row in await cursor.fetchall():
-            try:
-                odds[row["policy_id"], row["number"]] = Odds.from_bytes(bytes(row["odds"]))
-            except ValueError:
-                logger.exception("A version of policy %s cannot be read", row["policy_id"])
-        return odds
 
-    async def _read_leaves(
-        self, cursor: AsyncCursor[DictRow], rows: Sequence[DictRow]
-    ) -> Mapping[Version, Leaves]:
-        """Return the leaves that clients may be sent, as `_read_odds` does."""
-        key = "leaf_version"
-        used = {(row["policy_id"], row[key]) for row in rows if row[key] is not None}
-        leaves = {version: known for version, known in self._leaves.items() if version in used}
-        new = sorted(used - leaves.keys())
-        if not new:
-            return leaves
-        await cursor.execute(LEAVES, [[policy for policy, _ in new], [number for _, number in new]])
-        for row in await cursor.fetchall():
-            try:
-                leaves[row["policy_id"], row["version"]] = Leaves.from_json(row["table"])
-            except ValueError:
-                logger.exception("The leaves of policy %s cannot be read", row["policy_id"])
-        return leaves
+async def _keep_or_read(
+    connection: AsyncConnection[Any],
+    read: Callable[[AsyncConnection[Any], Collection[Version]], Awaitable[dict[Version, T]]],
+    known: Mapping[Version, T],
+    rows: Sequence[DictRow],
+    column: str,
+) -> Mapping[Version, T]:
+    """Return the versions that the campaigns use, reading those that are not known yet.
 
-
-async def load_snapshot(connection: AsyncConnection[Any]) -> Snapshot:
-    """Read the running campaigns once."""
-    return await SnapshotLoader()(connection)
+    Args:
+        connection: Where to read.
+        read: How.
+        known: Those at hand.
+        rows: The campaigns, each with the number of its version in this column.
+        column: Which one.
+    """
+    used = {(row["policy_id"], row[column]) for row in rows if row[column] is not None}
+    kept = {version: known[version] for version in used & known.keys()}
+    return kept | await read(connection, used - kept.keys())
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,12 @@ class Memory:
         for name, customer in pairs:
             kept = {
                 key: value
-                for key in attributes
-                if isinstance(value := customer.attributes.get(key), bool | int | float)
-                or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
+                for key, value in customer.attributes.items()
+                if key in attributes
+                and (
+                    isinstance(value, bool | int | float)
+                    or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
+                )
             }
             self._known[name.key] = Known(
                 customer.id, customer.key, kept, customer.arms, customer.held

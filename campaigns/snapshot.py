@@ -1,9 +1,10 @@
 """The running campaigns, in memory, as frozen values that the deciding reads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -115,3 +116,8 @@ class Snapshot:
 
     placements: frozenset[str] = frozenset()
     campaigns: Mapping[str, tuple[RunningCampaign, ...]] = field(default_factory=dict)
+
+    @property
+    def all_campaigns(self) -> Iterator[RunningCampaign]:
+        """The campaigns of every placement."""
+        return chain.from_iterable(self.campaigns.values())

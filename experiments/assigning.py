@@ -8,8 +8,7 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.finding import Found, Name, find_or_make
-from audience.incoming import ANONYMOUS_ID_LENGTH, KEY_LENGTH
+from audience.finding import AnonymousId, Found, Key, find_or_make, name_of
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from experiments.evaluation import Answer, evaluate
@@ -17,11 +16,8 @@ from experiments.exposures import MET_ARMS, Met, record_exposures, to_met_arms
 from experiments.running import Running
 from wire.bodies import parse
 from wire.current import Current
-from wire.messages import Problem, Request, Response, answer
+from wire.messages import Request, Response, answer
 from wire.routes import Handler
-
-Key = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_LENGTH)]
-AnonymousId = Annotated[str, msgspec.Meta(min_length=1, max_length=ANONYMOUS_ID_LENGTH)]
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,14 +54,13 @@ class AssignApi:
         """Evaluate, record exposures, and answer, in this order: to have asked is to have met."""
         await self._keyring.find(key_of(request), scope=Scope.DECIDE)
         question = parse(request, Question)
-        if (question.customer is None) == (question.anonymous_id is None):
-            raise Problem(422, "Name the customer by exactly one of `customer` and `anonymous_id`.")
+        name = name_of(question.customer, question.anonymous_id)
         running = await self._running.get()
         asked = question.experiments or _all_but_holdouts(running)
         async with self._pool.connection() as connection:
             customer = await find_or_make(
                 connection,
-                Name(question.customer, question.anonymous_id),
+                name,
                 besides=MET_ARMS,
                 params={"experiments": [e.id for e in running.values() if e.served is None]},
             )

@@ -28,8 +28,8 @@ def hash_v2(seed: str, value: str) -> float:
 
 def bucket_of(seed: str, value: str) -> int:
     """Find the bucket, from 0 to 9,999, in which a value falls under a seed."""
-    first = _fnv32a(_units(value), _seed_state(seed))
-    return _fnv32a(b"%d" % first, _FNV_OFFSET) % BUCKETS
+    first = fnv32a(value, _seed_state(seed))
+    return fnv32a(str(first)) % BUCKETS
 
 
 def ranges(weights: Sequence[int], traffic: int = BUCKETS) -> tuple[tuple[int, int], ...]:
@@ -118,7 +118,19 @@ def _round(share: NDArray[np.float64], buckets: NDArray[np.int64]) -> NDArray[np
 @lru_cache(maxsize=1024)
 def _seed_state(seed: str) -> int:
     """Hash a seed once: FNV-1a reads left to right, so every value can go on from here."""
-    return _fnv32a(_units(seed), _FNV_OFFSET)
+    return fnv32a(seed)
+
+
+def fnv32a(text: str, state: int = _FNV_OFFSET) -> int:
+    """Hash the UTF-16 units of a text, each as a whole, by 32-bit FNV-1a.
+
+    Args:
+        text: What is hashed.
+        state: The hash of what stands before it.
+    """
+    for unit in _units(text):
+        state = ((state ^ unit) * _FNV_PRIME) & 0xFFFFFFFF
+    return state
 
 
 def _units(text: str) -> Iterable[int]:
@@ -127,10 +139,3 @@ def _units(text: str) -> Iterable[int]:
         return text.encode()
     encoded = text.encode("utf-16-le", "surrogatepass")
     return [low | high << 8 for low, high in zip(encoded[::2], encoded[1::2], strict=True)]
-
-
-def _fnv32a(units: Iterable[int], state: int) -> int:
-    """Continue a 32-bit FNV-1a hash over more units."""
-    for unit in units:
-        state = ((state ^ unit) * _FNV_PRIME) & 0xFFFFFFFF
-    return state

@@ -17,7 +17,7 @@ from audience.models import Customer, Source
 from campaigns.casestudies.shop import ORDER, PLACEMENT, open_shop
 from campaigns.casestudies.shopping import react
 from campaigns.decide import Asked, Slot, decide
-from campaigns.loading import load_snapshot
+from campaigns.loading import SnapshotLoader
 from campaigns.models import Campaign
 from campaigns.recall import Known
 from campaigns.snapshot import Snapshot
@@ -98,7 +98,7 @@ def send_wave(campaign: Campaign, shop: Shop, numbers: list[int], *, at: datetim
 
 async def _load() -> Snapshot:
     async with await AsyncConnection.connect(database_url(), autocommit=True) as connection:
-        return await load_snapshot(connection)
+        return await SnapshotLoader()(connection)
 
 
 def _bits(rng: np.random.Generator, bits: int) -> int:

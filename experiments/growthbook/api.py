@@ -13,11 +13,12 @@ from audience.keyring import Keyring
 from audience.models import Scope
 from experiments.growthbook.context import Context
 from experiments.growthbook.payload import Extras, to_payload
-from experiments.growthbook.publication import Publication, is_known
+from experiments.growthbook.publication import Publication
 from experiments.growthbook.resolving import resolve_features
 from experiments.running import Running
 from wire.bodies import parse
 from wire.current import Current
+from wire.etags import is_known
 from wire.messages import Problem, Request, Response, Stream, answer
 from wire.routes import Handler
 

@@ -4,12 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.assignment import hash_v2
+from experiments.assignment import fnv32a, hash_v2
 
 Range = Sequence[float]
 
-_FNV_OFFSET = 0x811C9DC5
-_FNV_PRIME = 0x01000193
 # Weights that miss a sum of 1 by more than this are no weights.
 _TOLERANCE = 0.01
 
@@ -22,7 +20,7 @@ def hash_of(seed: str, value: str, version: int) -> float | None:
     if version == 2:
         return hash_v2(seed, value)
     if version == 1:
-        return _fnv32a(value + seed) % 1_000 / 1_000
+        return fnv32a(value + seed) % 1_000 / 1_000
     return None
 
 
@@ -82,12 +80,3 @@ def is_in_namespace(value: str, namespace: Sequence[Any]) -> bool:
     place = hash_of(f"__{name}", value, 1)
     assert place is not None, "version 1 is known"
     return is_in(place, (start, end))
-
-
-def _fnv32a(text: str) -> int:
-    """Hash the UTF-16 units of a text, each as a whole, by 32-bit FNV-1a."""
-    encoded = text.encode("utf-16-le", "surrogatepass")
-    state = _FNV_OFFSET
-    for low, high in zip(encoded[::2], encoded[1::2], strict=True):
-        state = ((state ^ (low | high << 8)) * _FNV_PRIME) & 0xFFFFFFFF
-    return state

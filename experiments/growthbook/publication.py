@@ -58,16 +58,6 @@ class Publication:
         )
 
 
-def is_known(etag: str, if_none_match: str | None) -> bool:
-    """Say whether a client that sends this header has what the ETag names (RFC 9110, 13.1.2)."""
-    if if_none_match is None:
-        return False
-    if if_none_match == etag:
-        return True
-    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
-    return "*" in known or etag.removeprefix("W/") in known
-
-
 def _encrypt(payload: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Encrypt every part of a payload, each under the name by which the SDKs know it."""
     encrypted = {

@@ -32,6 +32,7 @@ from experiments.ofrep.tokens import make_token, read_token, window_at
 from experiments.ofrep.versions import Versions, digest
 from experiments.running import Running
 from wire.current import Current
+from wire.etags import named_in
 from wire.messages import Problem, Request, Response, Stream, answer
 from wire.routes import Handler
 
@@ -139,7 +140,7 @@ class OfrepApi:
         # Over what the context made of the configuration: whatever of both changes an answer
         # changes it, and nothing else does. The window, so that tokens are renewed in time.
         etag = f'"{digest(b"%d %b" % (window_at(now), flags))}"'
-        if _names(request.headers.get("if-none-match", ""), etag):
+        if etag in named_in(request.headers.get("if-none-match", "")):
             return Response(304, b"", headers={"etag": etag})
         query = urlencode(
             {
@@ -208,8 +209,3 @@ def _nameless(key: str) -> Failure:
 
 def _merged(known: Known, context: Context) -> dict[str, Any]:
     return {**known.attributes, **context.attributes}
-
-
-def _names(if_none_match: str, etag: str) -> bool:
-    """Say whether a list of entity tags names this one; proxies that pack an answer weaken it."""
-    return etag in {each.strip().removeprefix("W/") for each in if_none_match.split(",")}

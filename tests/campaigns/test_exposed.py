@@ -21,7 +21,7 @@ from campaigns.draw import is_held_back
 from campaigns.exposed import DrawnOffers
 from campaigns.growthbook import to_extras
 from campaigns.lifecycle import pause_campaign
-from campaigns.loading import SnapshotLoader, load_snapshot
+from campaigns.loading import SnapshotLoader
 from campaigns.models import Campaign, Offer
 from campaigns.snapshot import Snapshot
 from experiments.exposed import record_views
@@ -410,7 +410,7 @@ def test_damaged_leaves_do_not_keep_a_campaign_from_deciding(
 
 async def read_afresh() -> Snapshot:
     async with await psycopg.AsyncConnection.connect(database_url(), autocommit=True) as connection:
-        return await load_snapshot(connection)
+        return await SnapshotLoader()(connection)
 
 
 def test_at_hand_are_the_tables_of_lately(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
-from campaigns.loading import load_snapshot
+from campaigns.loading import SnapshotLoader
 from campaigns.snapshot import Serves, Snapshot
 from experiments.steering import halt_arm
 from recommender.features import CategoryFeature, FeatureSpec
@@ -22,7 +22,7 @@ def load() -> Snapshot:
     async def read() -> Snapshot:
         options: dict[str, Any] = {"autocommit": True}
         async with await AsyncConnection.connect(database_url(), **options) as connection:
-            return await load_snapshot(connection)
+            return await SnapshotLoader()(connection)
 
     return asyncio.run(read())
 

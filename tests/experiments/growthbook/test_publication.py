@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-import pytest
 
 from experiments.growthbook.encryption import decrypt
-from experiments.growthbook.publication import Publication, is_known
+from experiments.growthbook.publication import Publication
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = b64encode(bytes(16)).decode()
@@ -63,19 +62,3 @@ def test_other_content_or_another_key_has_another_etag() -> None:
     one, other = Publication(PAYLOAD, updated_at=NOON), Publication(BANDITS, updated_at=NOON)
     assert not one.is_same(other)
     assert len({one.edition().etag, other.edition().etag, one.edition(KEY).etag}) == 3
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        (None, False),
-        ("", False),
-        ('W/"a"', True),
-        ('"a"', True),
-        ('"b", W/"a"', True),
-        ("*", True),
-        ('W/"b"', False),
-    ],
-)
-def test_a_client_names_what_it_has(header: str | None, expected: bool) -> None:
-    assert is_known('W/"a"', header) == expected
