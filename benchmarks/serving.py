@@ -126,16 +126,14 @@ def serving(
     environment: Mapping[str, str], application: str = "config.asgi:application", workers: int = 1
 ) -> Iterator[Site]:
     """Serve the site until the block ends."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["--interface", "asgi", "--workers", str(workers), "--no-ws", "--host", HOST]
     server = subprocess.Popen(
         [sys.executable, "-m", "granian", *options, "--port", str(port), application],
         cwd=ROOT, env=environment,
     )  # fmt: skip
     try:
-        _wait_until_up(port)
+        wait_until_up(port)
         children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
         yield Site(port, environment, tuple(int(pid) for pid in children))
     finally:
@@ -143,7 +141,16 @@ def serving(
         server.wait()
 
 
-def _wait_until_up(port: int) -> None:
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_up(port: int) -> None:
+    """Wait until a server answers on a port of this machine, for half a minute at most."""
     for _ in range(300):
         try:
             urllib.request.urlopen(f"http://{HOST}:{port}/healthz").close()

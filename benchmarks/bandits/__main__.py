@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
-from benchmarks.bandits.clients import CLIENTS, Answers, ask, prepare
+from benchmarks.bandits.clients import CLIENTS, Answers, ask
 from benchmarks.bandits.judging import is_right, judge_target, read_log
 from benchmarks.bandits.world import (
     CAMPAIGN,
@@ -31,24 +31,24 @@ from benchmarks.bandits.world import (
     chance_of_order,
     draw_customers,
 )
+from benchmarks.parity.clients import install
 from benchmarks.serving import Site, run_in_shell, services, serving
 
 CUSTOMERS = 10_000
-APPLICATION = "config.asgi:application"
 SENT_TOGETHER = 1000
 SETTLE = "from recommender.tasks import learn_due; print(learn_due())"
 BAR = 2.0
 
 
-def compare(count: int, *, application: str = APPLICATION) -> bool:
+def compare(count: int) -> bool:
     """Ask for so many customers through every SDK; say whether the bar is met."""
-    prepare()
+    install()
     is_met = True
     everybody: list[Customer] = []
     with services() as environment:
         reading, writing = run_in_shell(environment, SETUP).split("KEYS=")[1].split()
         answered: list[tuple[Sequence[Customer], Answers]] = []
-        with serving(environment, application) as site:
+        with serving(environment) as site:
             for client in CLIENTS:
                 customers = draw_customers(count, client.prefix)
                 at = datetime.now(UTC)

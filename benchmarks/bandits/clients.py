@@ -9,16 +9,13 @@ It evaluates the campaign's feature for every customer, and sends who they are a
 its tracking callback is told of, as `Experiment Viewed` events.
 """
 
-import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.parity.clients import HOME, install
+from benchmarks import clients
+from benchmarks.parity.clients import NODE, PYTHON
 
 HERE = Path(__file__).resolve().parent
 
@@ -46,25 +43,8 @@ CLIENTS = (
 )
 
 
-def prepare() -> None:
-    """Install the SDKs, the very ones of the parity benchmark, and put the programs beside them."""
-    install()
-    for client in CLIENTS:
-        shutil.copy(HERE / client.program, _place_of(client))
-
-
 def ask(client: Client, question: Mapping[str, Any]) -> Answers:
-    """Run a client."""
-    asked, answered = HOME / "question.json", HOME / "answers.json"
-    asked.write_text(json.dumps(question))
-    answered.unlink(missing_ok=True)
-    interpreter = "node" if client.program.endswith(".mjs") else str(HOME / "venv/bin/python")
-    command = [interpreter, str(_place_of(client)), str(asked), str(answered)]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    answers = json.loads(answered.read_text())
+    """Run a client, with the very SDKs of the parity benchmark."""
+    answers = clients.ask(HERE / client.program, question, python=PYTHON, node=NODE)
     views = [(view["customer"], view["said"]) for view in answers["views"]]
     return Answers(answers["offers"], views)
-
-
-def _place_of(client: Client) -> Path:
-    return HOME / f"bandits_{client.program}"

@@ -3,9 +3,11 @@
 import json
 import subprocess
 
-from benchmarks.conformance.clients import OPENFEATURE, install_python
-from benchmarks.conformance.site import ROOT, SPECS, serving
+from benchmarks.clients import install_python
+from benchmarks.conformance.site import SPECS, serving
+from benchmarks.serving import ROOT
 
+OPENFEATURE = ("openfeature-provider-ofrep==0.3.0", "openfeature-sdk==0.10.0")
 SETUP = f"""
 from pathlib import Path
 from benchmarks.conformance.flags import seed_flags

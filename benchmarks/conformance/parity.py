@@ -8,14 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.conformance.clients import (
-    OPENFEATURE,
-    OPENFEATURE_JS,
-    install_node,
-    install_python,
-)
-from benchmarks.conformance.site import ROOT, Site, serving
+from benchmarks.clients import install_node, install_python
+from benchmarks.conformance.gherkin import OPENFEATURE
+from benchmarks.conformance.site import Site, serving
+from benchmarks.serving import ROOT
 
+OPENFEATURE_JS = {"@openfeature/ofrep-provider": "0.1.3", "@openfeature/server-sdk": "1.23.0"}
 SETUP = "from benchmarks.conformance.experiments import seed; seed()"
 HERE = Path(__file__).resolve().parent
 MOST_SHOWN = 10

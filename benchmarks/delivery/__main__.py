@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.clients import INSTALLED
 from benchmarks.delivery.delivery import deliver
-from benchmarks.delivery.fragile import ROOT
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         delivery = deliver(
             options.events,
             directory=Path(directory),
-            libraries=ROOT / ".data" / "clients",
+            libraries=INSTALLED,
             report=lambda message: print(f"{time.monotonic() - begun:6.1f} s  {message}"),
         )
     for failure in delivery.given_up:

@@ -3,13 +3,14 @@
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.clients import install_node, install_python
+
 HERE = Path(__file__).resolve().parent
-PYTHON_LIBRARY = "segment-analytics-python==2.4.0"
-NODE_LIBRARY = "@segment/analytics-node@3.1.0"
+PYTHON_LIBRARY = ("segment-analytics-python==2.4.0",)
+NODE_LIBRARY = {"@segment/analytics-node": "3.1.0"}
 REPEAT_EVERY = 40
 LONGEST_SECONDS = 1800
 
@@ -36,38 +37,31 @@ class Libraries:
 
     def __init__(self, directory: Path) -> None:
         """Keep the directory; nothing is installed yet."""
-        self._python = directory / "python"
-        self._node = directory / "node"
+        self._directory = directory
 
     @property
     def languages(self) -> list[str]:
         """The languages whose libraries can be had on this machine."""
         return ["python", *(["node"] if shutil.which("npm") else [])]
 
-    def install(self, language: str) -> None:
-        """Install a library, unless it is there.
+    def install(self, language: str) -> Path:
+        """Install a library, unless it is there; return where.
 
         Raises:
             subprocess.CalledProcessError: It cannot be fetched.
         """
-        if language == "python" and not (self._python / "ready").exists():
-            subprocess.run([sys.executable, "-m", "venv", str(self._python)], check=True)
-            pip = [str(self._python / "bin" / "pip"), "install", "--quiet", PYTHON_LIBRARY]
-            subprocess.run(pip, check=True, capture_output=True)
-            (self._python / "ready").touch()
-        if language == "node" and not (self._node / "ready").exists():
-            self._node.mkdir(parents=True, exist_ok=True)
-            npm = ["npm", "install", "--silent", "--no-fund", "--prefix", ".", NODE_LIBRARY]
-            subprocess.run(npm, cwd=self._node, check=True, capture_output=True)
-            (self._node / "ready").touch()
+        if language == "python":
+            return install_python(PYTHON_LIBRARY, within=self._directory)
+        return install_node(NODE_LIBRARY, within=self._directory)
 
     def start(self, sender: Sender) -> "subprocess.Popen[str]":
         """Start sending; standard output tells at the end what the library gave up on."""
         plan = json.dumps({**asdict(sender), "repeat_every": REPEAT_EVERY})
+        library = self.install(sender.language)
         if sender.language == "python":
-            command = [str(self._python / "bin" / "python"), str(HERE / "send.py"), plan]
+            command = [str(library / "python"), str(HERE / "send.py"), plan]
         else:
-            command = ["node", str(HERE / "send.mjs"), str(self._node), plan]
+            command = ["node", str(HERE / "send.mjs"), str(library), plan]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 

@@ -2,11 +2,9 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +13,11 @@ from typing import Self
 import psycopg
 import redis
 
+from benchmarks.serving import ROOT, free_port, wait_until_up
 from config.embedded.services import EmbeddedServices
 from config.embedded.waiting import Report
 from wire.current import CHANGES_KEY
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_SECONDS = 60.0
 MAKE_SOURCE = """
 from audience.keys import create_source
 from audience.models import Scope
@@ -40,7 +37,7 @@ class FragileSite:
         self._report = report
         self._exits = ExitStack()
         self._server: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.database_url = self._postgres.database_url
 
     @property
@@ -132,15 +129,7 @@ class FragileSite:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{self.url}/healthz").close()
-            except OSError:
-                time.sleep(0.1)
-            else:
-                return
-        raise SystemExit("The server did not start.")
+        wait_until_up(self.port)
 
     def _kill_server(self) -> None:
         if self._server is not None:
@@ -166,10 +155,3 @@ class FragileSite:
             "HTTPS": "no",
             "LOG_LEVEL": "ERROR",
         }
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -5,7 +5,7 @@
 Starts its own throwaway PostgreSQL and Valkey and one server process, with twenty experiments that
 have traffic shares, exclusion groups, audiences, prerequisites and hold-outs, are paused, halted
 and shipped; then asks for 10,000 customers through every client. The clients are installed from
-PyPI and npm, unmodified, into `.data/parity`. The bar: no client differs anywhere.
+PyPI and npm, unmodified, into `.data/clients`. The bar: no client differs anywhere.
 """
 
 import sys
@@ -17,7 +17,6 @@ from benchmarks.parity.world import Answers, draw_customers, evaluate_all, read_
 from benchmarks.serving import services, serving
 
 CUSTOMERS = 10_000
-APPLICATION = "config.asgi:application"
 SHOWN = 3
 
 
@@ -35,7 +34,7 @@ def differences(
             yield number, f"exposure to {key}/{arm} is {'missing' if missing else 'too many'}"
 
 
-def compare(count: int, *, application: str = APPLICATION) -> dict[str, int]:
+def compare(count: int) -> dict[str, int]:
     """Ask for so many customers through every client; return how often each differs."""
     install()
     found: dict[str, int] = {}
@@ -49,7 +48,7 @@ def compare(count: int, *, application: str = APPLICATION) -> dict[str, int]:
             f"{len(customers):,} customers x {len(running)} experiments: {given:,} arms given, "
             f"{sum(map(len, expected.exposures)):,} exposures"
         )
-        with serving(environment, application) as site:
+        with serving(environment) as site:
             question = to_question(site.url, key, list(running), customers)
             for client in CLIENTS:
                 begun = time.perf_counter()

@@ -6,26 +6,20 @@ line before whatever else it takes:
     question: {"url", "key", "experiments": [key], "customers": [{"id", "attributes"}]}
     answers: {"arms": [[arm or null]], "exposures": [[[experiment, arm]]]}, by customer
 
-To add one, write its program, name its package in `requirements.txt` or `package.json`, and add a
-line to `CLIENTS`.
+To add one, write its program, name its package, and add a line to `CLIENTS`.
 """
 
-import hashlib
-import json
-import shutil
-import subprocess
-import sys
-import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import clients
 from benchmarks.parity.world import Answers, Customer
 
 HERE = Path(__file__).resolve().parent
-# What is installed stays here, so that a second run is quick.
-HOME = HERE.parent.parent / ".data" / "parity"
+PYTHON = ("growthbook==4.0.0",)
+NODE = {"@growthbook/growthbook": "1.8.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +29,6 @@ class Client:
     name: str
     program: str
     arguments: tuple[str, ...] = ()
-
-    def command(self) -> list[str]:
-        """Return how to run it."""
-        is_python = self.program.endswith(".py")
-        interpreter = str(HOME / "venv" / "bin" / "python") if is_python else "node"
-        return [interpreter, str(HOME / self.program)]
 
 
 CLIENTS = (
@@ -52,35 +40,16 @@ CLIENTS = (
 
 
 def install() -> None:
-    """Install the clients' packages, unless these very ones are."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise SystemExit("This benchmark needs Node 20 with npm: https://nodejs.org")
-    HOME.mkdir(parents=True, exist_ok=True)
-    # Node looks for packages beside the program, so the programs go where those are.
-    for program in {client.program for client in CLIENTS}:
-        shutil.copy(HERE / program, HOME / program)
-    wanted = [HERE / "requirements.txt", HERE / "package.json"]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in wanted)).hexdigest()
-    done = HOME / "installed"
-    if done.exists() and done.read_text() == digest:
-        return
-    venv.create(HOME / "venv", with_pip=True, clear=True)
-    pip = [str(HOME / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "-r", str(wanted[0])], check=True)
-    shutil.copy(wanted[1], HOME / "package.json")
-    subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund"], cwd=HOME, check=True)
-    done.write_text(digest)
+    """Install the clients' packages, so that no question waits for it."""
+    clients.install_python(PYTHON)
+    clients.install_node(NODE)
 
 
 def ask(client: Client, question: Mapping[str, Any]) -> Answers:
     """Run a client."""
-    asked, answered = HOME / "question.json", HOME / "answers.json"
-    asked.write_text(json.dumps(question))
-    answered.unlink(missing_ok=True)
-    command = [*client.command(), str(asked), str(answered), *client.arguments]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    answers = json.loads(answered.read_text())
+    answers = clients.ask(
+        HERE / client.program, question, *client.arguments, python=PYTHON, node=NODE
+    )
     exposures = [frozenset((e, arm) for e, arm in each) for each in answers["exposures"]]
     return Answers(answers["arms"], exposures)
 
