@@ -52,3 +52,14 @@ def wait_for_blocked(n: int = 1, *, patience_seconds: float = 20) -> None:
                 return
         time.sleep(0.01)
     raise AssertionError(f"{n} sessions should wait for a lock by now")
+
+
+def end_sessions(*, only_blocked: bool = False) -> None:
+    """End all other sessions of the test's database, or only those that stand at a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND (wait_event_type = 'Lock' OR NOT %s)",
+            [only_blocked],
+        )

@@ -10,22 +10,19 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from psycopg import AsyncConnection
 
 from audience.copying import CustomerRow, EventRow, import_customers, import_events
 from audience.models import Customer, Source
 from campaigns.casestudies.shop import ORDER, PLACEMENT, open_shop
 from campaigns.casestudies.shopping import react
 from campaigns.decide import Asked, Slot, decide
-from campaigns.loading import SnapshotLoader
 from campaigns.models import Campaign
 from campaigns.recall import Known
-from campaigns.snapshot import Snapshot
 from campaigns.tally import Tally
 from experiments.analysis import analyse
 from recommender.learning import learn_batch
 from recommender.simulators.shop import Shop
-from tests.asgi import database_url
+from tests.campaigns.client_shop import read_snapshot
 from tests.makers import NOW, expose, log_all
 
 MINUTE = timedelta(minutes=1)
@@ -51,7 +48,7 @@ def open_for_business(
 
 def send_wave(campaign: Campaign, shop: Shop, numbers: list[int], *, at: datetime) -> None:
     """Let shoppers be decided for, and act a second later."""
-    snapshot = asyncio.run(_load())
+    snapshot = asyncio.run(read_snapshot())
     known = Customer.objects.in_bulk(
         [shop.shopper(number).key for number in numbers], field_name="external_key"
     )
@@ -94,11 +91,6 @@ def send_wave(campaign: Campaign, shop: Shop, numbers: list[int], *, at: datetim
         ),
         source=source,
     )
-
-
-async def _load() -> Snapshot:
-    async with await AsyncConnection.connect(database_url(), autocommit=True) as connection:
-        return await SnapshotLoader()(connection)
 
 
 def _bits(rng: np.random.Generator, bits: int) -> int:

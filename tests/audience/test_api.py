@@ -10,7 +10,6 @@ import pytest
 import redis.asyncio
 import time_machine
 from django.conf import settings
-from django.db import connection
 from psycopg_pool import AsyncConnectionPool
 
 from audience.api import PATHS, Intake
@@ -22,7 +21,7 @@ from audience.rejecting import KEPT_AT_ONCE, KEPT_BYTES
 from audience.segment import BATCH_BYTES, CONTEXT_BYTES
 from tests.asgi import Answer, Site, database_url, serve
 from tests.makers import make_source
-from tests.racing import locked_table, wait_for_blocked
+from tests.racing import end_sessions, locked_table, wait_for_blocked
 from wire.dispatcher import Dispatcher
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -268,11 +267,7 @@ def test_a_database_that_breaks_off_asks_to_come_again(
 ) -> None:
     _, key = make_source(Scope.EVENTS)
     assert site.post("/v1/track", EVENT, key=key).status == 200
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    end_sessions()
     broken = site.post("/v1/track", {**EVENT, "messageId": "m2"}, key=key)
     assert (broken.status, broken.headers["retry-after"]) == (503, "1")
     # Each broken connection of the pool is found out by one request.

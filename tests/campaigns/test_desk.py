@@ -14,7 +14,6 @@ import pytest
 import redis.asyncio
 import time_machine
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -31,7 +30,7 @@ from experiments.models import Exposure
 from recommender.models import Decision, Reward
 from tests.asgi import database_url
 from tests.makers import make_campaign, make_offer
-from tests.racing import locked_table, wait_for_blocked
+from tests.racing import end_sessions, locked_table, wait_for_blocked
 from wire.current import Current
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -286,7 +285,7 @@ def test_a_connection_that_breaks_while_it_logs_loses_and_doubles_nothing(tmp_pa
             serving = office.runner.run(begin(office.desk.serve(visit(campaign, "second"))))
             office.runner.run(asyncio.sleep(0.3))
             wait_for_blocked()
-            break_waiting_connections()
+            end_sessions(only_blocked=True)
             outcome = office.runner.run(finish(serving))
         assert outcome.is_logged
         assert not outcome.is_degraded
@@ -305,14 +304,6 @@ async def begin(story: Any) -> "asyncio.Future[Outcome]":
 
 async def finish(serving: "asyncio.Future[T]") -> T:
     return await serving
-
-
-def break_waiting_connections() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
 
 
 def test_what_is_drained_a_second_time_is_logged_and_counted_once(tmp_path: Path) -> None:

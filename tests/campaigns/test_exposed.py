@@ -2,39 +2,27 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
-import redis.asyncio
-from django.conf import settings
-from psycopg_pool import AsyncConnectionPool
 from pytest_django import DjangoDbBlocker
 
-from audience.api import Intake
-from audience.keyring import Keyring
-from audience.models import Customer, Event, RejectedEvent, Scope
+from audience.models import Customer, Event, RejectedEvent
 from campaigns.client_draws import draw_by_baseline, draw_by_leaves
 from campaigns.draw import is_held_back
-from campaigns.exposed import DrawnOffers
 from campaigns.growthbook import to_extras
 from campaigns.lifecycle import pause_campaign
-from campaigns.loading import SnapshotLoader
-from campaigns.models import Campaign, Offer
-from campaigns.snapshot import Snapshot
-from experiments.exposed import record_views
+from campaigns.models import Offer
 from experiments.growthbook.payload import Extras
 from experiments.models import Exposure
 from experiments.steering import halt_arm
 from recommender.leaves import Leaves
 from recommender.models import Decision, Policy, PolicyLeaves, Reward
-from tests.asgi import Answer, Site, committing, database_url, serve
+from tests.asgi import Answer, committing, database_url
+from tests.campaigns.client_shop import ClientShop, open_intake, properties_of, read_snapshot
 from tests.campaigns.leaved import LEAVES, OFFERS, SPEC, VERSION, evaluate, make_attributes
-from tests.makers import DAY, HOUR, NOW, make_campaign, make_experiment, make_offer, make_source
-from wire.current import Current
-from wire.dispatcher import Dispatcher
+from tests.makers import DAY, HOUR, NOW, make_campaign, make_experiment, make_offer
 
 LATER = NOW + HOUR
 KNOWN = make_attributes(60, seed=3)
@@ -47,24 +35,12 @@ def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
         yield
 
 
-@dataclass
-class Shop:
+class Shop(ClientShop):
     """A campaign whose policy has leaves, its payload, and the way in for events."""
-
-    site: Site
-    key: str
-    snapshot: Current[Snapshot]
-    campaign: Campaign
 
     @property
     def extras(self) -> Extras:
         return to_extras(self.running, now=LATER)
-
-    @property
-    def running(self) -> Snapshot:
-        """The campaigns as they are now."""
-        self.site.run(self.snapshot.look(at_once=True))
-        return self.site.run(self.snapshot.get())
 
     def visit(self, customer: str, **attributes: Any) -> list[dict[str, Any]]:
         """Let a client ask for the offer; return what its tracking callback sends."""
@@ -87,14 +63,12 @@ class Shop:
 
 def view(customer: str, experiment: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """Write an event as GrowthBook's documentation does."""
-    said = {"experimentId": experiment["key"], "variationId": result["key"]}
-    bandit = ("leafId", "banditVersion", "variationWeights")
     return {
         "type": "track",
         "event": "Experiment Viewed",
         "userId": customer,
         "timestamp": LATER.isoformat(),
-        "properties": said | {name: result[name] for name in bandit if name in result},
+        "properties": properties_of(experiment, result),
     }
 
 
@@ -106,20 +80,6 @@ def told(message: Mapping[str, Any], **properties: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def shop(transactional_db: None) -> Iterator[Shop]:
-    pool = AsyncConnectionPool(database_url(), min_size=1, max_size=4, open=False)
-    notices = redis.asyncio.Redis.from_url(settings.REDIS_URL)
-    snapshot = Current(pool, notices, SnapshotLoader(), what="campaigns")
-    intake = Intake(
-        pool,
-        Keyring(pool, notices),
-        listeners=[DrawnOffers(snapshot, others=record_views)],
-        clock=lambda: NOW + 6 * HOUR,
-    )
-
-    async def nowhere(*args: Any) -> None:
-        raise AssertionError("everything has a route")
-
-    application = Dispatcher(intake.routes(), fallback=nowhere, resources=[pool, aclosing(notices)])
     campaign = make_campaign(
         offers=[make_offer(key=key) for key in OFFERS],
         features=SPEC,
@@ -127,8 +87,8 @@ def shop(transactional_db: None) -> Iterator[Shop]:
         reward_window_seconds=7200,
     )
     publish(campaign.policy, LEAVES)
-    with serve(application) as site:
-        yield Shop(site, make_source(Scope.EVENTS)[1], snapshot, campaign)
+    with open_intake(now=NOW + 6 * HOUR) as (site, key, snapshot):
+        yield Shop(site, key, snapshot, campaign)
 
 
 def publish(policy: Policy, leaves: Leaves) -> None:
@@ -403,14 +363,9 @@ def test_damaged_leaves_do_not_keep_a_campaign_from_deciding(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     PolicyLeaves.objects.update(table={"version": 12})
-    ((running,),) = shop.site.run(read_afresh()).campaigns.values()
+    ((running,),) = shop.site.run(read_snapshot()).campaigns.values()
     assert running.policy.leaves is None
     assert "leaves of policy" in caplog.text
-
-
-async def read_afresh() -> Snapshot:
-    async with await psycopg.AsyncConnection.connect(database_url(), autocommit=True) as connection:
-        return await SnapshotLoader()(connection)
 
 
 def test_at_hand_are_the_tables_of_lately(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,13 @@
 """The running campaigns in memory."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
-from campaigns.loading import SnapshotLoader
 from campaigns.snapshot import Serves, Snapshot
 from experiments.steering import halt_arm
 from recommender.features import CategoryFeature, FeatureSpec
-from tests.asgi import database_url
+from tests.campaigns.client_shop import read_snapshot
 from tests.makers import NOW, make_campaign, make_offer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,13 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def load() -> Snapshot:
     """Read the snapshot once."""
-
-    async def read() -> Snapshot:
-        options: dict[str, Any] = {"autocommit": True}
-        async with await AsyncConnection.connect(database_url(), **options) as connection:
-            return await SnapshotLoader()(connection)
-
-    return asyncio.run(read())
+    return asyncio.run(read_snapshot())
 
 
 def test_it_holds_what_deciding_needs() -> None:

@@ -15,35 +15,14 @@ from experiments.evaluation import (
     Answer,
     GroupShare,
     Reason,
-    RunningArm,
     RunningExperiment,
     evaluate,
     say_reason,
 )
+from tests.experiments.served import CONTROL, NEW, PLAIN, customer_in, hold_out
 
-CONTROL = RunningArm(1, "control", 5000, {"price": 10}, is_control=True)
-NEW = RunningArm(2, "new", 5000, {"price": 8})
-PLAIN = RunningExperiment(
-    id=7,
-    key="price",
-    seed="price:s",
-    arms=(CONTROL, NEW),
-    control=CONTROL,
-    audience={},
-    traffic=BUCKETS,
-)
-HELD_OUT = RunningArm(11, "held-out", 1000, {}, is_control=True)
-OPEN = RunningArm(12, "open", 9000, {})
-HOLDOUT = RunningExperiment(
-    id=70,
-    key="holdout",
-    seed="holdout:s",
-    arms=(HELD_OUT, OPEN),
-    control=HELD_OUT,
-    audience={},
-    traffic=BUCKETS,
-    is_holdout=True,
-)
+HOLDOUT = hold_out(1000)
+HELD_OUT, OPEN = HOLDOUT.arms
 GUARDED = replace(PLAIN, prerequisites=(("holdout", "open"),))
 
 
@@ -56,11 +35,6 @@ def ask(
     """Ask for the first of the experiments that run."""
     running = {experiment.key: experiment for experiment in experiments}
     return evaluate(experiments[0].key, customer, attributes, running, met or {})
-
-
-def customer_in(seed: str, start: int, end: int) -> str:
-    """Find a customer whose bucket lies in a range."""
-    return next(k for k in map(str, range(100_000)) if start <= bucket_of(seed, k) < end)
 
 
 IN_CONTROL, IN_NEW = customer_in("price:s", 0, 5000), customer_in("price:s", 5000, 10_000)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from pytest_django import Settings
 from scipy import stats
 
@@ -29,16 +29,11 @@ from tests.makers import (
     make_experiment,
     make_metric,
 )
-from tests.racing import locked_table, other_sessions, wait_for_blocked
+from tests.racing import end_sessions, locked_table, other_sessions, wait_for_blocked
 
 STARTED = NOW - (ENTRY_DAYS + WATCHED_DAYS) * DAY
 N = 300
 SPLITS = 100
-# Of the session that stands at the lock held by this one.
-KILL_BLOCKED = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()
-"""
 
 
 def make_past(*, usual: FloatArray | None = None) -> FloatArray:
@@ -205,8 +200,7 @@ def test_one_worker_at_a_time_and_the_next_takes_up_what_a_killed_one_left() -> 
             # It stands where it tells of its first progress.
             wait_for_blocked()
             assert session(run_due).result(timeout=20) == 0
-            with connection.cursor() as cursor:
-                cursor.execute(KILL_BLOCKED)
+            end_sessions(only_blocked=True)
         with pytest.raises(OperationalError):
             killed.result(timeout=20)
     replay.refresh_from_db()

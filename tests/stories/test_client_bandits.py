@@ -2,26 +2,15 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
-import redis.asyncio
-from django.conf import settings
-from psycopg_pool import AsyncConnectionPool
 
-from audience.api import Intake
-from audience.keyring import Keyring
-from audience.models import RejectedEvent, Scope
-from campaigns.exposed import DrawnOffers
+from audience.models import RejectedEvent
 from campaigns.growthbook import to_extras
-from campaigns.loading import SnapshotLoader
-from campaigns.models import Campaign
-from campaigns.snapshot import RunningCampaign, Snapshot
-from experiments.exposed import record_views
+from campaigns.snapshot import RunningCampaign
 from experiments.growthbook.context import Context
 from experiments.growthbook.evaluator import Evaluator
 from experiments.models import Exposure
@@ -29,10 +18,8 @@ from recommender.features import CategoryFeature, FeatureSpec
 from recommender.learning import learn_batch
 from recommender.models import Decision
 from recommender.offpolicy import PolicyValue, ips
-from tests.asgi import Site, database_url, serve
-from tests.makers import DAY, HOUR, NOW, make_campaign, make_offer, make_source
-from wire.current import Current
-from wire.dispatcher import Dispatcher
+from tests.campaigns.client_shop import ClientShop, open_intake, properties_of
+from tests.makers import DAY, HOUR, NOW, make_campaign, make_offer
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -45,18 +32,7 @@ TARGET = {"de": (0.9, 0.1), "fr": (0.1, 0.9), "us": (0.5, 0.5)}
 N = 2500
 
 
-@dataclass
-class Shop:
-    site: Site
-    key: str
-    snapshot: Current[Snapshot]
-    campaign: Campaign
-
-    @property
-    def running(self) -> Snapshot:
-        self.site.run(self.snapshot.look(at_once=True))
-        return self.site.run(self.snapshot.get())
-
+class Shop(ClientShop):
     @property
     def policy_campaign(self) -> RunningCampaign:
         return self.running.campaigns[self.campaign.placement.key][0]
@@ -80,10 +56,7 @@ class Shop:
                 {"type": "identify", "userId": customer, "traits": {"country": country}}
             )
             for told in evaluator.tracks:
-                result = told["result"]
-                said = {"experimentId": told["experiment"]["key"], "variationId": result["key"]}
-                bandit = ("leafId", "banditVersion", "variationWeights")
-                said |= {name: result[name] for name in bandit if name in result}
+                said = properties_of(told["experiment"], told["result"])
                 messages.append(event("Experiment Viewed", customer, at, properties=said))
             chance = 0.1 if offer is None else CHANCES[country][OFFERS.index(offer["key"])]
             if rng.random() < chance:
@@ -99,20 +72,6 @@ def event(name: str, customer: str, at: Any, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def shop(transactional_db: None) -> Iterator[Shop]:
-    pool = AsyncConnectionPool(database_url(), min_size=1, max_size=4, open=False)
-    notices = redis.asyncio.Redis.from_url(settings.REDIS_URL)
-    snapshot = Current(pool, notices, SnapshotLoader(), what="campaigns")
-    intake = Intake(
-        pool,
-        Keyring(pool, notices),
-        listeners=[DrawnOffers(snapshot, others=record_views)],
-        clock=lambda: NOW + DAY,
-    )
-
-    async def nowhere(*args: Any) -> None:
-        raise AssertionError("everything has a route")
-
-    application = Dispatcher(intake.routes(), fallback=nowhere, resources=[pool, aclosing(notices)])
     campaign = make_campaign(
         offers=[make_offer(key=key) for key in OFFERS],
         features=SPEC,
@@ -123,8 +82,8 @@ def shop(transactional_db: None) -> Iterator[Shop]:
         key="story",
         seed="story",
     )
-    with serve(application) as site:
-        yield Shop(site, make_source(Scope.EVENTS)[1], snapshot, campaign)
+    with open_intake(now=NOW + DAY) as (site, key, snapshot):
+        yield Shop(site, key, snapshot, campaign)
 
 
 def customers(prefix: str) -> dict[str, str]:

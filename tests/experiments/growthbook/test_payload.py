@@ -8,42 +8,17 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from experiments.assignment import BUCKETS, bucket_of
-from experiments.evaluation import GroupShare, RunningArm, RunningExperiment, evaluate
+from experiments.assignment import BUCKETS
+from experiments.evaluation import GroupShare, RunningExperiment, evaluate
 from experiments.growthbook.context import Context
 from experiments.growthbook.evaluator import Evaluator
 from experiments.growthbook.payload import Extras, is_helper, to_payload
 from tests.experiments.growthbook.worlds import ATTRIBUTES, CUSTOMERS, worlds
+from tests.experiments.served import CONTROL, NEW, PLAIN, customer_in, hold_out
 
-CONTROL = RunningArm(1, "control", 5000, {"price": 10}, is_control=True)
-NEW = RunningArm(2, "new", 5000, {"price": 8})
-PLAIN = RunningExperiment(
-    id=7,
-    key="price",
-    seed="price:s",
-    arms=(CONTROL, NEW),
-    control=CONTROL,
-    audience={},
-    traffic=BUCKETS,
-)
-HELD_OUT = RunningArm(11, "held-out", 5000, {}, is_control=True)
-OPEN = RunningArm(12, "open", 5000, {})
-HOLDOUT = RunningExperiment(
-    id=70,
-    key="holdout",
-    seed="holdout:s",
-    arms=(HELD_OUT, OPEN),
-    control=HELD_OUT,
-    audience={},
-    traffic=BUCKETS,
-    is_holdout=True,
-)
+HOLDOUT = hold_out(5000)
+HELD_OUT, OPEN = HOLDOUT.arms
 GUARDED = replace(PLAIN, prerequisites=(("holdout", "open"),))
-
-
-def customer_in(seed: str, start: int, end: int) -> str:
-    """Find a customer whose bucket lies in a range."""
-    return next(k for k in map(str, range(100_000)) if start <= bucket_of(seed, k) < end)
 
 
 def visit(running: Mapping[str, RunningExperiment], customer: str, **attributes: Any) -> Evaluator:

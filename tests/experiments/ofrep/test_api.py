@@ -4,7 +4,6 @@ import asyncio
 from typing import Any, get_args
 
 import pytest
-from django.db import connection
 
 from audience.models import Customer, Identity, Scope
 from experiments.drafting import ArmPlan
@@ -15,7 +14,7 @@ from experiments.steering import pause_experiment
 from tests.asgi import Answer, Site
 from tests.experiments.ofrep.conftest import NO_DATABASE, OpenOfrep, make_flag
 from tests.makers import NOW, make_customer, make_experiment, make_source
-from tests.racing import locked_table
+from tests.racing import end_sessions, locked_table
 
 ALL = "/ofrep/v1/evaluate/flags"
 DECIDED: dict[str, Any] = {"by": None, "now": NOW, "reason": "test"}
@@ -361,11 +360,7 @@ def test_what_cannot_be_recorded_is_answered_as_degraded(
 def test_a_broken_connection_spoils_one_answer_only(site: Site, key: str) -> None:
     experiment = make_flag("a", "b")
     whole = evaluate(site, key, experiment.key).json()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    end_sessions()
     assert evaluate(site, key, experiment.key).json()["metadata"]["degraded"] is True
     again = evaluate(site, key, experiment.key).json()
     assert again == {**whole, "metadata": {**whole["metadata"], "reason": "kept"}}
