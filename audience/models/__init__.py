@@ -1,0 +1,39 @@
+"""Who: sources, customers, events, audiences and consent."""
+
+from audience.models.audiences import Audience, AudienceKind, Membership
+from audience.models.consent import (
+    Channel,
+    Consent,
+    ConsentChange,
+    ConsentState,
+    Erasure,
+    Suppression,
+    SuppressionReason,
+)
+from audience.models.customers import Customer, Identity, IdentityKind
+from audience.models.events import Event, LakeRange, ReceivedMessage, RejectedEvent
+from audience.models.sources import SCOPES_OF, Kind, Scope, Source
+
+__all__ = [
+    "SCOPES_OF",
+    "Audience",
+    "AudienceKind",
+    "Channel",
+    "Consent",
+    "ConsentChange",
+    "ConsentState",
+    "Customer",
+    "Erasure",
+    "Event",
+    "Identity",
+    "IdentityKind",
+    "Kind",
+    "LakeRange",
+    "Membership",
+    "ReceivedMessage",
+    "RejectedEvent",
+    "Scope",
+    "Source",
+    "Suppression",
+    "SuppressionReason",
+]
