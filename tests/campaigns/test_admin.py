@@ -231,7 +231,8 @@ def test_the_list_takes_as_many_queries_for_ten_campaigns_as_for_one(
 
 
 def test_placements_and_offers_are_made_by_their_forms(admin: Client) -> None:
-    admin.post(reverse("admin:campaigns_placement_add"), {"name": "Cart", "key": "cart"})
+    placement = {"name": "Cart", "key": "cart", "channel": "onsite"}
+    admin.post(reverse("admin:campaigns_placement_add"), placement)
     assert Placement.objects.get().key == "cart"
     offer = {
         "name": "Tea",

@@ -1,0 +1,37 @@
+"""What, where, to whom: offers, campaigns, limits and messages."""
+
+from campaigns.models.campaigns import (
+    LIVE,
+    UNSTARTED,
+    Campaign,
+    CampaignOffer,
+    CampaignReview,
+    Enrolment,
+    Status,
+)
+from campaigns.models.limits import Cap, CapWindow, Counted, Counter
+from campaigns.models.messages import Delivery, DeliveryState, Message, Step
+from campaigns.models.offers import ONSITE, Offer, OfferContent, Placement, Uncounted
+
+__all__ = [
+    "LIVE",
+    "ONSITE",
+    "UNSTARTED",
+    "Campaign",
+    "CampaignOffer",
+    "CampaignReview",
+    "Cap",
+    "CapWindow",
+    "Counted",
+    "Counter",
+    "Delivery",
+    "DeliveryState",
+    "Enrolment",
+    "Message",
+    "Offer",
+    "OfferContent",
+    "Placement",
+    "Status",
+    "Step",
+    "Uncounted",
+]

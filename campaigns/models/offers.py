@@ -1,0 +1,133 @@
+"""Offers, what they say in each placement and language, and the placements."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from audience.models import Audience, Channel
+
+# By what an offer reaches a customer who comes by oneself.
+ONSITE = "onsite"
+
+
+def name_channels() -> list[tuple[str, str]]:
+    """Return what a placement can belong to: the site, or a channel."""
+    return [(ONSITE, "On the site"), *Channel.choices]
+
+
+class Placement(models.Model):
+    """Where an offer can appear: on the site, or in the messages of a channel."""
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=100)
+    channel = models.CharField(
+        max_length=16,
+        choices=name_channels,
+        default=ONSITE,
+        help_text="On the site a client asks for offers; elsewhere they are sent.",
+    )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether what appears there is sent instead of asked for."""
+        return self.channel != ONSITE
+
+
+class Uncounted(models.TextChoices):
+    """What to do with a capped offer while nobody can count."""
+
+    SHOW = "show", "Show it all the same"
+    HIDE = "hide", "Do not show it"
+
+
+class Offer(models.Model):
+    """What can be shown or sent."""
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=100)
+    headline = models.CharField(max_length=200, blank=True)
+    text = models.TextField(blank=True)
+    link = models.URLField(blank=True)
+    value_cents = models.PositiveIntegerField(
+        default=0, help_text="What taking it is worth to us, in cents."
+    )
+    cost_cents = models.PositiveIntegerField(default=0, help_text="What it costs us, in cents.")
+    currency = models.CharField(max_length=3, default="EUR")
+    is_active = models.BooleanField(default=True)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    cap_total = models.PositiveIntegerField(
+        "given out at most",
+        null=True,
+        blank=True,
+        help_text="To all customers, in all campaigns. Empty: no limit.",
+    )
+    cap_per_customer = models.PositiveIntegerField(
+        "to one customer at most",
+        null=True,
+        blank=True,
+        help_text="In all campaigns, within the days below. Empty: no limit.",
+    )
+    cap_days = models.PositiveSmallIntegerField(
+        "within days", default=30, validators=[MinValueValidator(1), MaxValueValidator(365)]
+    )
+    audience = models.ForeignKey(
+        Audience,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="offers",
+        verbose_name="only for",
+        help_text="Customers who may get it. Empty: everybody.",
+    )
+    uncounted = models.CharField(
+        "while it cannot be counted",
+        max_length=4,
+        choices=Uncounted.choices,
+        default=Uncounted.HIDE,
+        help_text="If the database cannot be reached: whether a limit may be overrun.",
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(starts_at__isnull=True)
+                | models.Q(ends_at__isnull=True)
+                | models.Q(starts_at__lt=models.F("ends_at")),
+                name="offer_starts_before_it_ends",
+                violation_error_message="The end must come after the start.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OfferContent(models.Model):
+    """What an offer says in one placement and language; what is empty, the offer itself says."""
+
+    offer = models.ForeignKey(Offer, on_delete=models.CASCADE, related_name="contents")
+    placement = models.ForeignKey(Placement, on_delete=models.CASCADE, related_name="+")
+    language = models.CharField(
+        max_length=16,
+        blank=True,
+        validators=[RegexValidator(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", "Such as en or pt-BR.")],
+        help_text="Such as en or pt-BR. Empty: any other language.",
+    )
+    headline = models.CharField(max_length=200, blank=True)
+    text = models.TextField(blank=True)
+    link = models.URLField(blank=True)
+    image = models.URLField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["offer", "placement", "language"],
+                name="one_content_per_placement_and_language",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.offer} in {self.placement} ({self.language or 'any language'})"
