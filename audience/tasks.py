@@ -1,11 +1,21 @@
-"""Keep the lake up to what was received."""
+"""Keep the lake up to what was received, and audiences up to who belongs to them."""
 
+import logging
+import time
+from datetime import timedelta
 from importlib import import_module
 
 from celery import shared_task
 from django.conf import settings
 
+from audience.audiences import find_due, refresh_members
+
 LAKE_TASK = "audience.extend_lake"
+REFRESH_TASK = "audience.refresh_audiences"
+# A worker has other things to do: what is left waits for the next beat.
+BUDGET_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name=LAKE_TASK)
@@ -16,3 +26,30 @@ def extend_lake() -> int:
     # Loaded by name: a worker without a lake needs no DuckDB in its memory.
     written: int = import_module("audience.lake").extend_lake(settings.LAKE_DIR)
     return written
+
+
+@shared_task(name=REFRESH_TASK)
+def refresh_audiences() -> int:
+    """Look up again who belongs to audiences, the longest untouched first; return how many."""
+    older_than = timedelta(seconds=settings.AUDIENCE_REFRESH_SECONDS)
+    until = time.monotonic() + BUDGET_SECONDS
+    done = 0
+    for audience in find_due(older_than=older_than):
+        try:
+            found = refresh_members(audience.pk, older_than=older_than)
+        except Exception:
+            # One rule that cannot be read any more must not keep the others from their members.
+            logger.exception("The members of %s could not be looked up", audience.key)
+            continue
+        if found is not None:
+            done += 1
+            logger.info(
+                "%s: %d members, %d came, %d went",
+                audience.key,
+                found.size,
+                found.added,
+                found.removed,
+            )
+        if time.monotonic() > until:
+            break
+    return done

@@ -255,6 +255,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60.0},
     },
+    "refresh-audiences": {
+        "task": "audience.refresh_audiences",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
     "extend-lake": {
         "task": "audience.extend_lake",
         "schedule": 300.0,
@@ -267,6 +272,8 @@ REVIEW_IS_REQUIRED = (
 )
 # How often a running experiment is looked at without being asked.
 ANALYSIS_INTERVAL_SECONDS = 300
+# How old the stored members of an audience may become before they are looked up again.
+AUDIENCE_REFRESH_SECONDS = 300
 # Where events are analysed: in PostgreSQL, or in the lake of Parquet files by DuckDB or Spark.
 ANALYTICS_ENGINE = environment.choice(
     "OFFERLAB_ANALYTICS_ENGINE", ("postgres", "duckdb", "spark"), "postgres"

@@ -117,8 +117,8 @@ def compare(seed: int, *, customers: int, rules: int) -> None:
     assert sum(0 < len(ids) < customers for ids in meant) > rules / 3
 
 
-def test_postgresql_and_the_evaluator_agree_on_5000_pairs() -> None:
-    compare(1, customers=50, rules=100)
+def test_postgresql_and_the_evaluator_agree_on_20000_pairs() -> None:
+    compare(1, customers=50, rules=400)
 
 
 @pytest.mark.slow
