@@ -26,17 +26,15 @@ from django.db import connection, transaction
 from django.db.models import F, Max
 from psycopg import sql
 
+from audience.closing import LAG, find_closed
 from audience.models import LakeRange
 
 logger = logging.getLogger(__name__)
 
 # Any number: it tells this lock from others.
 CLAIM = 0x0FFE21AD
-# An event's `received_at` is when its transaction began. Transactions that still run are looked up
-# among the sessions; the lag covers the instant between taking the time and showing up there, and
-# a clock that is set back a little. A day that is written anew when it is over finds the rest.
-LAG = timedelta(minutes=1)
-# A day is written by whole hours while it lasts, and at its end once more, to one file.
+# A day is written by whole hours while it lasts, and at its end once more, to one file, which finds
+# what a clock that was set back had hidden.
 STEP = timedelta(hours=1)
 DAY = timedelta(days=1)
 # So long a replaced file stays, for whoever read its row before; no analysis takes longer.
@@ -50,15 +48,6 @@ SCRATCH = ".writing-"
 LONGEST_LINE = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Asked before any event is read: whoever ends meanwhile is seen by the next query. Prepared
-# transactions do not say when they began.
-CLOSED = """
-    SELECT least(clock_timestamp() - make_interval(secs => %s), min(xact_start))
-    FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
-      AND backend_type = 'client backend'
-    HAVING NOT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())
-"""
 FIRST = "SELECT min(received_at) FROM audience_event WHERE received_at >= %s AND received_at < %s"
 # Texts go as JSON, which has no line breaks, so that a row is a line. Properties become texts here,
 # by PostgreSQL's own `->>`, because every engine writes the same JSON number differently.
@@ -158,20 +147,6 @@ def _write_next(directory: Path, *, lag: timedelta, step: timedelta) -> bool:
             return False
         _write(directory, *stretch)
     return True
-
-
-def find_closed(*, lag: timedelta = LAG) -> datetime | None:
-    """Find a time before which nothing can be received any more, if there is one.
-
-    Everybody who writes events must be visible to this session: of the same database role, or
-    this one a member of `pg_read_all_stats`.
-    """
-    with connection.cursor() as cursor:
-        # The list of sessions is frozen when a transaction first looks at it.
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(CLOSED, [lag.total_seconds()])
-        row = cursor.fetchone()
-    return row[0] if row else None
 
 
 def _next_stretch(closed: datetime, *, step: timedelta) -> tuple[datetime, datetime] | None:

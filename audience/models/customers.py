@@ -19,6 +19,8 @@ class Customer(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        # Whoever keeps a copy asks who changed lately.
+        indexes = [models.Index(fields=["updated_at"], name="customer_by_update")]
         constraints = [
             models.CheckConstraint(
                 condition=~models.Q(external_key=""), name="customer_key_is_not_empty"

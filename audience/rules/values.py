@@ -81,9 +81,16 @@ def to_number(value: Any) -> float | None:
 
 def exact_number(value: Any) -> float | None:
     """Read a number, as `to_number` does, but of numbers alone."""
-    if not is_number(value) or not abs(value) < HUGE:
+    if not is_number(value):
         return None
-    return 0.0 if abs(value) < TINY else float(value)
+    try:
+        # What was 1e300 may come back from PostgreSQL as a whole number.
+        number = float(value)
+    except OverflowError:
+        return None
+    if not abs(number) < HUGE:
+        return None
+    return 0.0 if abs(number) < TINY else number
 
 
 def to_moment(value: Any) -> datetime | None:

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from audience.lake import GRACE, extend_lake, find_closed, open_duckdb, quoted, read_lake
+from audience.closing import find_closed
+from audience.lake import GRACE, extend_lake, open_duckdb, quoted, read_lake
 from audience.models import Customer, LakeRange, Source
 from audience.partitions import event_partition, make_partitions, month_of
 from audience.tasks import extend_lake as extend_lake_task

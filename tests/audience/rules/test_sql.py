@@ -1,24 +1,21 @@
 """The people whom PostgreSQL finds are those for whom the rule holds."""
 
-import json
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from audience.models import Audience, AudienceKind, Customer, Membership
-from audience.rules import Happening, Person, Rule, holds, parse_rule
+from audience.models import Customer
+from audience.rules import Person, Rule, holds, parse_rule
 from audience.rules.grammar import Listed
 from audience.rules.nesting import inline
 from audience.rules.sql import IDS, holds_for, members_of
-from tests.audience.rules.random_rules import NOW, attributes, chance, happening, rule
-from tests.makers import event_row, make_customer, make_customers, make_event, make_events, merge
+from tests.audience.rules.random_people import fill
+from tests.audience.rules.random_rules import NOW, chance, rule
+from tests.makers import make_customer, make_customers, make_event, merge
 
 pytestmark = pytest.mark.django_db
-
-People = Mapping[int, Person]
 
 ASK = """
     SELECT customer.id, ARRAY[{columns}]
@@ -29,52 +26,6 @@ ASK = """
     ) AS person
     WHERE customer.merged_into_id IS NULL
 """
-
-
-def fill(rng: random.Random, *, customers: int) -> tuple[People, Mapping[str, Rule]]:
-    """Make people, one in four with a second name, and two lists; return all that is known."""
-    lists = [
-        Audience.objects.create(key=f"list-{n}", name=f"List {n}", kind=AudienceKind.LIST)
-        for n in range(2)
-    ]
-    made = make_customers(customers)
-    names = {customer.pk: [customer] for customer in made}
-    for visitor in make_customers(customers // 4):
-        owner = rng.choice(made)
-        merge(visitor, into=owner)
-        names[owner.pk].append(visitor)
-    for customer in made:
-        customer.attributes = attributes(rng)
-        with connection.cursor() as cursor:
-            # As JSON in text: the driver's own way would refuse a number beyond floats.
-            cursor.execute(
-                "UPDATE audience_customer SET attributes = %s::jsonb WHERE id = %s",
-                [json.dumps(customer.attributes), customer.pk],
-            )
-    people: dict[int, Person] = {}
-    rows = []
-    for owner in made:
-        events: list[Happening] = []
-        for name in names[owner.pk]:
-            for _ in range(rng.choice([0, 1, 3, 6])):
-                event = happening(rng)
-                events.append(event)
-                rows.append(
-                    event_row(
-                        name,
-                        event.name,
-                        at=event.occurred_at,
-                        value=event.value,
-                        properties=event.properties,
-                    )
-                )
-        on = {each.pk for each in lists if rng.random() < 0.3}
-        for audience_id in on:
-            Membership.objects.create(audience_id=audience_id, customer=rng.choice(names[owner.pk]))
-        stored = json.loads(json.dumps(owner.attributes))
-        people[owner.pk] = Person(stored, events, on)
-    make_events(rows)
-    return people, {each.key: Listed(each.pk) for each in lists}
 
 
 def ask(asked: Sequence[Rule]) -> dict[int, list[bool]]:

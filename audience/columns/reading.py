@@ -1,0 +1,210 @@
+"""Reads columns from PostgreSQL in the transaction at hand.
+
+It answers with arrays, a few of many rows each: row by row, by COPY too, the driver takes longer
+than the database.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+from psycopg import Cursor, sql
+
+from audience.columns.coded import MISSING, to_microseconds
+from audience.columns.world import Happenings
+
+# Whatever makes rows vanish changes one of these: an erasure, or a month that is dropped.
+REMOVALS = """
+    SELECT COALESCE((SELECT max(id) FROM audience_erasure), 0),
+           ARRAY(SELECT inhrelid::bigint FROM pg_inherits
+                 WHERE inhparent = 'audience_event'::regclass ORDER BY 1)
+"""
+PEOPLE = "SELECT array_agg(id), array_agg(COALESCE(merged_into_id, id)) FROM audience_customer"
+LISTED = "SELECT array_agg(customer_id) FROM audience_membership WHERE audience_id = {audience}"
+# A month at a time: a value has its limit.
+EVENTS = """
+    SELECT array_agg(id), array_agg(customer_id), array_agg(occurred_at),
+           array_agg(COALESCE(value, 0))
+    FROM audience_event WHERE name = {name} GROUP BY tableoid
+"""
+# In JSON, a line break is written by its escape.
+VALUES = """
+    SELECT array_agg(id), string_agg(({value})::text, E'\\n')
+    FROM {table} WHERE {which} AND {value} IS NOT NULL GROUP BY tableoid
+"""
+# As `to_cents` rounds.
+ONE_BY_ONE = """
+    id, customer_id, (extract(epoch FROM occurred_at) * 1000000)::bigint,
+    COALESCE(round(value * 100)::bigint, 0)
+"""
+# Of the year 2000, from which PostgreSQL counts.
+MILLENNIUM = to_microseconds(datetime(2000, 1, 1, tzinfo=UTC))
+# As PostgreSQL sends an array without NULLs: five numbers, then each element after its length.
+HEADER = 20
+INTEGERS = np.dtype([("length", ">i4"), ("value", ">i8")])
+FLOATS = np.dtype([("length", ">i4"), ("value", ">f8")])
+
+Numbers = NDArray[np.int64]
+
+
+def read_removals() -> tuple[Any, ...]:
+    """Return what is another thing once rows were removed."""
+    row = _one(REMOVALS)
+    assert row is not None, "it is one row"
+    return row
+
+
+def read_now() -> datetime:
+    """Return the time of the transaction at hand."""
+    row = _one("SELECT now()")
+    assert row is not None, "it is one row"
+    moment: datetime = row[0]
+    return moment
+
+
+def read_people() -> tuple[Numbers, Numbers]:
+    """Return the ids of all customers, and of those that they turned out to be."""
+    parts = list(_read_arrays(sql.SQL(PEOPLE)))
+    ids, owners = (_join([_to_numbers(part[i]) for part in parts]) for i in range(2))
+    return ids, owners
+
+
+def read_list(audience_id: int) -> Numbers:
+    """Return the ids of the customers on a list."""
+    parts = _read_arrays(sql.SQL(LISTED).format(audience=sql.Literal(audience_id)))
+    return _join([_to_numbers(part[0]) for part in parts])
+
+
+def read_events(name: str) -> Iterator[tuple[Numbers, Numbers, Numbers, Numbers]]:
+    """Return ids, customers, microseconds since 1970 and cents of the events of a name."""
+    for ids, customers, times, values in _read_arrays(
+        sql.SQL(EVENTS).format(name=sql.Literal(name))
+    ):
+        cents = np.rint(_to_floats(values) * 100).astype(np.int64)
+        yield _to_numbers(ids), _to_numbers(customers), _to_numbers(times) + MILLENNIUM, cents
+
+
+def read_attribute(path: str) -> Iterator[tuple[Numbers, list[bytes]]]:
+    """Return the ids of customers who have an attribute, and its values as JSON."""
+    return _read_values("audience_customer", written("attributes", path), sql.SQL("TRUE"))
+
+
+def read_property(name: str, path: str) -> Iterator[tuple[Numbers, list[bytes]]]:
+    """Return the ids of events of a name that have a property, and its values as JSON."""
+    which = sql.SQL("name = {}").format(sql.Literal(name))
+    return _read_values("audience_event", written("properties", path), which)
+
+
+def read_versions(audience_ids: list[int]) -> dict[int, int]:
+    """Return the versions of lists, which grow whenever a list changes."""
+    query = sql.SQL("SELECT id, version FROM audience_audience WHERE id = ANY({})")
+    return dict(_rows(query.format(sql.Literal(audience_ids)))) if audience_ids else {}
+
+
+def read_changed(
+    since: datetime, paths: Iterable[str], *, most: int
+) -> list[tuple[Any, ...]] | None:
+    """Return the customers changed since a time: id, owner, and the values at the paths.
+
+    Returns None if they are more than `most`.
+    """
+    columns = [sql.SQL("id, COALESCE(merged_into_id, id)"), *_texts("attributes", paths)]
+    query = sql.SQL("SELECT {} FROM audience_customer WHERE updated_at >= {} LIMIT {}").format(
+        sql.SQL(", ").join(columns), sql.Literal(since), sql.Literal(most + 1)
+    )
+    return _not_more(_rows(query), most)
+
+
+def read_received(
+    since: datetime, events: Mapping[str, Happenings], *, most: int
+) -> dict[str, list[tuple[Any, ...]]] | None:
+    """Return what was received since a time, by name: the events' numbers, and their properties.
+
+    Returns None if of one name it is more than `most`.
+    """
+    received: dict[str, list[tuple[Any, ...]]] = {}
+    for name, block in events.items():
+        columns = [sql.SQL(ONE_BY_ONE), *_texts("properties", block.properties)]
+        query = sql.SQL(
+            "SELECT {} FROM audience_event WHERE name = {} AND received_at >= {} LIMIT {}"
+        ).format(
+            sql.SQL(", ").join(columns),
+            sql.Literal(name),
+            sql.Literal(since),
+            sql.Literal(most + 1),
+        )
+        rows = _not_more(_rows(query), most)
+        if rows is None:
+            return None
+        received[name] = rows
+    return received
+
+
+def _texts(column: str, paths: Iterable[str]) -> list[sql.Composable]:
+    return [sql.SQL("({})::text").format(written(column, path)) for path in paths]
+
+
+def _not_more(rows: list[tuple[Any, ...]], most: int) -> list[tuple[Any, ...]] | None:
+    return rows if len(rows) <= most else None
+
+
+def written(column: str, path: str) -> sql.Composed:
+    """Write the place of a value."""
+    steps = [sql.Identifier(column), *(sql.Literal(name) for name in path.split("."))]
+    return sql.SQL(" -> ").join(steps)
+
+
+def to_bytes(values: Iterable[str | None]) -> list[bytes]:
+    """Turn values as they are read row by row into those of COPY."""
+    return [MISSING if value is None else value.encode() for value in values]
+
+
+def _one(query: str) -> tuple[Any, ...] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+
+def _rows(query: sql.Composed) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        # What a rule says is written into it already, per cent signs too.
+        cursor.cursor.execute(query)
+        return list(cursor.cursor.fetchall())
+
+
+def _read_values(
+    table: str, value: sql.Composed, which: sql.Composable
+) -> Iterator[tuple[Numbers, list[bytes]]]:
+    query = sql.SQL(VALUES).format(value=value, table=sql.Identifier(table), which=which)
+    for ids, values in _read_arrays(query):
+        yield _to_numbers(ids), values.split(b"\n")
+
+
+def _read_arrays(query: sql.Composed | sql.SQL) -> Iterator[Sequence[bytes]]:
+    """Return the rows as PostgreSQL sends them, in binary; of nothing, an aggregate is NULL."""
+    # Django's own cursors write parameters into the text, and are answered in text.
+    with connection.cursor() as cursor, Cursor(cursor.connection) as binary:
+        binary.execute(query, binary=True)
+        result = binary.pgresult
+        assert result is not None, "it was executed"
+        for row in range(result.ntuples):
+            values = [result.get_value(row, column) for column in range(result.nfields)]
+            held = [value for value in values if value is not None]
+            if held:
+                yield held
+
+
+def _to_numbers(array: bytes) -> Numbers:
+    return np.frombuffer(array, INTEGERS, offset=HEADER)["value"].astype(np.int64)
+
+
+def _to_floats(array: bytes) -> NDArray[np.float64]:
+    return np.frombuffer(array, FLOATS, offset=HEADER)["value"].astype(np.float64)
+
+
+def _join(parts: list[Numbers]) -> Numbers:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)

@@ -1,0 +1,240 @@
+"""Keeps this process's columns up to the database, and finds in them for whom rules hold."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from django.db import connection, transaction
+from numpy.typing import NDArray
+
+from audience.closing import find_closed
+from audience.columns import reading
+from audience.columns.coded import Coded, Truths
+from audience.columns.world import Happenings, Wanted, World
+from audience.rules.grammar import Rule
+
+# Who has changed so often is read anew.
+MOST_CHANGES = 100_000
+# Of each kind; what was not asked for longest makes room.
+MOST_COLUMNS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """For whom rules hold, as of a moment.
+
+    Attributes:
+        at: The moment.
+        ids: The id of the customer at each place.
+        masks: Of each rule, for each place, whether it is a person for whom it holds.
+    """
+
+    at: datetime
+    ids: NDArray[np.int64]
+    masks: Sequence[Truths]
+
+
+class Store:
+    """The columns of this process, one question at a time."""
+
+    def __init__(self) -> None:
+        """Begin without columns."""
+        self._lock = Lock()
+        self._world = World()
+        # Of what was received before, all is here.
+        self._since: datetime | None = None
+        self._removals: tuple[Any, ...] = ()
+        self._versions: dict[int, int] = {}
+        self._sorted: NDArray[np.int64] = np.empty(0, np.int64)
+        self._places_of_sorted: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def forget(self) -> None:
+        """Drop every column, to be read anew when asked for."""
+        with self._lock:
+            self._forget()
+
+    def find(self, rules: Sequence[Rule]) -> Found:
+        """Find for whom rules hold now, none of which names an audience."""
+        wanted = Wanted.by(*rules)
+        with self._lock:
+            try:
+                # Asked first: what ends meanwhile would be neither closed nor seen.
+                closed = find_closed()
+                with _snapshot():
+                    now = reading.read_now()
+                    self._refresh()
+                    self._load(wanted)
+            except BaseException:
+                # Half of the columns may be of another moment than the rest.
+                self._forget()
+                raise
+            self._since = closed or self._since
+            masks = self._world.find(rules, now=now)
+            # A copy: the next question may move them.
+            return Found(now, self._world.ids.view().copy(), masks)
+
+    def _forget(self) -> None:
+        self._world = World()
+        self._since = None
+        self._versions = {}
+
+    def _refresh(self) -> None:
+        """Bring what is here up to the transaction at hand, or begin anew with the people."""
+        removals = reading.read_removals()
+        is_whole = self._since is not None and _removes_nothing(self._removals, removals)
+        if not is_whole or not self._catch_up(self._since):
+            self._forget()
+            ids, owners = reading.read_people()
+            self._add_customers(ids)
+            self._world.owners.view()[:] = self._find_places(owners)
+        self._removals = removals
+
+    def _catch_up(self, since: datetime | None) -> bool:
+        """Add what came since a time; return whether it is not too much."""
+        assert since is not None, "something was read before"
+        world = self._world
+        changed = reading.read_changed(since, list(world.attributes), most=MOST_CHANGES)
+        received = reading.read_received(since, world.events, most=MOST_CHANGES)
+        if changed is None or received is None:
+            return False
+        if changed:
+            ids, owners, *values = zip(*changed, strict=True)
+            known = np.isin(ids, self._sorted)
+            self._add_customers(np.array(ids, np.int64)[~known])
+            places = self._find_places(np.array(ids, np.int64))
+            world.owners.view()[places] = self._find_places(np.array(owners, np.int64))
+            for coded, column in zip(world.attributes.values(), values, strict=True):
+                coded.codes.view()[places] = coded.encode(reading.to_bytes(column))
+        for name, rows in received.items():
+            self._add_received(world.events[name], rows)
+        return True
+
+    def _add_received(self, block: Happenings, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add the events that are not here yet; who asks what came lately is told some twice."""
+        if not rows:
+            return
+        ids, customers, microseconds, cents, *values = zip(*rows, strict=True)
+        new = np.array(ids, np.int64)
+        held = block.ids.view()
+        fresh = ~np.isin(new, held[held >= new.min()])
+        block.ids.add(new[fresh])
+        block.customers.add(
+            self._find_places(np.array(customers, np.int64)[fresh]).astype(np.int32)
+        )
+        block.microseconds.add(np.array(microseconds, np.int64)[fresh])
+        block.cents.add(np.array(cents, np.int64)[fresh])
+        for coded, column in zip(block.properties.values(), values, strict=True):
+            coded.codes.add(coded.encode(reading.to_bytes(column))[fresh])
+
+    def _load(self, wanted: Wanted) -> None:
+        """Read the columns that are wanted and not here."""
+        world = self._world
+        for path in wanted.attributes:
+            column = world.attributes.pop(path, None)
+            world.attributes[path] = self._read_attribute(path) if column is None else column
+        for name, paths in wanted.events.items():
+            known = world.events.pop(name, None)
+            block = world.events[name] = self._read_events(name) if known is None else known
+            for path in paths:
+                column = block.properties.pop(path, None)
+                block.properties[path] = (
+                    _read_property(block, name, path) if column is None else column
+                )
+            _make_room(block.properties, len(paths))
+        versions = reading.read_versions(list(wanted.lists))
+        for audience_id in wanted.lists:
+            version = versions.get(audience_id)
+            if self._versions.get(audience_id) != version or audience_id not in world.lists:
+                places = self._find_places(reading.read_list(audience_id))
+                world.lists[audience_id] = places.astype(np.int32)
+            self._versions[audience_id] = version or 0
+        _make_room(world.attributes, len(wanted.attributes))
+        _make_room(world.events, len(wanted.events))
+        _make_room(world.lists, len(wanted.lists))
+
+    def _read_attribute(self, path: str) -> Coded:
+        coded = Coded()
+        coded.codes.resize(len(self._world.ids))
+        for ids, values in reading.read_attribute(path):
+            coded.codes.view()[self._find_places(ids)] = coded.encode(values)
+        return coded
+
+    def _read_events(self, name: str) -> Happenings:
+        block = Happenings()
+        for ids, customers, microseconds, cents in reading.read_events(name):
+            block.ids.add(ids)
+            block.customers.add(self._find_places(customers).astype(np.int32))
+            block.microseconds.add(microseconds)
+            block.cents.add(cents)
+        return block
+
+    def _add_customers(self, ids: NDArray[np.int64]) -> None:
+        world = self._world
+        first = len(world.ids)
+        world.ids.add(ids)
+        # Each is itself until it is said who else.
+        world.owners.add(np.arange(first, len(world.ids), dtype=np.int32))
+        for coded in world.attributes.values():
+            coded.codes.resize(len(world.ids))
+        # In nearly the right order, which this kind of sorting is quick about.
+        self._places_of_sorted = np.argsort(world.ids.view(), kind="stable")
+        self._sorted = world.ids.view()[self._places_of_sorted]
+
+    def _find_places(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._places_of_sorted[_find_in(self._sorted, ids)]
+
+
+def _removes_nothing(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
+    """Say whether nobody was erased, and no month dropped, between two looks."""
+    if not before:
+        return False
+    (erased, months), (erased_before, months_before) = now, before
+    return bool(erased == erased_before and set(months_before) <= set(months))
+
+
+def _read_property(block: Happenings, name: str, path: str) -> Coded:
+    coded = Coded()
+    coded.codes.resize(len(block.ids))
+    order = np.argsort(block.ids.view(), kind="stable")
+    ordered = block.ids.view()[order]
+    for ids, values in reading.read_property(name, path):
+        coded.codes.view()[order[_find_in(ordered, ids)]] = coded.encode(values)
+    return coded
+
+
+def _find_in(ordered: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where ids are among ordered ones.
+
+    Raises:
+        LookupError: One of them is not there.
+    """
+    found = np.searchsorted(ordered, ids)
+    if len(ids) and (not len(ordered) or not np.array_equal(ordered.take(found, mode="clip"), ids)):
+        raise LookupError("A row names a customer or an event that is not there.")
+    return found
+
+
+def _make_room(columns: dict[Any, Any], wanted: int) -> None:
+    """Drop what was not asked for longest."""
+    for key in list(columns)[: max(0, len(columns) - max(MOST_COLUMNS, wanted))]:
+        del columns[key]
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    """See the database as of one moment, unless a transaction of the caller's says what is seen."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+# The columns of this process.
+STORE = Store()
