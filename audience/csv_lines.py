@@ -62,6 +62,47 @@ def read_lines(
         raise Rejected(f"Its gzip stream is broken: {error}") from error
 
 
+def read_column(
+    path: Path, *, names: tuple[str, ...], refused: Refused, progress: Progress
+) -> Iterator[tuple[int, str]]:
+    """Read the values of one column, with their line numbers; empty ones are left out.
+
+    It is the first column that has one of the names, in any case of letters. A file of one column
+    needs no name: its first line is a value then.
+
+    Raises:
+        Rejected: No column has such a name, or the file is not what its name says.
+    """
+    try:
+        with _open(path, progress) as text:
+            reader = csv.reader(text, delimiter=_delimiter(text), strict=True)
+            place = None
+            for row in _rows(reader, refused):
+                if place is None:
+                    place = _find_column(row, names)
+                    if row and row[place].strip().lower() in names:
+                        continue
+                if len(row) > place and row[place].strip():
+                    yield reader.line_num, row[place].strip()
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise Rejected(f"It is not UTF-8 text: it holds the byte {byte:#04x}.") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Rejected(f"Its gzip stream is broken: {error}") from error
+
+
+def _find_column(row: list[str], names: tuple[str, ...]) -> int:
+    found = [i for i, cell in enumerate(row) if cell.strip().lower() in names]
+    if found:
+        return found[0]
+    if len(row) > 1:
+        raise Rejected(
+            f"Its first line names none of: {', '.join(names)}. Name the column of customers so, "
+            "or leave only that column."
+        )
+    return 0
+
+
 def find_numeric_columns(path: Path) -> set[str]:
     """Return the columns in which every value is plainly a number."""
     numeric: dict[str, bool] = {}

@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from audience.csv_cells import to_cell
+
 COLUMNS = (
     "metric",
     "role",
@@ -27,8 +29,6 @@ COLUMNS = (
     "method",
     "no_estimate",
 )
-# A spreadsheet takes a text that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_csv(report: Mapping[str, Any]) -> str:
@@ -37,7 +37,7 @@ def to_csv(report: Mapping[str, Any]) -> str:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     for row in _rows(report):
-        writer.writerow([_safe(row.get(column)) for column in COLUMNS])
+        writer.writerow([to_cell(row.get(column)) for column in COLUMNS])
     return file.getvalue()
 
 
@@ -91,9 +91,3 @@ def _of(
         "ln_p_value": result["ln_p_value"],
         "method": result["method"],
     }
-
-
-def _safe(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
