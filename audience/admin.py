@@ -6,13 +6,15 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from audience.keys import encrypt_payloads, renew_key, revoke
-from audience.models import Customer, Identity, RejectedEvent, Scope, Source
+from audience.models import Audience, Customer, Identity, RejectedEvent, Scope, Source
 from wire.notices import announce_change
 
 OLD_KEY_LIVES = timedelta(days=7)
@@ -150,6 +152,33 @@ class CustomerAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Their events and decisions name them."""
+        return False
+
+
+@admin.register(Audience)
+class AudienceAdmin(ModelAdmin):
+    """Audiences, to be looked at; the builder makes and changes them."""
+
+    list_display = ["name", "kind", "size", "counted_at", "version", "open_builder"]
+    list_filter = ["kind"]
+    search_fields = ["name", "key"]
+    show_full_result_count = False
+
+    @admin.display(description="Builder")
+    def open_builder(self, audience: Audience) -> str:
+        """Lead to the page on which it is made."""
+        return format_html('<a href="{}">Open</a>', reverse("audience", args=[audience.key]))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The builder adds them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """The builder changes them, and knows when a rule is another one."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """The builder's page looks first whether something uses them."""
         return False
 
 

@@ -17,6 +17,8 @@ from audience.rules.sql import members_of
 # Any numbers: they tell these locks from others.
 SAVING = 0x0FFE21AE
 REFRESHING = 0x0FFE21AF
+# What a worker is woken up by.
+REFRESH_TASK = "audience.refresh_audiences"
 
 # Two at once could make each other's rule one that names itself.
 TAKE_TURNS = "SELECT pg_advisory_xact_lock(%s)"

@@ -8,10 +8,9 @@ from importlib import import_module
 from celery import shared_task
 from django.conf import settings
 
-from audience.audiences import find_due, refresh_members
+from audience.audiences import REFRESH_TASK, find_due, refresh_members
 
 LAKE_TASK = "audience.extend_lake"
-REFRESH_TASK = "audience.refresh_audiences"
 # A worker has other things to do: what is left waits for the next beat.
 BUDGET_SECONDS = 30.0
 

@@ -10,6 +10,7 @@ from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
 
 _SEE = (
+    "audience.view_audience",
     "audience.view_customer",
     "campaigns.view_campaign",
     "campaigns.view_campaignoffer",
@@ -27,6 +28,9 @@ _ANALYSE = (
     "experiments.analyse_experiment",
 )
 _MARKET = (
+    "audience.add_audience",
+    "audience.change_audience",
+    "audience.delete_audience",
     "audience.view_source",
     "campaigns.add_campaign",
     "campaigns.change_campaign",

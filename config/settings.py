@@ -145,6 +145,11 @@ UNFOLD = {
                         "link": reverse_lazy("admin:campaigns_campaign_changelist"),
                     },
                     {
+                        "title": "Audiences",
+                        "icon": "groups",
+                        "link": reverse_lazy("audiences"),
+                    },
+                    {
                         "title": "Offers",
                         "icon": "sell",
                         "link": reverse_lazy("admin:campaigns_offer_changelist"),

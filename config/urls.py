@@ -8,5 +8,6 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:campaigns_campaign_changelist"), name="home"),
     path("admin/", admin.site.urls),
     path("", include("experiments.urls")),
+    path("audiences/", include("audience.urls")),
     path("campaigns/", include("campaigns.urls")),
 ]

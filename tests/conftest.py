@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from audience.columns.store import STORE
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 Arms = dict[str, dict[str, NDArray[np.float64]]]
+
+
+@pytest.fixture(autouse=True)
+def forget_columns() -> None:
+    """Let no test find what another one's database held."""
+    STORE.forget()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from django import forms
 from django.db import transaction
 
 from audience.sampling import sample_attributes
+from audience.typed import to_scalar
 from experiments.assignment import BUCKETS
 from experiments.models import LIVE, Arm, ExclusionGroup, Experiment, Prerequisite
 from experiments.setup.base import Step
@@ -147,7 +148,7 @@ class AudienceStep(Step):
             if cleaned.get(f"attribute_{i}") and not value and OPERATORS[operator] != "$exists":
                 self.add_error(f"value_{i}", "Say what it is compared with.")
             is_order = operator in ("is at least", "is at most")
-            if is_order and value and not isinstance(_typed(value), int | float):
+            if is_order and value and not isinstance(to_scalar(value), int | float):
                 self.add_error(f"value_{i}", "Compare with a number.")
         if cleaned.get("group") and cleaned.get("new_group"):
             self.add_error("new_group", "Choose a group or name a new one.")
@@ -184,11 +185,11 @@ class AudienceStep(Step):
         code = OPERATORS[operator]
         if code == "$exists":
             return {attribute: {"$exists": operator == "is known"}}
-        read = str if attribute in self.texts else _typed
+        read = str if attribute in self.texts else to_scalar
         if code in ("$in", "$nin"):
             return {attribute: {code: [read(part.strip()) for part in value.split(",")]}}
         if code in ("$gte", "$lte"):
-            read = _typed
+            read = to_scalar
         return {attribute: {code: read(value)}}
 
     def write(self) -> None:
@@ -228,21 +229,6 @@ def keep_to_holdouts(experiment: Experiment) -> None:
 
 def _buckets(percent: Any) -> int:
     return max(int(percent * BUCKETS / 100), 1)
-
-
-def _typed(value: str) -> Any:
-    """Read a number or a truth value; everything else is text."""
-    if value in ("true", "false"):
-        return value == "true"
-    try:
-        return int(value)
-    except ValueError:
-        pass
-    try:
-        number = float(value)
-    except ValueError:
-        return value
-    return number if abs(number) < float("inf") else value
 
 
 def _to_rows(condition: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -6,7 +6,6 @@ import pytest
 from django.utils import timezone
 
 from audience.audiences import find_rule
-from audience.columns.store import STORE
 from audience.counting import count, find_overlaps, find_sample, look_at, paths_in
 from audience.models import Audience
 from audience.rules.draft import Draft, Group, Row, to_draft
@@ -17,11 +16,6 @@ from tests.makers import make_customers, make_event
 pytestmark = pytest.mark.django_db
 
 ORDERED = {"event": "Order Completed", "at_least": 1}
-
-
-@pytest.fixture(autouse=True)
-def forget() -> None:
-    STORE.forget()
 
 
 def draft(*rules: object, joined: str = "all") -> Draft:
