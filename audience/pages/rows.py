@@ -13,8 +13,8 @@ from audience.rules.grammar import NoRule, parse_rule
 from audience.rules.values import KINDS
 from audience.typed import to_number, to_scalar
 
-TESTS = [(kind, each.says) for kind, each in KINDS.items()]
-WINDOWS = [("ever", "ever"), ("days", "in the last days:"), ("dates", "from … until …")]
+TESTS = [(kind, each.says.removesuffix(" {}").format("…")) for kind, each in KINDS.items()]
+WINDOWS = [("ever", "ever"), ("days", "in the last"), ("dates", "between dates")]
 TIMES = [(word, word) for word in ("at least", "at most", "exactly")]
 AND = re.compile(r"\s*(?:,|;|–|\band\b|\bto\b)\s*")
 LONGEST = 4_000
@@ -186,8 +186,8 @@ class LastRow(_EventsRow):
 
     order = forms.ChoiceField(
         choices=[
-            ("within_days", "last time within days:"),
-            ("before_days", "last time longer ago than days:"),
+            ("within_days", "last time within"),
+            ("before_days", "last time longer ago than"),
         ],
         label="How long ago",
     )

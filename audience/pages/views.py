@@ -154,7 +154,8 @@ def _build(request: HttpRequest, found: Audience) -> HttpResponse:
         "about": about,
         "builder": builder,
         "offered": offered,
-        "kinds": ROWS.values(),
+        # Templates would call the classes themselves.
+        "kinds": [{"kind": row.kind, "title": row.title} for row in ROWS.values()],
         "says": say(found, dict(offered.audiences)),
         "may_change": request.user.has_perm(CHANGE if found.pk else ADD),
     }

@@ -64,7 +64,7 @@ class Kind:
     Attributes:
         meets: Says whether a value that is not null meets an operand at a time.
         why_not: Says why something is no operand, in a sentence; None if it is one.
-        says: How it is said, between the name and the operand.
+        says: How it is said after the name, with the operand in place of the braces.
     """
 
     meets: Callable[[Any, Any, datetime], bool]
@@ -200,46 +200,46 @@ def _moment(given: str) -> datetime:
 
 
 KINDS: Mapping[str, Kind] = {
-    "equal": Kind(lambda value, wanted, _: is_equal(value, wanted), _no_scalar, "is"),
+    "equal": Kind(lambda value, wanted, _: is_equal(value, wanted), _no_scalar, "is {}"),
     "one of": Kind(
         lambda value, wanted, _: any(is_equal(value, one) for one in wanted),
         _no_scalars,
-        "is one of",
+        "is one of {}",
     ),
     "at least": Kind(
-        lambda value, low, _: _is_between(value, low, None), _no_number, "is at least"
+        lambda value, low, _: _is_between(value, low, None), _no_number, "is at least {}"
     ),
     "at most": Kind(
-        lambda value, high, _: _is_between(value, None, high), _no_number, "is at most"
+        lambda value, high, _: _is_between(value, None, high), _no_number, "is at most {}"
     ),
     "more than": Kind(
-        lambda value, low, _: is_strictly(value, "more than", low), _no_number, "is more than"
+        lambda value, low, _: is_strictly(value, "more than", low), _no_number, "is more than {}"
     ),
     "less than": Kind(
-        lambda value, high, _: is_strictly(value, "less than", high), _no_number, "is less than"
+        lambda value, high, _: is_strictly(value, "less than", high), _no_number, "is less than {}"
     ),
-    "between": Kind(lambda value, both, _: _is_between(value, *both), _no_range, "is between"),
-    "contain": Kind(lambda value, wanted, _: _contains(value, wanted), _no_text, "contains"),
+    "between": Kind(lambda value, both, _: _is_between(value, *both), _no_range, "is between {}"),
+    "contain": Kind(lambda value, wanted, _: _contains(value, wanted), _no_text, "contains {}"),
     "known": Kind(lambda value, _, __: True, _no_operand, "is known"),
     "in last days": Kind(
         lambda value, days, now: _is_in(value, now - timedelta(days), now),
         _no_days,
-        "is within the last days:",
+        "is within the last {} days",
     ),
     "in next days": Kind(
         lambda value, days, now: _is_in(value, now, now + timedelta(days)),
         _no_days,
-        "is within the next days:",
+        "is within the next {} days",
     ),
     "days ago": Kind(
         lambda value, days, now: _is_in(value, None, now - timedelta(days)),
         _no_days,
-        "is longer ago than days:",
+        "is longer than {} days ago",
     ),
     "after": Kind(
-        lambda value, since, _: _is_in(value, _moment(since), None), _no_moment, "is after"
+        lambda value, since, _: _is_in(value, _moment(since), None), _no_moment, "is after {}"
     ),
     "until": Kind(
-        lambda value, until, _: _is_in(value, None, _moment(until)), _no_moment, "is not after"
+        lambda value, until, _: _is_in(value, None, _moment(until)), _no_moment, "is not after {}"
     ),
 }

@@ -74,21 +74,16 @@ def _join(word: str, parts: tuple[Rule, ...], names: Mapping[str, str]) -> str:
 
 
 def _named(named: Named) -> str:
-    test = named.test
-    says = KINDS[test.kind].says
-    if test.value is None:
-        return f"{named.path} {says}"
-    if test.kind == "between":
-        low, high = test.value
-        return f"{named.path} {says} {_value(low)} and {_value(high)}"
-    if isinstance(test.value, tuple):
-        *first, last = map(_value, test.value)
-        listed = f"{', '.join(first)} or {last}" if first else last
-        return f"{named.path} {says} {listed}"
-    return f"{named.path} {says} {_value(test.value)}"
+    kind, value = named.test.kind, named.test.value
+    if kind == "between":
+        value = " and ".join(map(_value, value))
+    return f"{named.path} {KINDS[kind].says.format(_value(value))}"
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        *first, last = map(_value, value)
+        return f"{', '.join(first)} or {last}" if first else last
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

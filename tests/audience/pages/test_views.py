@@ -53,7 +53,7 @@ def shown(client: Client, url: str, data: dict[str, str] | None = None) -> str:
 
 def test_an_audience_is_built_saved_and_changed(client: Client) -> None:
     assert "There is no audience yet" in shown(client, "/audiences/")
-    shown(client, "/audiences/new/")
+    assert 'value="add:total:0"' in shown(client, "/audiences/new/")
     answer = client.post("/audiences/new/", page(ROW, {**ORDERED, "negated": "on"}))
     assert answer["Location"] == "/audiences/of/germans/"
     audience = Audience.objects.get()
