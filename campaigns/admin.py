@@ -3,30 +3,40 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet, URLField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import action, display
 
-from campaigns.drafting import draft_campaign
 from campaigns.eligibility import Budget, OfferRules
-from campaigns.forms import NewCampaignForm
 from campaigns.lifecycle import tell_policy_its_offers
-from campaigns.models import Campaign, CampaignOffer, Counter, Offer, Placement, Status
+from campaigns.models import (
+    UNSTARTED,
+    Campaign,
+    CampaignOffer,
+    Cap,
+    Counter,
+    Offer,
+    OfferContent,
+    Placement,
+    Status,
+)
+from campaigns.reviewing import reopen_draft
 from experiments.models import Role
 from wire.notices import announce_change
-
-SPLIT = ["holdout_percent", "control_percent"]
 
 
 @admin.register(Placement)
 class PlacementAdmin(ModelAdmin):
     """Placements."""
 
-    list_display = ["name", "key"]
+    list_display = ["name", "key", "channel"]
+    list_filter = ["channel"]
     search_fields = ["name", "key"]
     prepopulated_fields = {"key": ["name"]}
 
@@ -34,6 +44,25 @@ class PlacementAdmin(ModelAdmin):
         """Save, and let the deciding know."""
         super().save_model(request, obj, form, change)
         announce_change()
+
+
+class OfferContentInline(StackedInline):
+    """What an offer says in a placement and a language."""
+
+    model = OfferContent
+    extra = 0
+    verbose_name = "other words for a placement or language"
+    verbose_name_plural = "other words for placements and languages"
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
+
+
+class CapInline(TabularInline):
+    """The limits of an offer, beside its own."""
+
+    model = Cap
+    extra = 0
+    fields = ["limit", "counts", "is_per_customer", "window", "hours"]
+    verbose_name = "further limit"
 
 
 @admin.register(Offer)
@@ -45,8 +74,10 @@ class OfferAdmin(ModelAdmin):
     search_fields = ["name", "key", "headline"]
     prepopulated_fields = {"key": ["name"]}
     formfield_overrides = {URLField: {"assume_scheme": "https"}}
+    inlines = [OfferContentInline, CapInline]
+    autocomplete_fields = ["audience"]
     fieldsets = [
-        (None, {"fields": ["name", "key", "headline", "text", "link"]}),
+        (None, {"fields": ["name", "key", "headline", "text", "link", "audience"]}),
         ("Worth", {"fields": ["value_cents", "cost_cents", "currency"]}),
         ("When", {"fields": ["is_active", "starts_at", "ends_at"]}),
         (
@@ -106,7 +137,7 @@ class CampaignAdmin(ModelAdmin):
     list_select_related = ["placement", "experiment"]
     autocomplete_fields = ["fallback"]
     inlines = [CampaignOfferInline]
-    actions_detail = ["start", "pause", "finish", "open_report"]
+    actions_detail = ["set_up", "start", "pause", "finish", "open_report"]
     view_on_site = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
@@ -114,51 +145,29 @@ class CampaignAdmin(ModelAdmin):
         campaigns: QuerySet[Campaign] = super().get_queryset(request)
         return campaigns.prefetch_related("experiment__measured__metric")
 
-    def get_form(
-        self, request: HttpRequest, obj: Campaign | None = None, change: bool = False, **kwargs: Any
-    ) -> type[Any]:
-        """Ask more of a new campaign."""
-        if obj is None:
-            kwargs["form"] = NewCampaignForm
-        form: type[Any] = super().get_form(request, obj, change, **kwargs)
-        return form
+    fieldsets = [
+        (None, {"fields": ["name", "key", "placement", "audience", "shown_status", "proof"]}),
+        ("When", {"fields": ["starts_at", "ends_at", "priority", "hold_minutes"]}),
+        ("Limits", {"fields": ["budget_cents", "spent", "fallback"]}),
+    ]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> Any:
-        """Ask a new campaign for everything; what shapes the proof is settled by then."""
-        when = ("When", {"fields": ["starts_at", "ends_at", "priority", "hold_minutes"]})
-        limits = ("Limits", {"fields": ["budget_cents", "fallback"]})
-        if obj is not None:
-            about = {"fields": ["name", "key", "placement", "shown_status", "proof"]}
-            spent = ("Limits", {"fields": ["budget_cents", "spent", "fallback"]})
-            return [(None, about), when, spent]
-        return [
-            (None, {"fields": ["name", "key", "placement"]}),
-            (
-                "Goal and proof",
-                {"fields": ["goal", "planned_customers", "minimum_days", *SPLIT]},
-            ),
-            ("Learning", {"fields": ["learns_from", "reward_window_hours"]}),
-            when,
-            limits,
-        ]
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Go to the pages that set a campaign up."""
+        return redirect("campaign-new")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
-        """Keep the key of a campaign: logged decisions name it."""
-        return [] if obj is None else ["key", "shown_status", "proof", "spent"]
-
-    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Propose a key for a new campaign."""
-        return {"key": ["name"]} if obj is None else {}
+        """Keep what logged decisions name, and what was approved of a campaign that runs."""
+        kept = ["key", "shown_status", "proof", "spent"]
+        is_live = obj is not None and obj.status not in UNSTARTED
+        return [*kept, "placement", "audience"] if is_live else kept
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:
-        """Draft a new campaign with its experiment and policy; save an old one."""
-        if change:
-            super().save_model(request, obj, form, change)
-            announce_change()
-            return
-        drafted = draft_campaign(form.to_plan())
-        # The admin goes on with its own object: it becomes the one that was drafted.
-        obj.__dict__.update(drafted.__dict__)
+        """Save it; what was approved before it was started has to be approved again."""
+        super().save_model(request, obj, form, change)
+        if obj.status in UNSTARTED and obj.status != Status.DRAFT:
+            assert isinstance(request.user, User), "the admin is for people with an account"
+            reopen_draft(obj, by=request.user, now=timezone.now())
+        announce_change()
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the offers, and let policy and deciding know."""
@@ -173,7 +182,15 @@ class CampaignAdmin(ModelAdmin):
 
     @display(
         description="Status",
-        label={"Draft": "info", "Running": "success", "Paused": "warning", "Finished": "default"},
+        label={
+            "Draft": "info",
+            "In review": "warning",
+            "Approved": "info",
+            "Scheduled": "info",
+            "Running": "success",
+            "Paused": "warning",
+            "Finished": "default",
+        },
     )
     def shown_status(self, campaign: Campaign) -> str:
         """Show the status as a pill."""
@@ -197,14 +214,19 @@ class CampaignAdmin(ModelAdmin):
         counter = Counter.objects.filter(name=Budget(campaign.key).counter).first()
         return f"{(0 if counter is None else counter.used) / 100:,.2f}"
 
-    @admin.display(description="Report")
+    @admin.display(description="Next")
     def report(self, campaign: Campaign) -> str:
-        """Link to the report."""
-        return format_html('<a href="{}">Open report</a>', campaign.get_absolute_url())
+        """Link to the report, or to the set-up before there is any."""
+        says = "Set up" if campaign.status in UNSTARTED else "Open report"
+        return format_html('<a href="{}">{}</a>', campaign.get_absolute_url(), says)
 
     def has_start_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Offer only the steps that the campaign can take; the first start is in the set-up."""
+        return self._may_take_step(request, object_id, Status.PAUSED)
+
+    def has_set_up_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Offer only the steps that the campaign can take."""
-        return self._may_take_step(request, object_id, Status.DRAFT, Status.PAUSED)
+        return self._may_take_step(request, object_id, *UNSTARTED)
 
     def has_pause_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Offer only the steps that the campaign can take."""
@@ -218,7 +240,12 @@ class CampaignAdmin(ModelAdmin):
         in_time = Campaign.objects.filter(pk=pk or 0, status__in=statuses).exists()
         return in_time and bool(self.has_change_permission(request))
 
-    @action(description="Start…", icon="play_arrow", permissions=["start"])
+    @action(description="Set up", icon="edit_note", permissions=["set_up"])
+    def set_up(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Go to the pages that set it up."""
+        return redirect("campaign-setup", get_object_or_404(Campaign, pk=object_id).key)
+
+    @action(description="Start again…", icon="play_arrow", permissions=["start"])
     def start(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Go to the page that starts it."""
         return _go_to_step(object_id, "start")

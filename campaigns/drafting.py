@@ -5,9 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.text import slugify
 
+from audience.models import Audience
 from campaigns.models import Campaign, CampaignOffer, Offer, Placement
 from campaigns.snapshot import Serves
 from experiments.assignment import BUCKETS
@@ -82,6 +85,8 @@ class CampaignPlan:
     ends_at: datetime | None = None
     budget_cents: int | None = None
     fallback: Offer | None = None
+    audience: Audience | None = None
+    created_by: User | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     seed: str = ""
 
@@ -128,12 +133,23 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             ends_at=plan.ends_at,
             budget_cents=plan.budget_cents,
             fallback=plan.fallback,
+            audience=plan.audience,
+            created_by=plan.created_by,
         )
 
 
-def is_key_free(key: str) -> bool:
-    """Tell whether a campaign's experiment and policy can have its key."""
-    return not any(model.objects.filter(key=key).exists() for model in (Experiment, Policy))
+def free_key(name: str) -> str:
+    """Make a key from a name that no campaign's experiment and policy has."""
+    stem = slugify(name)[:54]
+    taken = {
+        key
+        for model in (Campaign, Experiment, Policy)
+        for key in model.objects.filter(key__startswith=stem).values_list("key", flat=True)
+    }
+    key, number = stem, 2
+    while key in taken:
+        key, number = f"{stem}-{number}", number + 1
+    return key
 
 
 def add_offers(campaign: Campaign, offers: Sequence[Offer]) -> None:

@@ -1,34 +1,69 @@
-"""Start, pause and finish campaigns. Nothing else changes a status."""
+"""Schedule, start, pause and finish campaigns; `reviewing.py` has what is before."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from campaigns.models import Campaign, Status
+from campaigns.design import describe_campaign, digest_document
+from campaigns.models import LIVE, UNSTARTED, Campaign, Status
+from campaigns.preflight import find_issues
 from experiments.lifecycle import record_change, start_experiment, stop_experiment
 from experiments.steering import change_weights
 from recommender.models import Policy
 from wire.notices import announce_change
 
 
-def start_campaign(campaign: Campaign, *, by: User | None, now: datetime, reason: str = "") -> None:
-    """Let a draft, or a paused campaign, decide.
+def schedule_campaign(
+    campaign: Campaign, *, by: User | None, now: datetime, reason: str = ""
+) -> None:
+    """Let an approved campaign start by itself when its time comes.
 
     Raises:
-        ValidationError: It runs or is over, or something that it needs is missing.
+        ValidationError: It is not approved as it is, has no start that is still to come, or
+            something that it needs is missing.
     """
     with transaction.atomic():
-        locked = _lock(campaign)
-        if locked.status not in {Status.DRAFT, Status.PAUSED}:
+        locked = lock_campaign(campaign)
+        if locked.status not in {Status.DRAFT, Status.APPROVED}:
+            raise _refusal(locked, "scheduled")
+        if locked.starts_at is None or locked.starts_at <= now:
+            raise ValidationError("Its start is not to come: start it now instead.")
+        if settings.REVIEW_IS_REQUIRED:
+            check_approval(locked)
+        check_issues(locked, now=now)
+        record_change(locked.experiment, "campaign scheduled", by=by, now=now, reason=reason)
+        set_status(locked, Status.SCHEDULED)
+    campaign.refresh_from_db()
+
+
+def start_campaign(campaign: Campaign, *, by: User | None, now: datetime, reason: str = "") -> None:
+    """Let a campaign decide that was not started yet or is paused.
+
+    Nobody starts by hand what nobody else has approved. What has no person behind it, an import or
+    a simulation, asks nobody.
+
+    Raises:
+        ValidationError: It runs or is over, was not approved as it is, or something that it needs
+            is missing.
+    """
+    with transaction.atomic():
+        locked = lock_campaign(campaign)
+        if locked.status not in {*UNSTARTED, Status.PAUSED}:
             raise _refusal(locked, "started")
+        is_new = locked.status in UNSTARTED
+        if is_new and (by is not None or locked.status == Status.SCHEDULED):
+            if settings.REVIEW_IS_REQUIRED:
+                check_approval(locked)
+            check_issues(locked, now=now)
         _check_offers(locked, now=now)
-        if locked.status == Status.DRAFT:
+        if is_new:
             start_experiment(locked.experiment, by=by, now=now, reason=reason)
         record_change(locked.experiment, "campaign started", by=by, now=now, reason=reason)
-        _set_status(locked, Status.RUNNING)
+        set_status(locked, Status.RUNNING)
     campaign.refresh_from_db()
 
 
@@ -39,11 +74,11 @@ def pause_campaign(campaign: Campaign, *, by: User | None, now: datetime, reason
         ValidationError: It does not run.
     """
     with transaction.atomic():
-        locked = _lock(campaign)
+        locked = lock_campaign(campaign)
         if locked.status != Status.RUNNING:
             raise _refusal(locked, "paused")
         record_change(locked.experiment, "campaign paused", by=by, now=now, reason=reason)
-        _set_status(locked, Status.PAUSED)
+        set_status(locked, Status.PAUSED)
     campaign.refresh_from_db()
 
 
@@ -54,12 +89,12 @@ def finish_campaign(campaign: Campaign, *, by: User | None, now: datetime, reaso
         ValidationError: It was never started or is over.
     """
     with transaction.atomic():
-        locked = _lock(campaign)
-        if locked.status not in {Status.RUNNING, Status.PAUSED}:
+        locked = lock_campaign(campaign)
+        if locked.status not in LIVE:
             raise _refusal(locked, "finished")
         record_change(locked.experiment, "campaign finished", by=by, now=now, reason=reason)
         stop_experiment(locked.experiment, by=by, now=now, reason=reason)
-        _set_status(locked, Status.FINISHED)
+        set_status(locked, Status.FINISHED)
     campaign.refresh_from_db()
 
 
@@ -75,15 +110,41 @@ def divide_campaign(
     campaign.refresh_from_db()
 
 
-def _lock(campaign: Campaign) -> Campaign:
+def check_approval(campaign: Campaign) -> None:
+    """Refuse a campaign that somebody has still to approve, or that is another by now.
+
+    Raises:
+        ValidationError: In words for whoever wants to start it.
+    """
+    review = campaign.reviews.filter(is_approved=True).first()
+    if review is None or campaign.status not in {Status.APPROVED, Status.SCHEDULED}:
+        raise ValidationError("Somebody else has to approve it first.")
+    if review.digest != digest_document(describe_campaign(campaign)):
+        raise ValidationError("It was changed since it was approved: ask for another review.")
+
+
+def check_issues(campaign: Campaign, *, now: datetime) -> None:
+    """Refuse a campaign of which the pre-flight says that something has to be put right.
+
+    Raises:
+        ValidationError: All that it found.
+    """
+    blocking = [issue.sentence for issue in find_issues(campaign, now=now) if issue.is_blocking]
+    if blocking:
+        raise ValidationError(blocking)
+
+
+def lock_campaign(campaign: Campaign) -> Campaign:
+    """Read a campaign again, for nobody else to change until the transaction ends."""
     return (
         Campaign.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("experiment", "policy")
+        .select_related("experiment", "policy", "placement", "audience", "fallback")
         .get(pk=campaign.pk)
     )
 
 
-def _set_status(campaign: Campaign, status: Status) -> None:
+def set_status(campaign: Campaign, status: Status) -> None:
+    """Write a status, and let the deciding know; the transitions here and reviews call it."""
     campaign.status = status
     campaign.save(update_fields=["status"])
     announce_change()
@@ -109,7 +170,7 @@ def tell_policy_its_offers(campaign: Campaign) -> None:
     """Let the policy know the campaign's offers; what it learned of earlier ones it keeps."""
     policy = Policy.objects.select_for_update(no_key=True).get(pk=campaign.policy_id)
     keys = list(campaign.choices.values_list("offer__key", flat=True))
-    known = [] if campaign.status == Status.DRAFT else policy.offers
+    known = [] if campaign.status in UNSTARTED else policy.offers
     policy.offers = [*known, *(key for key in keys if key not in known)]
     policy.save(update_fields=["offers"])
 

@@ -1,4 +1,4 @@
-"""Judge policies on the decisions they never learned from."""
+"""Keep campaigns to their dates, and judge policies on decisions they never learned from."""
 
 import logging
 
@@ -6,12 +6,21 @@ from celery import shared_task
 from django.utils import timezone
 
 from campaigns.models import Campaign
+from campaigns.scheduling import finish_due, start_due
 from recommender.evaluation import evaluate_policy
 from recommender.models import PolicyEvaluation
 
 logger = logging.getLogger(__name__)
 
 EVALUATE_TASK = "campaigns.evaluate_due"
+SCHEDULE_TASK = "campaigns.keep_schedule"
+
+
+@shared_task(name=SCHEDULE_TASK)
+def keep_schedule() -> tuple[int, int]:
+    """Start and finish what is due; return how many were started and finished."""
+    now = timezone.now()
+    return start_due(now=now), finish_due(now=now)
 
 
 @shared_task(name=EVALUATE_TASK)

@@ -52,7 +52,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "Viewer": _SEE,
     "Analyst": (*_SEE, *_ANALYSE),
     "Marketer": (*_SEE, *_MARKET),
-    "Approver": (*_SEE, "experiments.approve_experiment"),
+    "Approver": (*_SEE, "experiments.approve_experiment", "campaigns.approve_campaign"),
 }
 # An administrator is a superuser, who may do everything.
 

@@ -150,6 +150,16 @@ UNFOLD = {
                         "link": reverse_lazy("audiences"),
                     },
                     {
+                        "title": "To approve",
+                        "icon": "fact_check",
+                        "link": reverse_lazy("campaign-approvals"),
+                    },
+                    {
+                        "title": "Calendar",
+                        "icon": "calendar_month",
+                        "link": reverse_lazy("campaign-calendar"),
+                    },
+                    {
                         "title": "Offers",
                         "icon": "sell",
                         "link": reverse_lazy("admin:campaigns_offer_changelist"),
@@ -264,6 +274,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "audience.refresh_audiences",
         "schedule": 30.0,
         "options": {"expires": 30.0},
+    },
+    "keep-schedule": {
+        "task": "campaigns.keep_schedule",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
     },
     "extend-lake": {
         "task": "audience.extend_lake",

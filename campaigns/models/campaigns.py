@@ -125,6 +125,7 @@ class Campaign(models.Model):
 
     class Meta:
         ordering = ["priority", "id"]
+        permissions = [("approve_campaign", "Can approve what somebody else asks for")]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(starts_at__isnull=True)
@@ -153,8 +154,14 @@ class Campaign(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        """Return the address of the report."""
-        return reverse("campaign-report", args=[self.key])
+        """Return the address of the report, or of the set-up before there is any."""
+        route = "campaign-setup" if self.status in UNSTARTED else "campaign-report"
+        return reverse(route, args=[self.key])
+
+    @property
+    def budget(self) -> str:
+        """The budget in words, or nothing."""
+        return "" if self.budget_cents is None else f"{self.budget_cents / 100:,.2f}"
 
 
 class CampaignOffer(models.Model):

@@ -14,17 +14,10 @@ from audience.models import Scope
 from campaigns.models import Campaign, Status
 from experiments.lifecycle import request_analysis
 from experiments.tasks import analyse_due
-from tests.browser.conftest import listen
+from tests.browser.conftest import check_access, listen
 from tests.makers import make_customers, make_metric, make_offer, make_placement, make_source
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def choose_offer(page: Page, *, row: int, name: str) -> None:
-    """Pick an offer in a row of the campaign's form, by typing its name."""
-    page.click(f"#id_choices-{row}-offer + .select2")
-    page.fill(".select2-search__field", name)
-    page.click(f".select2-results__option:text-is('{name}')")
 
 
 def ask(site_url: str, key: str, *, placement: str, customer: str) -> Any:
@@ -38,7 +31,34 @@ def ask(site_url: str, key: str, *, placement: str, customer: str) -> Any:
         return json.load(answer)["decisions"][0]
 
 
-def test_a_campaign_is_drafted_started_asked_and_reported(
+def set_up(page: Page) -> None:
+    """Go through the steps, as a marketer does, and ask for a review."""
+    page.goto("/admin/campaigns/campaign/")
+    page.click("a[href$='/campaign/add/']")
+    check_access(page)
+    page.fill("[name=name]", "Winter sale")
+    page.select_option("[name=placement]", index=1)
+    page.select_option("[name=goal]", index=1)
+    page.click("button.primary")
+    page.wait_for_selector("text=Everybody who comes by.")
+    check_access(page)
+    page.click("button.primary")
+    page.check("text=Free shipping")
+    page.check("text=Ten per cent off")
+    check_access(page)
+    page.click("button.primary")
+    page.check("text=segment")
+    check_access(page)
+    page.click("button.primary")
+    check_access(page)
+    page.click("button.primary")
+    page.wait_for_selector("text=Before it starts")
+    check_access(page)
+    page.click("text=Ask for review")
+    page.wait_for_selector("text=Somebody else can approve it now.")
+
+
+def test_a_campaign_is_set_up_approved_started_asked_and_reported(
     site_url: str, log_in: Callable[..., Page], complaints: list[str]
 ) -> None:
     make_metric()
@@ -47,29 +67,28 @@ def test_a_campaign_is_drafted_started_asked_and_reported(
     placement = make_placement()
     offers = [make_offer(name="Free shipping"), make_offer(name="Ten per cent off")]
     _, key = make_source(Scope.DECIDE)
-    page = log_in("maria")
+    page, reviewer = log_in("maria"), log_in("rita")
     listen(page, complaints)
+    listen(reviewer, complaints)
+    set_up(page)
 
-    page.goto("/admin/campaigns/campaign/add/")
-    page.locator("#id_name").press_sequentially("Winter sale")
-    page.select_option("#id_placement", label=placement.name)
-    page.select_option("#id_goal", index=1)
-    page.select_option("#id_learns_from", "segment")
-    choose_offer(page, row=0, name=offers[0].name)
-    page.click("text=Add another")
-    choose_offer(page, row=1, name=offers[1].name)
-    page.click("[name=_continue]")
-    page.wait_for_url("**/change/**")
-    # A theme that fails under our policy shows empty inputs, and a save would wipe them.
-    assert page.input_value("#id_name") == "Winter sale"
-
-    page.click("a:has-text('Start')")
-    page.fill("#reason", "the season")
-    page.click("button.primary")
+    reviewer.goto("/campaigns/all/approvals/")
+    check_access(reviewer)
+    reviewer.click("text=Winter sale")
+    reviewer.click("text=Approve")
+    reviewer.wait_for_selector("text=Winter sale is approved.")
+    page.goto("/campaigns/winter-sale/setup/")
+    page.fill("#note", "the season")
+    page.click("text=Start now")
     page.wait_for_selector("text=Winter sale is running.")
     campaign = Campaign.objects.get(key="winter-sale")
     assert campaign.status == Status.RUNNING
     assert {o.pk for o in offers} == set(campaign.offers.values_list("pk", flat=True))
+    page.goto("/campaigns/all/calendar/")
+    check_access(page)
+    # A theme that fails under our policy shows empty inputs, and a save would wipe them.
+    page.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
+    assert page.input_value("#id_name") == "Winter sale"
 
     answers = [
         ask(site_url, key, placement=placement.key, customer=f"c{number}") for number in range(30)

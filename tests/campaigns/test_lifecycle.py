@@ -27,7 +27,6 @@ from tests.makers import (
     make_metric,
     make_offer,
     make_placement,
-    make_user,
 )
 from wire.current import CHANGES_KEY
 
@@ -84,7 +83,7 @@ def test_rewards_follow_the_goal() -> None:
 
 def test_starting_starts_the_experiment_and_tells_the_policy_its_offers() -> None:
     campaign = make_campaign(started_at=None, offers=[make_offer(key="tea"), make_offer(key="jam")])
-    start_campaign(campaign, by=make_user(), now=NOW, reason="ready")
+    start(campaign)
     assert campaign.status == Status.RUNNING
     assert Experiment.objects.get(pk=campaign.experiment_id).status == ExperimentStatus.RUNNING
     assert Policy.objects.get(pk=campaign.policy_id).offers == ["tea", "jam"]

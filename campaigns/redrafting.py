@@ -1,0 +1,85 @@
+"""Change what a draft promises: its goal, how customers are divided, what its policy looks at."""
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from campaigns.drafting import Split, reward_of
+from campaigns.models import Campaign, CampaignOffer, Offer, Status
+from experiments.assignment import BUCKETS
+from experiments.models import Metric, Role
+from recommender.features import FeatureSpec
+
+
+def change_goal(campaign: Campaign, goal: Metric) -> None:
+    """Let a draft serve another goal.
+
+    Raises:
+        ValidationError: It is no draft, or a policy cannot learn from the goal.
+    """
+    check_draft(campaign)
+    event, kind = reward_of(goal)
+    with transaction.atomic():
+        campaign.experiment.measured.filter(role=Role.GOAL).exclude(metric=goal).delete()
+        campaign.experiment.measured.update_or_create(
+            metric=goal, defaults={"role": Role.GOAL, "position": 0}
+        )
+        policy = campaign.policy
+        policy.reward_event, policy.reward_kind = event, kind
+        policy.save(update_fields=["reward_event", "reward_kind"])
+
+
+def change_split(campaign: Campaign, split: Split) -> None:
+    """Divide a draft's customers otherwise.
+
+    Raises:
+        ValidationError: It is no draft, or an arm would be empty.
+    """
+    check_draft(campaign)
+    for plan in split.to_arms():
+        campaign.experiment.arms.filter(key=plan.key).update(weight=plan.weight)
+
+
+def find_split(campaign: Campaign) -> Split:
+    """Return how a campaign's customers are divided, in whole per cent."""
+    weights = dict(campaign.experiment.arms.values_list("key", "weight"))
+    share = BUCKETS // 100
+    return Split(weights.get("hold-out", 0) // share, weights.get("control", 0) // share)
+
+
+def change_learning(
+    campaign: Campaign, *, features: FeatureSpec, reward_window_seconds: int
+) -> None:
+    """Let a draft's policy look at other attributes, or credit offers for longer.
+
+    Raises:
+        ValidationError: It is no draft.
+    """
+    check_draft(campaign)
+    policy = campaign.policy
+    policy.features, policy.reward_window_seconds = features.to_json(), reward_window_seconds
+    policy.save(update_fields=["features", "reward_window_seconds"])
+
+
+def change_offers(campaign: Campaign, offers: list[Offer]) -> None:
+    """Give a draft these offers, in this order; those it had keep their shares.
+
+    Raises:
+        ValidationError: It is no draft.
+    """
+    check_draft(campaign)
+    with transaction.atomic():
+        campaign.choices.exclude(offer__in=offers).delete()
+        for position, offer in enumerate(offers):
+            CampaignOffer.objects.update_or_create(
+                campaign=campaign, offer=offer, defaults={"position": position}
+            )
+
+
+def check_draft(campaign: Campaign) -> None:
+    """Refuse to change what somebody approved, is looking at, or what runs.
+
+    Raises:
+        ValidationError: It is no draft.
+    """
+    if campaign.status != Status.DRAFT:
+        raise ValidationError("Only a draft can be changed.")

@@ -1,0 +1,115 @@
+"""The third step: what customers are offered; a new offer is written right there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.text import slugify
+
+from campaigns.models import Campaign, Offer
+from campaigns.redrafting import change_offers
+from campaigns.setup.base import Step
+
+NEW = ("new_name", "new_headline", "new_text", "new_link", "new_cost")
+
+
+class OffersStep(Step):
+    """The offers to choose from for each customer, one of them perhaps new."""
+
+    title = "Offers"
+    explanation = (
+        "For each customer one of these is chosen. Two or more let the policy learn what works "
+        "for whom."
+    )
+    template = "campaigns/setup/offers.html"
+
+    offers = forms.ModelMultipleChoiceField(
+        Offer.objects.filter(is_active=True).order_by("name"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    new_name = forms.CharField(max_length=100, required=False, label="Name of a new offer")
+    new_headline = forms.CharField(max_length=200, required=False, label="Its headline")
+    new_text = forms.CharField(
+        required=False, label="Its text", widget=forms.Textarea(attrs={"rows": 2})
+    )
+    new_link = forms.URLField(required=False, label="Where it leads", assume_scheme="https")
+    new_cost = forms.DecimalField(
+        required=False,
+        min_value=0,
+        max_value=1_000_000,
+        decimal_places=2,
+        label="What it costs you each time",
+        help_text="Counts against the campaign's budget.",
+    )
+    fallback = forms.ModelChoiceField(
+        Offer.objects.filter(is_active=True).order_by("name"),
+        required=False,
+        empty_label="Nothing",
+        help_text="What is shown where none of the offers may be; its own limits do not count.",
+    )
+
+    def __init__(self, campaign: Campaign, data: Mapping[str, Any] | None = None) -> None:
+        """Offer what the draft has, even if it was switched off since."""
+        super().__init__(campaign, data)
+        own = Offer.objects.filter(campaigns=campaign) | Offer.objects.filter(is_active=True)
+        field = self.fields["offers"]
+        assert isinstance(field, forms.ModelMultipleChoiceField)
+        field.queryset = own.distinct().order_by("name")
+
+    @property
+    def new(self) -> list[forms.BoundField]:
+        """The fields of a new offer."""
+        return [self[name] for name in NEW]
+
+    @classmethod
+    def read(cls, campaign: Campaign) -> dict[str, Any]:
+        """Return what the draft says."""
+        chosen = campaign.choices.values_list("offer_id", flat=True)
+        return {"offers": list(chosen), "fallback": campaign.fallback_id}
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a new offer without a name, and a campaign without offers."""
+        cleaned = super().clean() or {}
+        name = cleaned.get("new_name")
+        if not name and any(cleaned.get(field) for field in NEW[1:]):
+            self.add_error("new_name", "Name the new offer.")
+        if name and not slugify(name):
+            self.add_error("new_name", "Use at least one letter or digit.")
+        if name and not cleaned.get("new_headline"):
+            self.add_error("new_headline", "Say what customers read.")
+        if not self.errors and not cleaned.get("offers") and not name:
+            raise ValidationError("Choose an offer, or write a new one.")
+        return cleaned
+
+    def write(self) -> None:
+        """Save them, a new one last."""
+        cleaned = self.cleaned_data
+        offers = list(cleaned["offers"])
+        if cleaned["new_name"]:
+            offers.append(self._make_offer())
+        change_offers(self.campaign, offers)
+        self.campaign.fallback = cleaned["fallback"]
+        self.campaign.save(update_fields=["fallback"])
+
+    def _make_offer(self) -> Offer:
+        cleaned = self.cleaned_data
+        return Offer.objects.create(
+            key=free_offer_key(cleaned["new_name"]),
+            name=cleaned["new_name"],
+            headline=cleaned["new_headline"],
+            text=cleaned["new_text"],
+            link=cleaned["new_link"],
+            cost_cents=round((cleaned["new_cost"] or 0) * 100),
+        )
+
+
+def free_offer_key(name: str) -> str:
+    """Make a key from a name that no offer has."""
+    stem = slugify(name)[:54]
+    taken = set(Offer.objects.filter(key__startswith=stem).values_list("key", flat=True))
+    key, number = stem, 2
+    while key in taken:
+        key, number = f"{stem}-{number}", number + 1
+    return key

@@ -1,0 +1,112 @@
+"""The step of proof: who sees nothing, who sees what by chance, and for how long it is counted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from audience.sampling import sample_attributes
+from campaigns.drafting import Split
+from campaigns.models import Campaign
+from campaigns.redrafting import change_learning, change_split, find_split
+from campaigns.setup.base import Step
+from recommender.profiling import fit_features, name_attributes
+
+
+class ProofStep(Step):
+    """What is promised before any result is seen; the usual values are good ones."""
+
+    title = "Proof"
+    explanation = (
+        "Some customers see nothing, so that you will know what the offers are worth. "
+        "What is proposed here is good for most campaigns."
+    )
+
+    holdout_percent = forms.IntegerField(
+        min_value=1,
+        max_value=50,
+        label="Hold-out, %",
+        help_text="See no offer, and so show what offers are worth.",
+    )
+    control_percent = forms.IntegerField(
+        min_value=1,
+        max_value=90,
+        label="Control, %",
+        help_text="See offers by fixed shares, and so show what personalising is worth.",
+    )
+    planned_customers = forms.IntegerField(
+        min_value=100,
+        max_value=2_000_000_000,
+        help_text="How many are to take part; an early verdict needs overwhelming evidence.",
+    )
+    minimum_days = forms.IntegerField(
+        min_value=0,
+        max_value=365,
+        help_text="Results stay hidden, and nothing wins, before so many days have passed.",
+    )
+    reward_window_hours = forms.IntegerField(
+        min_value=1,
+        max_value=24 * 90,
+        label="Hours of credit",
+        help_text="For how long after it was given an offer is credited for the goal.",
+    )
+    learns_from = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What the policy looks at. None: it learns what is best for everybody.",
+    )
+
+    def __init__(self, campaign: Campaign, data: Mapping[str, Any] | None = None) -> None:
+        """Offer the attributes that customers have."""
+        super().__init__(campaign, data)
+        self.sample = sample_attributes()
+        names = dict.fromkeys([*name_attributes(self.sample), *self.initial["learns_from"]])
+        field = self.fields["learns_from"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(name, name) for name in names]
+
+    @classmethod
+    def read(cls, campaign: Campaign) -> dict[str, Any]:
+        """Return what the draft says."""
+        split, policy = find_split(campaign), campaign.policy
+        return {
+            "holdout_percent": split.holdout_percent,
+            "control_percent": split.control_percent,
+            "planned_customers": campaign.experiment.planned_customers,
+            "minimum_days": campaign.experiment.minimum_days,
+            "reward_window_hours": policy.reward_window_seconds // 3600,
+            "learns_from": [one["attribute"] for one in policy.features["features"]],
+        }
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a split that proves nothing, and what cannot be learned from."""
+        cleaned = super().clean() or {}
+        if {"holdout_percent", "control_percent"} <= cleaned.keys():
+            try:
+                self._split().to_arms()
+            except ValidationError as error:
+                self.add_error("control_percent", error)
+        if "learns_from" in cleaned:
+            try:
+                fit_features(self.sample, cleaned["learns_from"])
+            except ValueError as error:
+                self.add_error("learns_from", str(error))
+        return cleaned
+
+    def write(self) -> None:
+        """Save it."""
+        cleaned, campaign = self.cleaned_data, self.campaign
+        change_split(campaign, self._split())
+        change_learning(
+            campaign,
+            features=fit_features(self.sample, cleaned["learns_from"]),
+            reward_window_seconds=cleaned["reward_window_hours"] * 3600,
+        )
+        experiment = campaign.experiment
+        experiment.planned_customers = cleaned["planned_customers"]
+        experiment.minimum_days = cleaned["minimum_days"]
+        experiment.save(update_fields=["planned_customers", "minimum_days"])
+
+    def _split(self) -> Split:
+        return Split(self.cleaned_data["holdout_percent"], self.cleaned_data["control_percent"])

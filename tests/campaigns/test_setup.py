@@ -1,0 +1,273 @@
+"""A marketer sets a campaign up step by step, and somebody else approves it."""
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from audience.audiences import save_rule
+from audience.models import Audience
+from campaigns.models import Campaign, Offer, Placement, Status
+from campaigns.redrafting import find_split
+from experiments.models import Metric
+from recommender.features import CategoryFeature, FeatureSpec
+from tests.makers import (
+    DAY,
+    NOW,
+    make_campaign,
+    make_customers,
+    make_experiment,
+    make_metric,
+    make_offer,
+    make_placement,
+    make_user,
+)
+
+pytestmark = pytest.mark.django_db
+
+NO_CAPS: dict[str, Any] = {
+    f"cap{row}_{part}": value
+    for row in (0, 1)
+    for part, value in {"counts": "decision", "per": "customer", "window": "rolling"}.items()
+}
+SCHEDULE: dict[str, Any] = {"priority": 100, "hold_minutes": 30, **NO_CAPS}
+PROOF: dict[str, Any] = {
+    "holdout_percent": 10,
+    "control_percent": 20,
+    "planned_customers": 1000,
+    "minimum_days": 14,
+    "reward_window_hours": 24,
+}
+
+
+def log_in(**rights: Any) -> Client:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(**rights))
+    return client
+
+
+@pytest.fixture
+def marketer() -> Client:
+    return log_in(is_superuser=True)
+
+
+@pytest.fixture
+def draft() -> Campaign:
+    return make_campaign(started_at=None)
+
+
+def at_step(campaign: Campaign, name: str) -> str:
+    return reverse("campaign-setup-step", args=[campaign.key, name])
+
+
+def errors_of(response: Any) -> dict[str, str]:
+    assert response.status_code == HTTPStatus.OK
+    return {name: " ".join(said) for name, said in response.context["form"].errors.items()}
+
+
+def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
+    placement, goal = make_placement(), make_metric()
+    for plan in ("basic", "basic", "pro", "pro"):
+        make_customers(1, attributes={"plan": plan})
+    known = make_offer(key="tea")
+    idea = {"name": "Spring sale", "placement": placement.pk, "goal": goal.pk}
+    response = marketer.post(reverse("campaign-new"), idea)
+    campaign = Campaign.objects.get(key="spring-sale")
+    assert response["location"] == at_step(campaign, "audience")
+    assert campaign.created_by is not None
+
+    audience = save_rule(Audience.objects.create(key="all", name="All"), {})
+    response = marketer.post(at_step(campaign, "audience"), {"audience": audience.pk})
+    assert response["location"] == at_step(campaign, "offers")
+    offers = {
+        "offers": [known.pk],
+        "fallback": known.pk,
+        "new_name": "Free shipping",
+        "new_headline": "We bring it",
+        "new_cost": "4.90",
+    }
+    response = marketer.post(at_step(campaign, "offers"), offers)
+    assert response["location"] == at_step(campaign, "proof")
+    assert Offer.objects.get(key="free-shipping").cost_cents == 490
+    response = marketer.post(at_step(campaign, "proof"), {**PROOF, "learns_from": ["plan"]})
+    assert response["location"] == at_step(campaign, "schedule")
+    limits = {"budget": "50.00", "cap0_limit": 3, "cap0_hours": 24}
+    response = marketer.post(at_step(campaign, "schedule"), {**SCHEDULE, **limits})
+    assert response["location"] == reverse("campaign-setup", args=[campaign.key])
+
+    campaign.refresh_from_db()
+    assert (campaign.audience, campaign.fallback, campaign.budget_cents) == (audience, known, 5000)
+    assert [offer.key for offer in campaign.offers.order_by("key")] == ["free-shipping", "tea"]
+    assert str(campaign.caps.get()) == "At most 3 given out per customer"
+    split = find_split(campaign)
+    assert (split.holdout_percent, split.control_percent) == (10, 20)
+    assert campaign.experiment.planned_customers == 1000
+    assert campaign.policy.reward_window_seconds == 24 * 3600
+    features = FeatureSpec.from_json(campaign.policy.features).features
+    assert features == (CategoryFeature("plan", ("basic", "pro")),)
+
+    review = reverse("campaign-setup", args=[campaign.key])
+    marketer.post(review, {"do": "request", "note": "please"})
+    page = log_in(is_superuser=True).post(review, {"do": "approve"}, follow=True)
+    assert "Spring sale is approved." in page.content.decode()
+    page = marketer.post(review, {"do": "start"}, follow=True)
+    assert "Spring sale is running." in page.content.decode()
+    campaign.refresh_from_db()
+    assert campaign.status == Status.RUNNING
+    assert set(campaign.policy.offers) == {"tea", "free-shipping"}
+
+
+@pytest.mark.parametrize(
+    ("step", "sent", "field", "says"),
+    [
+        ("idea", {"name": "…"}, "name", "at least one letter"),
+        ("idea", {"goal": 0}, "goal", "Select a valid choice"),
+        ("offers", {}, "__all__", "Choose an offer"),
+        ("offers", {"new_headline": "Hi"}, "new_name", "Name the new offer"),
+        ("offers", {"new_name": "Tea"}, "new_headline", "what customers read"),
+        ("offers", {"new_name": "Tea", "new_link": "javascript:x()"}, "new_link", "valid URL"),
+        ("proof", {"holdout_percent": 0}, "holdout_percent", "greater than or equal to 1"),
+        ("proof", {"holdout_percent": 50, "control_percent": 50}, "control_percent", "at least 1%"),
+        ("proof", {"planned_customers": 5}, "planned_customers", "greater than or equal to 100"),
+        ("proof", {"learns_from": ["shoe size"]}, "learns_from", "not one of the available"),
+        ("proof", {"reward_window_hours": 0}, "reward_window_hours", "greater than or equal to 1"),
+        (
+            "schedule",
+            {"starts_at": "2026-03-02T12:00", "ends_at": "2026-03-01T12:00"},
+            "ends_at",
+            "must come after",
+        ),
+        ("schedule", {"budget": "a lot"}, "budget", "Enter a number"),
+        ("schedule", {"cap0_limit": 3}, "cap0_hours", "how many last hours"),
+        ("schedule", {"cap0_limit": 0, "cap0_hours": 5}, "cap0_limit", "greater than or equal"),
+    ],
+)
+def test_nonsense_is_refused_in_clear_words(
+    marketer: Client, draft: Campaign, step: str, sent: dict[str, Any], field: str, says: str
+) -> None:
+    usual: dict[str, Any] = {"proof": PROOF, "schedule": SCHEDULE}.get(step, {})
+    errors = errors_of(marketer.post(at_step(draft, step), {**usual, **sent}))
+    assert says in errors[field]
+
+
+def test_what_is_sent_is_asked_for_its_hours(marketer: Client) -> None:
+    placement = Placement.objects.create(key="mail", name="E-mail", channel="email")
+    campaign = make_campaign(started_at=None, placement=placement)
+    sent = {
+        "enrolment": "once",
+        "purpose": "marketing",
+        "quiet_from": "22:00",
+        "quiet_until": "22:00",
+        **NO_CAPS,
+    }
+    errors = errors_of(marketer.post(at_step(campaign, "schedule"), sent))
+    assert "another end" in errors["quiet_until"]
+    marketer.post(at_step(campaign, "schedule"), {**sent, "quiet_until": "07:00"})
+    campaign.refresh_from_db()
+    assert campaign.quiet_until is not None
+    assert f"{campaign.quiet_until:%H:%M}" == "07:00"
+
+
+def test_another_goal_changes_what_the_policy_learns(marketer: Client, draft: Campaign) -> None:
+    goal = make_metric("Visit")
+    sent = {"name": "Renamed", "placement": draft.placement_id, "goal": goal.pk}
+    marketer.post(at_step(draft, "idea"), sent)
+    draft.refresh_from_db()
+    draft.experiment.refresh_from_db()
+    assert draft.experiment.name == draft.name == "Renamed"
+    assert draft.policy.reward_event == "Visit"
+    assert [row.metric for row in draft.experiment.measured.all()] == [goal]
+
+
+def test_a_goal_that_teaches_nothing_is_refused(marketer: Client) -> None:
+    goal = Metric.objects.create(
+        key="ratio",
+        name="Ratio",
+        kind="ratio",
+        params={
+            "numerator": {"event": "A", "of": "count"},
+            "denominator": {"event": "B", "of": "count"},
+        },
+    )
+    sent = {"name": "Sale", "placement": make_placement().pk, "goal": goal.pk}
+    assert "cannot learn" in errors_of(marketer.post(reverse("campaign-new"), sent))["goal"]
+
+
+def test_a_name_that_is_taken_gets_another_key(marketer: Client) -> None:
+    sent = {"name": make_experiment().key, "placement": make_placement().pk}
+    marketer.post(reverse("campaign-new"), {**sent, "goal": make_metric().pk})
+    assert Campaign.objects.get().key == f"{sent['name']}-2"
+
+
+def test_the_audience_is_counted_as_it_is_chosen(marketer: Client) -> None:
+    make_customers(3, attributes={"country": "de"})
+    audience = save_rule(
+        Audience.objects.create(key="de", name="Germans"),
+        {"all": [{"attribute": "country", "is": "one of", "value": ["de"]}]},
+    )
+    address = reverse("campaign-count")
+    assert "<b>3</b> customers" in marketer.get(address, {"audience": audience.pk}).content.decode()
+    for nobody in ("", "0", "x", "9" * 30):
+        assert "Everybody" in marketer.get(address, {"audience": nobody}).content.decode()
+
+
+def test_a_draft_that_is_looked_at_is_not_changed(marketer: Client, draft: Campaign) -> None:
+    marketer.post(reverse("campaign-setup", args=[draft.key]), {"do": "request"})
+    response = marketer.post(at_step(draft, "idea"), {"name": "Other"})
+    assert response["location"] == reverse("campaign-setup", args=[draft.key])
+    marketer.post(reverse("campaign-setup", args=[draft.key]), {"do": "reopen"})
+    draft.refresh_from_db()
+    assert draft.status == Status.DRAFT
+
+
+def test_what_was_changed_since_it_was_approved_is_shown(marketer: Client, draft: Campaign) -> None:
+    address = reverse("campaign-setup", args=[draft.key])
+    marketer.post(address, {"do": "request"})
+    log_in(is_superuser=True).post(address, {"do": "approve"})
+    Campaign.objects.update(budget_cents=1234)
+    page = marketer.get(address).content.decode()
+    assert "budget cents" in page
+    assert "1234" in page
+
+
+def test_a_campaign_with_a_start_to_come_is_scheduled(marketer: Client) -> None:
+    draft = make_campaign(started_at=None, starts_at=NOW + 3650 * DAY)
+    address = reverse("campaign-setup", args=[draft.key])
+    marketer.post(address, {"do": "request"})
+    log_in(is_superuser=True).post(address, {"do": "approve"})
+    assert "Schedule</button>" in marketer.get(address).content.decode()
+    marketer.post(address, {"do": "schedule"})
+    draft.refresh_from_db()
+    assert draft.status == Status.SCHEDULED
+    page = marketer.get(reverse("campaign-calendar")).content.decode()
+    assert draft.name in page
+
+
+def test_what_waits_for_an_answer_is_listed(marketer: Client, draft: Campaign) -> None:
+    address = reverse("campaign-approvals")
+    assert draft.name not in marketer.get(address).content.decode()
+    marketer.post(reverse("campaign-setup", args=[draft.key]), {"do": "request"})
+    assert draft.name in marketer.get(address).content.decode()
+
+
+def test_a_copy_is_a_draft_of_its_own(marketer: Client, draft: Campaign) -> None:
+    response = marketer.post(reverse("campaign-setup", args=[draft.key]), {"do": "clone"})
+    copy = Campaign.objects.exclude(pk=draft.pk).get()
+    assert response["location"] == at_step(copy, "idea")
+
+
+@pytest.mark.parametrize("act", ["approve", "request", "start", "clone", "nonsense"])
+def test_who_may_only_look_changes_nothing(draft: Campaign, act: str) -> None:
+    viewer = log_in(is_staff=True)
+    user = viewer.session["_auth_user_id"]
+    view = Permission.objects.get(codename="view_campaign")
+    view.user_set.add(user)
+    address = reverse("campaign-setup", args=[draft.key])
+    page = viewer.post(address, {"do": act}, follow=True).content.decode()
+    assert "You may not do this." in page
+    assert Campaign.objects.get().status == Status.DRAFT
+    assert viewer.get(at_step(draft, "idea")).status_code == HTTPStatus.FORBIDDEN
+    assert viewer.get(reverse("campaign-new")).status_code == HTTPStatus.FORBIDDEN
