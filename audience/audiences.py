@@ -1,5 +1,6 @@
 """Keeps audiences: saves their rules, says what they mean by now, and who their members are."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -107,7 +108,11 @@ def _names(audience: Audience) -> set[str]:
 
 def find_rules() -> Find:
     """Return what tells an audience's rule by its key, as of now; a list's is to be on it."""
-    rows = Audience.objects.values_list("key", "pk", "kind", "rule")
+    return finder(Audience.objects.values_list("key", "pk", "kind", "rule"))
+
+
+def finder(rows: Iterable[tuple[str, int, str, Any]]) -> Find:
+    """Return what tells an audience's rule by its key, from key, id, kind and rule of each."""
     known = {key: (pk, kind, rule) for key, pk, kind, rule in rows}
 
     def find(key: str) -> Rule | None:

@@ -13,11 +13,14 @@ from wire.messages import Problem
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_LENGTH)]
 AnonymousId = Annotated[str, msgspec.Meta(min_length=1, max_length=ANONYMOUS_ID_LENGTH)]
 
-# `person.ids` are all the customers that this one turned out to be; an own id comes first.
+# `person.ids` are all the customers that this one turned out to be; an own id comes first. They are
+# found once, behind a fence: written into each place that names them, PostgreSQL 18 found them for
+# the first customer of several and answered for the others with that one's.
 PERSON: LiteralString = """
     CROSS JOIN LATERAL (
         SELECT ARRAY(SELECT customer.id UNION ALL
                      SELECT id FROM audience_customer WHERE merged_into_id = customer.id) AS ids
+        OFFSET 0
     ) AS person
 """
 FIND: LiteralString = f"""

@@ -1,14 +1,22 @@
 """Choose offers the way an arm does: nothing, the baseline's shares or the policy's weights."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
 from campaigns.draw import draw_offer, draw_seed
-from campaigns.eligibility import limit_reached, reason_against
+from campaigns.eligibility import (
+    SITE_ZONE,
+    OfferRules,
+    Uses,
+    audience_against,
+    limit_reached,
+    limits_reached,
+    reason_against,
+)
 from campaigns.snapshot import (
     FloatArray,
     IntArray,
@@ -46,6 +54,8 @@ class Chooser:
         features: The customer as the policy sees one, shape (d,).
         customer_key: Of the customer; the draw hashes it.
         given: How often the customer was given each capped offer before.
+        uses: What the customer had before, as further limits ask.
+        member_of: The audiences that the customer is in, of those that matter; None is not known.
         tally: What was given out and spent; what is chosen is added.
         now: The time of the decision.
     """
@@ -55,6 +65,8 @@ class Chooser:
     features: FloatArray
     customer_key: str
     given: Mapping[str, int] | None
+    uses: Uses
+    member_of: Collection[int] | None
     tally: Tally
     now: datetime
 
@@ -102,6 +114,9 @@ class Chooser:
         if not campaign.is_unconditional:
             for number, offer in enumerate(campaign.offers):
                 against = reason_against(offer.rules, now=self.now)
+                if against is None:
+                    other = audience_against(offer.rules.audience, self.member_of)
+                    against = None if other is None else f"{offer.rules.key}: {other}"
                 if against is not None:
                     may_be_drawn[number] = False
                     reasons.append(against)
@@ -112,11 +127,18 @@ class Chooser:
 
     def _drop_limited(self, left: IntArray) -> tuple[IntArray, tuple[str, ...]]:
         """Return the offers whose limit is not reached yet, and which limits are."""
-        budget, offers = self.campaign.budget, self.campaign.offers
-        reached = [limit_reached(offers[n].rules, budget, self.tally, self.given) for n in left]
+        of_all = limits_reached(self.campaign.limits, self.uses, self.tally, now=self.now)
+        if of_all is not None:
+            return np.array([], dtype=np.int64), (of_all,)
+        reached = [self._limit_reached(self.campaign.offers[n].rules) for n in left]
         open_ = [n for n, reason in zip(left, reached, strict=True) if reason is None]
         reasons = tuple(reason for reason in reached if reason is not None)
         return np.array(open_, dtype=np.int64), reasons
+
+    def _limit_reached(self, rules: OfferRules) -> str | None:
+        """Return which limit keeps an offer from being given out once more, or None."""
+        reached = limit_reached(rules, self.campaign.budget, self.tally, self.given)
+        return reached or limits_reached(rules.limits, self.uses, self.tally, now=self.now)
 
     def _draw(
         self, id_: uuid.UUID, left: IntArray, version: int | None, reasons: tuple[str, ...]
@@ -168,3 +190,6 @@ class Chooser:
             self.tally.add(rules.counter, 1)
         if budget.limit_cents is not None and rules.cost_cents:
             self.tally.add(budget.counter, rules.cost_cents)
+        for limit in (*self.campaign.limits, *rules.limits):
+            if not limit.is_per_customer and limit.counts_decisions:
+                self.tally.add(limit.counters(self.now, SITE_ZONE)[0], 1)

@@ -134,7 +134,10 @@ def may_be_drawn(campaign: RunningCampaign, offer: RunningOffer, *, now: datetim
     """Tell whether a client may draw an offer: now is its time, and nothing has to be counted."""
     rules = offer.rules
     costs = campaign.budget.limit_cents is not None and rules.cost_cents > 0
-    return not rules.caps.is_limited and not costs and reason_against(rules, now=now) is None
+    is_counted = rules.caps.is_limited or costs or bool(rules.limits or campaign.limits)
+    # Who is in an audience is for the server to know.
+    is_for_some = campaign.audience is not None or rules.audience is not None
+    return not is_counted and not is_for_some and reason_against(rules, now=now) is None
 
 
 def _draw(offers: Sequence[str], shares: Sequence[float]) -> ClientDraw:

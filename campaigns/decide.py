@@ -9,10 +9,11 @@ from typing import Any
 
 from campaigns.choice import Chooser
 from campaigns.draw import is_held_back
-from campaigns.eligibility import reason_against
+from campaigns.eligibility import Uses, audience_against, reason_against
 from campaigns.recall import Held, Known
 from campaigns.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves, Snapshot
 from campaigns.tally import Tally
+from campaigns.zones import zone_of
 from experiments.assignment import assign
 from recommender.decision_ids import RANDOM_BITS, decision_id
 from recommender.decisions import Logged
@@ -71,6 +72,8 @@ def decide(snapshot: Snapshot, asked: Asked, customer: Known, tally: Tally) -> S
     for campaign in snapshot.campaigns.get(asked.placement, ()):
         if not campaign.window.holds(asked.now):
             continue
+        if audience_against(campaign.audience, customer.member_of) is not None:
+            continue
         arm, is_new = _arm_of(campaign, asked, customer)
         if arm is None:
             continue
@@ -118,6 +121,7 @@ def _kept(
         offer.rules.key: offer.content
         for offer in campaign.offers
         if reason_against(offer.rules, now=asked.now) is None
+        and audience_against(offer.rules.audience, customer.member_of) is None
     }
     kept = [Kept(slot, shown[slot.offer]) for slot in held[: asked.count] if slot.offer in shown]
     # Of what is gone nothing is kept, so that the whole slate is drawn from what there is.
@@ -149,6 +153,8 @@ def _decided(
         features=features,
         customer_key=customer.key,
         given=customer.given,
+        uses=Uses(customer.times, zone_of(customer.attributes)),
+        member_of=customer.member_of,
         tally=tally,
         now=asked.now,
     )
@@ -176,7 +182,7 @@ def _decided(
             held_back=held_back,
         )
         slots.append(Slot(decision, None if choice.offer is None else choice.offer.content))
-        _remember(customer, choice.offer)
+        _remember(customer, choice.offer, campaign, now=asked.now)
     customer.held[campaign.key] = [_to_held(slot.decision) for slot in slots]
     return slots
 
@@ -191,12 +197,19 @@ def _ids(now: datetime, count: int) -> Sequence[uuid.UUID]:
     return [decision_id(now, entropy=bits) for bits in entropy]
 
 
-def _remember(customer: Known, offer: RunningOffer | None) -> None:
+def _remember(
+    customer: Known, offer: RunningOffer | None, campaign: RunningCampaign, *, now: datetime
+) -> None:
     """Count what the customer is given, for the places and requests after this one."""
-    if offer is None or offer.rules.caps.per_customer is None or customer.given is None:
+    if offer is None:
         return
-    key = offer.rules.key
-    customer.given[key] = customer.given.get(key, 0) + 1
+    rules = offer.rules
+    if rules.caps.per_customer is not None and customer.given is not None:
+        customer.given[rules.key] = customer.given.get(rules.key, 0) + 1
+    if customer.times is not None:
+        for limit in (*campaign.limits, *rules.limits):
+            if limit.is_per_customer and limit.counts_decisions:
+                customer.times.setdefault(limit.id, []).append(now)
 
 
 def _to_held(decision: Logged) -> Held:

@@ -1,10 +1,14 @@
 """Which offers may be shown now, and why not the others."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
+from campaigns.limits import Limit, say_limit
 from campaigns.tally import Tally
+
+SITE_ZONE = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,9 @@ class OfferRules:
     window: Window
     caps: Caps = field(default_factory=Caps)
     cost_cents: int = 0
+    limits: tuple[Limit, ...] = ()
+    # The audience that it is only for; None is everybody.
+    audience: int | None = None
 
     @property
     def counter(self) -> str:
@@ -74,6 +81,57 @@ class Budget:
     def counter(self) -> str:
         """The name under which it is counted."""
         return f"budget:{self.campaign}"
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What one customer had before, as far as limits ask.
+
+    Attributes:
+        times: When, the newest last ones, by the id of a limit per customer; None is not known.
+        zone: Of the customer's clock.
+    """
+
+    times: Mapping[int, Sequence[datetime]] | None
+    zone: ZoneInfo = SITE_ZONE
+
+
+def limits_reached(
+    limits: Iterable[Limit], uses: Uses, tally: Tally, *, now: datetime
+) -> str | None:
+    """Return which of these limits is reached, or None; what cannot be counted counts as reached.
+
+    Args:
+        limits: Of one offer, or of the campaign and its placement.
+        uses: What the customer had before.
+        tally: What all customers had.
+        now: The time.
+    """
+    for limit in limits:
+        if limit.is_per_customer:
+            if uses.times is None:
+                return f"{limit.scope} {limit.key} cannot be counted now"
+            if limit.is_reached_by(uses.times.get(limit.id, ()), now, uses.zone):
+                return say_limit(limit)
+        elif not tally.is_known:
+            return f"{limit.scope} {limit.key} cannot be counted now"
+        elif tally.used_by(limit.counters(now, SITE_ZONE)) >= limit.most:
+            return say_limit(limit)
+    return None
+
+
+def audience_against(audience: int | None, member_of: Collection[int] | None) -> str | None:
+    """Return why a customer is not in the audience that something is only for, or None.
+
+    Args:
+        audience: Its id; None is everybody.
+        member_of: The audiences that the customer is in; None where that is not known.
+    """
+    if audience is None:
+        return None
+    if member_of is None:
+        return "who is in the audience cannot be found out now"
+    return None if audience in member_of else "the customer is not in the audience"
 
 
 def reason_against(offer: OfferRules, *, now: datetime) -> str | None:

@@ -43,7 +43,8 @@ def to_extras(snapshot: Snapshot, *, now: datetime) -> Extras:
     features: Document = {}
     bandits: Document = {}
     for campaign in snapshot.all_campaigns:
-        if not campaign.window.holds(now):
+        # Who is in an audience is for the server to know.
+        if not campaign.window.holds(now) or campaign.audience is not None:
             continue
         rules = [_to_arms(campaign), *_to_rules(campaign, now=now)]
         features[campaign.key] = {"defaultValue": None, "rules": rules}

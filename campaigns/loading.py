@@ -4,12 +4,19 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
+from audience.audiences import finder
+from audience.rules.grammar import In, NoRule
+from audience.rules.nesting import inline
+from audience.rules.sql import Compiled, holds_for
 from campaigns.eligibility import Budget, Caps, OfferRules, Window
+from campaigns.limits import Limit, Scope
+from campaigns.recall import MOMENT
 from campaigns.snapshot import (
     RunningArm,
     RunningCampaign,
@@ -35,7 +42,7 @@ CAMPAIGNS = """
            policy.reward_window_seconds, policy.held_back_share, policy.expires_after_hours,
            version.number AS version, version.published_at,
            leaf.version AS leaf_version, leaf.published_at AS leaves_published_at,
-           campaign.budget_cents, campaign.fallback_id
+           campaign.budget_cents, campaign.fallback_id, campaign.audience_id
     FROM campaigns_campaign AS campaign
     JOIN campaigns_placement AS placement ON placement.id = campaign.placement_id
     JOIN experiments_experiment AS experiment ON experiment.id = campaign.experiment_id
@@ -69,6 +76,19 @@ FALLBACKS = """
     JOIN campaigns_offer AS offer ON offer.id = campaign.fallback_id
     WHERE campaign.id = ANY(%s)
 """
+# Those of channels are counted when messages are sent.
+LIMITS = """
+    SELECT cap.id, cap.limit AS most, cap.is_per_customer, cap.counts, cap.window, cap.hours,
+           CASE WHEN cap.offer_id IS NOT NULL THEN 'offer'
+                WHEN cap.campaign_id IS NOT NULL THEN 'campaign' ELSE 'placement' END AS scope,
+           COALESCE(offer.key, campaign.key, placement.key) AS key
+    FROM campaigns_cap AS cap
+    LEFT JOIN campaigns_offer AS offer ON offer.id = cap.offer_id
+    LEFT JOIN campaigns_campaign AS campaign ON campaign.id = cap.campaign_id
+    LEFT JOIN campaigns_placement AS placement ON placement.id = cap.placement_id
+    WHERE cap.channel = '' ORDER BY cap.id
+"""
+AUDIENCES = "SELECT id, key, kind, rule FROM audience_audience"
 
 
 class SnapshotLoader:
@@ -84,8 +104,10 @@ class SnapshotLoader:
         async with connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cursor = connection.cursor(row_factory=dict_row)
-            await cursor.execute("SELECT key FROM campaigns_placement")
+            await cursor.execute("SELECT key FROM campaigns_placement WHERE channel = 'onsite'")
             placements = await cursor.fetchall()
+            limits = await (await cursor.execute(LIMITS)).fetchall()
+            audiences = await (await cursor.execute(AUDIENCES)).fetchall()
             rows = await (await cursor.execute(CAMPAIGNS)).fetchall()
             experiments = [row["experiment_id"] for row in rows]
             ids = [row["campaign_id"] for row in rows]
@@ -93,13 +115,14 @@ class SnapshotLoader:
                 arms=await (await cursor.execute(ARMS, [experiments])).fetchall(),
                 offers=await (await cursor.execute(OFFERS, [ids])).fetchall(),
                 fallbacks=await (await cursor.execute(FALLBACKS, [ids])).fetchall(),
+                limits=_to_limits(limits),
                 odds=await _keep_or_read(connection, read_odds, self._odds, rows, "version"),
                 leaves=await _keep_or_read(
                     connection, read_leaves, self._leaves, rows, "leaf_version"
                 ),
             )
         self._odds, self._leaves = parts.odds, parts.leaves
-        return _to_snapshot(placements, rows, parts)
+        return _to_snapshot(placements, rows, parts, audiences)
 
 
 async def _keep_or_read(
@@ -130,11 +153,42 @@ class Parts:
     arms: Sequence[DictRow]
     offers: Sequence[DictRow]
     fallbacks: Sequence[DictRow]
+    limits: Mapping[tuple[Scope, str], tuple[Limit, ...]]
     odds: Mapping[Version, Odds]
     leaves: Mapping[Version, Leaves]
 
 
-def _to_snapshot(placements: Sequence[DictRow], rows: Sequence[DictRow], parts: Parts) -> Snapshot:
+def _to_limits(rows: Sequence[DictRow]) -> Mapping[tuple[Scope, str], tuple[Limit, ...]]:
+    found: dict[tuple[Scope, str], tuple[Limit, ...]] = {}
+    for row in rows:
+        limit = Limit(**{**row, "scope": Scope(row["scope"])})
+        found[limit.scope, limit.key] = (*found.get((limit.scope, limit.key), ()), limit)
+    return found
+
+
+def _to_rules(rows: Sequence[DictRow], wanted: Collection[int]) -> Mapping[int, Compiled]:
+    """Write for each audience that matters how to find out who is in it."""
+    find = finder((row["key"], row["id"], row["kind"], row["rule"]) for row in rows)
+    rules: dict[int, Compiled] = {}
+    for row in rows:
+        if row["id"] not in wanted:
+            continue
+        try:
+            rule = inline(In(row["key"]), find)
+        except NoRule:
+            # Nobody is in what means nothing; the other audiences mean what they say.
+            logger.exception("Nobody can tell who is in the audience %s", row["key"])
+        else:
+            rules[row["id"]] = holds_for(rule, now=MOMENT, prefix=f"audience_{row['id']}")
+    return rules
+
+
+def _to_snapshot(
+    placements: Sequence[DictRow],
+    rows: Sequence[DictRow],
+    parts: Parts,
+    audiences: Sequence[DictRow],
+) -> Snapshot:
     campaigns: dict[str, list[RunningCampaign]] = {}
     for row in rows:
         try:
@@ -144,15 +198,18 @@ def _to_snapshot(placements: Sequence[DictRow], rows: Sequence[DictRow], parts: 
             logger.exception("The campaign %s cannot be run", row["key"])
         else:
             campaigns.setdefault(row["placement"], []).append(campaign)
+    wanted = {id_ for campaign in chain(*campaigns.values()) for id_ in campaign.audiences}
     return Snapshot(
         placements=frozenset(row["key"] for row in placements),
         campaigns={placement: tuple(found) for placement, found in campaigns.items()},
+        rules=_to_rules(audiences, wanted),
     )
 
 
 def _to_campaign(row: DictRow, parts: Parts) -> RunningCampaign:
     def own(found: Sequence[DictRow]) -> tuple[RunningOffer, ...]:
-        return tuple(_to_offer(r) for r in found if r["campaign_id"] == row["campaign_id"])
+        mine = (r for r in found if r["campaign_id"] == row["campaign_id"])
+        return tuple(_to_offer(r, parts.limits) for r in mine)
 
     arms = [arm for arm in parts.arms if arm["experiment_id"] == row["experiment_id"]]
     return RunningCampaign(
@@ -167,6 +224,11 @@ def _to_campaign(row: DictRow, parts: Parts) -> RunningCampaign:
         policy=_to_policy(row, parts),
         fallback=next(iter(own(parts.fallbacks)), None),
         budget=Budget(row["key"], row["budget_cents"]),
+        limits=(
+            *parts.limits.get((Scope.CAMPAIGN, row["key"]), ()),
+            *parts.limits.get((Scope.PLACEMENT, row["placement"]), ()),
+        ),
+        audience=row["audience_id"],
     )
 
 
@@ -188,7 +250,7 @@ def _to_arms(rows: Sequence[DictRow]) -> tuple[RunningArm, ...]:
     )
 
 
-def _to_offer(row: DictRow) -> RunningOffer:
+def _to_offer(row: DictRow, limits: Mapping[tuple[Scope, str], tuple[Limit, ...]]) -> RunningOffer:
     caps = Caps(
         total=row["cap_total"],
         per_customer=row["cap_per_customer"],
@@ -197,7 +259,15 @@ def _to_offer(row: DictRow) -> RunningOffer:
     )
     window = Window(row["starts_at"], row["ends_at"])
     return RunningOffer(
-        rules=OfferRules(row["key"], row["is_active"], window, caps, row["cost_cents"]),
+        rules=OfferRules(
+            row["key"],
+            row["is_active"],
+            window,
+            caps,
+            row["cost_cents"],
+            limits.get((Scope.OFFER, row["key"]), ()),
+            row["audience_id"],
+        ),
         baseline_weight=row["baseline_weight"],
         content={name: row[name] for name in ("key", "name", "headline", "text", "link")},
     )

@@ -3,13 +3,16 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
 
 from audience.finding import Found, Name
 from audience.meeting import meet
+from audience.rules.sql import Compiled
+from campaigns.limits import Limit
 from experiments.exposures import MET_ARMS, to_met_arms
 from recommender.decision_ids import first_id_at
 
@@ -39,6 +42,13 @@ LAST_DECISIONS: LiteralString = """,
          WHERE slot.customer_id = newest.customer_id AND slot.campaign = wanted.campaign
            AND slot.decided_at = newest.decided_at AND slot.id >= %(since)s) AS held)
 """
+# In the place of what nobody asks for.
+NOTHING: LiteralString = ", NULL"
+# What tells that an offer was seen or clicked.
+EVENTS = {
+    "impression": ["Promotion Viewed", "Offer Viewed"],
+    "click": ["Promotion Clicked", "Offer Clicked", "Message Clicked"],
+}
 # How often each offer that has a limit per customer was given to this one.
 GIVEN: LiteralString = """,
     (SELECT COALESCE(jsonb_object_agg(capped.offer, counted.times), '{}')
@@ -48,6 +58,46 @@ GIVEN: LiteralString = """,
          WHERE decision.customer_id = ANY(person.ids) AND decision.id >= capped.since
            AND decision.offer = capped.offer) AS counted)
 """
+# When this customer last had what further limits count, as often as each limit allows. What is seen
+# or clicked names its decision, or the offer itself.
+TIMES: LiteralString = """,
+    (SELECT COALESCE(jsonb_object_agg(cap.id, used.times), '{}')
+     FROM unnest(%(cap_ids)s::bigint[], %(cap_scopes)s::text[], %(cap_keys)s::text[],
+                 %(cap_events)s::jsonb[], %(cap_mosts)s::int[], %(cap_since)s::timestamptz[],
+                 %(cap_since_ids)s::uuid[])
+         AS cap (id, scope, key, events, most, since, since_id)
+     CROSS JOIN LATERAL (
+         SELECT jsonb_agg(newest.at) AS times FROM (
+             SELECT given.at FROM (
+                 SELECT decision.decided_at AS at FROM recommender_decision AS decision
+                 WHERE cap.events IS NULL AND decision.customer_id = ANY(person.ids)
+                   AND decision.id >= cap.since_id AND decision.offer IS NOT NULL
+                   AND CASE cap.scope WHEN 'offer' THEN decision.offer = cap.key
+                           WHEN 'campaign' THEN decision.campaign = cap.key
+                           ELSE decision.placement = cap.key END
+                 UNION ALL
+                 SELECT event.occurred_at FROM audience_event AS event
+                 WHERE event.customer_id = ANY(person.ids) AND event.occurred_at >= cap.since
+                   AND cap.events ? event.name
+                   AND ((cap.scope = 'offer' AND cap.key IN (event.properties ->> 'promotion_id',
+                                                             event.properties ->> 'offer'))
+                     OR EXISTS (
+                         SELECT FROM recommender_decision AS decision
+                         WHERE decision.customer_id = ANY(person.ids)
+                           AND decision.id::text = event.properties ->> 'decision_id'
+                           AND CASE cap.scope WHEN 'offer' THEN decision.offer = cap.key
+                                   WHEN 'campaign' THEN decision.campaign = cap.key
+                                   ELSE decision.placement = cap.key END))) AS given
+             ORDER BY given.at DESC LIMIT cap.most) AS newest) AS used
+     WHERE used.times IS NOT NULL)
+"""
+# Which of the audiences that matter the customer is in.
+MEMBER_OF: LiteralString = """,
+    ARRAY(SELECT audience.id FROM (VALUES {pairs}) AS audience (id, is_in) WHERE audience.is_in)
+"""
+# The time of the question, for the rules of audiences.
+MOMENT: LiteralString = "%(moment)s::timestamptz"
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +125,8 @@ class Known:
         arms: The arm met, by the experiment's id.
         held: The last slate of each campaign, by its key.
         given: How often each offer with a limit per customer was given; None if that is not known.
+        times: When further limits per customer were last used, by their ids; None is not known.
+        member_of: The audiences that the customer is in, of those that matter; None is not known.
     """
 
     id: int | None
@@ -83,6 +135,8 @@ class Known:
     arms: dict[int, int] = field(default_factory=dict)
     held: dict[str, Sequence[Held]] = field(default_factory=dict)
     given: dict[str, int] | None = None
+    times: dict[int, list[datetime]] | None = None
+    member_of: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +147,15 @@ class Wanted:
         experiments: Ids of the experiments that matter.
         holds: For how many seconds each campaign lets a customer keep an offer.
         capped_days: Over how many days each offer with a limit per customer is counted.
+        limits: Further limits per customer.
+        audiences: How to find out who is in the audiences that matter, by their ids.
     """
 
     experiments: Sequence[int]
     holds: Mapping[str, int]
     capped_days: Mapping[str, int]
+    limits: Sequence[Limit] = ()
+    audiences: Mapping[int, Compiled] = field(default_factory=dict)
 
 
 async def recall(
@@ -114,18 +172,48 @@ async def recall(
         "campaigns": list(wanted.holds),
         "since": since,
     }
-    capped = wanted.capped_days
+    capped, limits = wanted.capped_days, wanted.limits
     if capped:
         params["capped"] = list(capped)
         params["capped_since"] = [first_id_at(now - timedelta(days=n)) for n in capped.values()]
+    besides = MET_ARMS + LAST_DECISIONS + (GIVEN if capped else NOTHING)
+    besides += TIMES if limits else NOTHING
+    params |= _bind(limits, now=now) if limits else {}
+    for compiled in wanted.audiences.values():
+        params |= compiled.params
+    params["moment"] = now
     found = await meet(
         connection,
         names,
-        besides=MET_ARMS + LAST_DECISIONS + (GIVEN if capped else ""),
+        besides=besides + _member_of(wanted.audiences),
         params=params,
-        take_turns=bool(capped),
+        take_turns=bool(capped or limits),
     )
     return _to_known(found)
+
+
+def _bind(limits: Sequence[Limit], *, now: datetime) -> dict[str, Any]:
+    """Write limits as the parameters of `TIMES`."""
+    since = [limit.earliest(now) or LONG_AGO for limit in limits]
+    return {
+        "cap_ids": [limit.id for limit in limits],
+        "cap_scopes": [limit.scope.value for limit in limits],
+        "cap_keys": [limit.key for limit in limits],
+        "cap_events": [
+            None if limit.counts_decisions else Jsonb(EVENTS[limit.counts]) for limit in limits
+        ],
+        "cap_mosts": [limit.most for limit in limits],
+        "cap_since": since,
+        "cap_since_ids": [first_id_at(at) for at in since],
+    }
+
+
+def _member_of(audiences: Mapping[int, Compiled]) -> LiteralString:
+    if not audiences:
+        return NOTHING
+    pairs = ", ".join(f"({id_}, {rule.sql})" for id_, rule in audiences.items())
+    # Rules are compiled with parameters in the place of all that people wrote.
+    return MEMBER_OF.format(pairs=pairs)
 
 
 def _to_known(found: Sequence[Found]) -> Sequence[Known]:
@@ -134,14 +222,19 @@ def _to_known(found: Sequence[Found]) -> Sequence[Known]:
     for each in found:
         if each.id in by_id:
             continue
-        arms, held, *given = each.besides or ({}, {})
+        arms, held, given, times, member_of = each.besides or ({}, {}, {}, {}, [])
         by_id[each.id] = Known(
             id=each.id,
             key=each.key,
             attributes=each.attributes,
             arms=to_met_arms(arms),
             held={campaign: [_to_held(slot) for slot in slate] for campaign, slate in held.items()},
-            given=given[0] if given else {},
+            given=given or {},
+            times={
+                int(limit): [datetime.fromisoformat(at) for at in used]
+                for limit, used in (times or {}).items()
+            },
+            member_of=frozenset(member_of or ()),
         )
     return [by_id[each.id] for each in found]
 

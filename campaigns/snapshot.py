@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audience.rules.sql import Compiled
 from campaigns.eligibility import Budget, OfferRules, Window
+from campaigns.limits import Limit
 from recommender.leaves import Leaves
 from recommender.odds import Odds
 
@@ -79,6 +81,10 @@ class RunningCampaign:
     policy: RunningPolicy
     fallback: RunningOffer | None = None
     budget: Budget = field(default_factory=lambda: Budget(""))
+    # Of the campaign as a whole, and of its placement.
+    limits: tuple[Limit, ...] = ()
+    # The audience that it is for; None is everybody.
+    audience: int | None = None
     # The counters that its limits need, and over how many days each offer with a limit per customer
     # is counted.
     counters: frozenset[str] = field(init=False)
@@ -90,6 +96,9 @@ class RunningCampaign:
     shares: FloatArray = field(init=False, compare=False)
     # Whether every offer may be shown at any time to anybody.
     is_unconditional: bool = field(init=False)
+    # All limits, those of the offers too, and all audiences that matter.
+    all_limits: tuple[Limit, ...] = field(init=False)
+    audiences: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:
         """Look once for what every decision asks."""
@@ -106,8 +115,15 @@ class RunningCampaign:
         object.__setattr__(self, "keys", keys)
         object.__setattr__(self, "places", np.array(places, dtype=np.int64))
         object.__setattr__(self, "shares", np.array(shares, dtype=np.float64))
-        is_open = all(rule.is_active and rule.window == Window() for rule in rules)
-        object.__setattr__(self, "is_unconditional", is_open and not counters and not days)
+        all_limits = self.limits + tuple(limit for rule in rules for limit in rule.limits)
+        object.__setattr__(self, "all_limits", all_limits)
+        audiences = {self.audience, *(rule.audience for rule in rules)} - {None}
+        object.__setattr__(self, "audiences", frozenset(audiences))
+        is_open = all(
+            rule.is_active and rule.window == Window() and rule.audience is None for rule in rules
+        )
+        is_limited = bool(counters or days or all_limits)
+        object.__setattr__(self, "is_unconditional", is_open and not is_limited)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +132,8 @@ class Snapshot:
 
     placements: frozenset[str] = frozenset()
     campaigns: Mapping[str, tuple[RunningCampaign, ...]] = field(default_factory=dict)
+    # Whether somebody is in an audience, as SQL for `recall`, by the audience's id.
+    rules: Mapping[int, Compiled] = field(default_factory=dict)
 
     @property
     def all_campaigns(self) -> Iterator[RunningCampaign]:

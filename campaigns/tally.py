@@ -1,6 +1,6 @@
 """Counts what is given out and spent, on top of what was before."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 class Tally:
@@ -23,6 +23,10 @@ class Tally:
         """Return how much is used up by now."""
         before = 0 if self._before is None else self._before.get(name, 0)
         return before + self.added.get(name, 0)
+
+    def used_by(self, names: Iterable[str]) -> int:
+        """Return how much is used up of several together."""
+        return sum(self.used(name) for name in names)
 
     def add(self, name: str, amount: int) -> None:
         """Use up some more."""

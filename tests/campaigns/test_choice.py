@@ -12,7 +12,7 @@ import pytest
 
 from campaigns.choice import Choice, Chooser
 from campaigns.draw import draw_offer, draw_seed
-from campaigns.eligibility import Budget, Caps, OfferRules, Window
+from campaigns.eligibility import Budget, Caps, OfferRules, Uses, Window
 from campaigns.snapshot import (
     RunningArm,
     RunningCampaign,
@@ -78,6 +78,8 @@ def choose(
         features=X,
         customer_key="ada",
         given={} if given is None else given,
+        uses=Uses({}),
+        member_of=frozenset(),
         tally=Tally({}) if tally is None else tally,
         now=NOW,
     )

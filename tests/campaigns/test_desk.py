@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,18 +19,27 @@ from django.utils import timezone
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from audience.audiences import save_rule
 from audience.finding import Name
-from audience.models import Customer, Identity
+from audience.models import Audience, Customer, Identity
 from campaigns.decide import Slot
 from campaigns.desk import Desk, Outcome, Visit
 from campaigns.loading import SnapshotLoader
-from campaigns.models import Campaign, Counter
+from campaigns.models import Campaign, Cap, Counter, Offer
 from campaigns.snapshot import Snapshot
 from campaigns.spool import SUFFIX, Spool
 from experiments.models import Exposure
 from recommender.models import Decision, Reward
 from tests.asgi import database_url
-from tests.makers import make_campaign, make_offer
+from tests.makers import (
+    HOUR,
+    event_row,
+    make_campaign,
+    make_customers,
+    make_events,
+    make_offer,
+    make_placement,
+)
 from tests.racing import end_sessions, locked_table, wait_for_blocked
 from wire.current import Current
 
@@ -160,6 +170,135 @@ def test_one_customer_is_given_no_more_than_one_may_be_wherever_the_requests_arr
     assert set(counts.values()) == {3}
     held_out = Decision.objects.filter(arm="hold-out").values("customer").distinct().count()
     assert len(counts) == 8 - held_out
+
+
+def cap(campaign: Campaign | None = None, offer: Offer | None = None, **values: Any) -> Cap:
+    """Limit a campaign or an offer."""
+    return Cap.objects.create(campaign=campaign, offer=offer, **{"window": "ever", **values})
+
+
+def offered() -> int:
+    """Count the decisions that gave an offer out."""
+    return Decision.objects.exclude(offer=None).count()
+
+
+@pytest.mark.parametrize("values", [{}, {"window": "day"}, {"window": "rolling", "hours": 3}])
+def test_a_campaigns_limit_in_total_holds_exactly_however_many_come(
+    tmp_path: Path, values: dict[str, Any]
+) -> None:
+    campaign = start(offers=[make_offer(), make_offer()])
+    limit = cap(campaign, limit=25, is_per_customer=False, **values)
+    with open_office(tmp_path) as one, open_office(tmp_path) as two:
+        for wave in range(3):
+            one.serve(*(visit(campaign, f"a{wave}-{n}") for n in range(40)))
+            two.serve(*(visit(campaign, f"b{wave}-{n}") for n in range(40)))
+    assert offered() == 25
+    counted = Counter.objects.filter(name__startswith=f"cap:{limit.pk}")
+    assert sum(counted.values_list("used", flat=True)) == 25
+    refused = Decision.objects.filter(offer=None).exclude(arm="hold-out").latest("id")
+    assert f"campaign {campaign.key} was given out 25 times" in " ".join(refused.reasons)
+
+
+def test_a_limit_per_customer_counts_over_offers_and_batches(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer(), make_offer()])
+    cap(campaign, limit=3, window="rolling", hours=24)
+    visits = [visit(campaign, f"c{n}") for _ in range(5) for n in range(8)]
+    with open_office(tmp_path) as office:
+        second = Desk(office.pool, office.snapshot, office.spool)
+        office.serve(*visits, desks=[office.desk, second])
+        office.serve(*visits)
+    given = Decision.objects.exclude(offer=None)
+    counts = Count(given.values_list("customer__external_key", flat=True))
+    assert set(counts.values()) == {3}
+
+
+def test_a_day_is_one_of_the_customers_clock(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer()])
+    cap(campaign, limit=1, window="day")
+    customers = make_customers(20, attributes={"timezone": "Pacific/Kiritimati"})
+    names = [customer.external_key for customer in customers]
+    # Midnight is at 10 in the morning, UTC.
+    with open_office(tmp_path) as office:
+        for hour, most in ((9, 1), (9, 1), (10, 2), (23, 2)):
+            with time_machine.travel(datetime(2026, 3, 4, hour, 30, tzinfo=UTC), tick=False):
+                office.serve(*(visit(campaign, name) for name in names))
+            given = Decision.objects.exclude(offer=None)
+            assert set(Count(given.values_list("customer", flat=True)).values()) == {most}
+
+
+@pytest.mark.parametrize("names_decision", [True, False])
+def test_what_was_seen_counts_when_it_was_seen(tmp_path: Path, names_decision: bool) -> None:
+    offer = make_offer()
+    campaign = start(offers=[offer])
+    cap(offer=offer, limit=2, counts="impression")
+    with open_office(tmp_path) as office:
+        for _ in range(3):
+            office.serve(*(visit(campaign, f"c{n}") for n in range(5)))
+        decisions = list(Decision.objects.exclude(offer=None).select_related("customer"))
+        assert len(decisions) == 3 * len({d.customer_id for d in decisions})
+        first = {decision.customer_id: decision for decision in decisions}
+        seen = [
+            event_row(
+                d.customer,
+                "Promotion Viewed",
+                at=timezone.now(),
+                properties=(
+                    {"decision_id": str(d.id)} if names_decision else {"promotion_id": offer.key}
+                ),
+            )
+            for d in first.values()
+            for _ in range(2)
+        ]
+        make_events(seen)
+        office.serve(*(visit(campaign, f"c{n}") for n in range(5)))
+    assert offered() == len(decisions)
+
+
+def test_a_campaign_is_for_its_audience_alone(tmp_path: Path) -> None:
+    placement = make_placement()
+    audience = save_rule(
+        Audience.objects.create(key="buyers", name="Buyers"),
+        {"all": [{"event": "Order Completed", "at_least": 1, "days": 30}]},
+    )
+    plan: dict[str, Any] = {"offers": [make_offer()], "placement": placement}
+    special = start(audience=audience, priority=1, **plan)
+    usual = start(priority=2, **plan)
+    buyers, others = make_customers(10), make_customers(10)
+    with open_office(tmp_path) as office:
+        keys = [customer.external_key for customer in [*buyers, *others]]
+        make_events([event_row(b, "Order Completed", at=timezone.now() - HOUR) for b in buyers])
+        office.serve(*(visit(usual, key) for key in keys))
+    decided = dict(Decision.objects.values_list("customer", "campaign"))
+    assert {decided[customer.pk] for customer in buyers} == {special.key}
+    assert {decided[customer.pk] for customer in others} == {usual.key}
+
+
+def test_an_offer_is_for_its_audience_alone(tmp_path: Path) -> None:
+    audience = save_rule(
+        Audience.objects.create(key="germans", name="Germans"),
+        {"all": [{"attribute": "country", "is": "one of", "value": ["de"]}]},
+    )
+    special = make_offer(audience=audience)
+    campaign = start(offers=[special])
+    make_customers(10, attributes={"country": "fr"})
+    germans = make_customers(10, attributes={"country": "de"})
+    everybody = Customer.objects.values_list("external_key", flat=True)
+    with open_office(tmp_path) as office:
+        office.serve(*(visit(campaign, key) for key in everybody))
+    given = set(Decision.objects.exclude(offer=None).values_list("customer", flat=True))
+    assert given
+    assert given <= {customer.pk for customer in germans}
+    refused = Decision.objects.filter(offer=None).exclude(arm="hold-out").latest("id")
+    assert f"{special.key}: the customer is not in the audience" in refused.reasons
+
+
+def test_without_the_database_nobody_is_in_an_audience(tmp_path: Path) -> None:
+    audience = save_rule(Audience.objects.create(key="all", name="All"), {})
+    campaign = start(offers=[make_offer()], audience=audience)
+    with open_office(tmp_path, NOWHERE) as office:
+        (outcome,) = office.serve(visit(campaign, "ada"))
+    assert outcome.is_degraded
+    assert list(outcome.slates.values()) == [None]
 
 
 def test_a_slate_is_logged_place_by_place_and_learned_from_at_the_top(tmp_path: Path) -> None:
