@@ -62,6 +62,7 @@ bench: setup ## Measure deciding, comparing and analysing against named floors a
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.moments
+	$(BIN)/python -m benchmarks.audiences
 
 clients: setup ## Put published client libraries through everything, and kill servers meanwhile
 	$(BIN)/python -m benchmarks.parity

@@ -14,6 +14,7 @@ from audience.models import Audience, AudienceKind
 from audience.rules.grammar import Listed, NoRule, Rule, parse_rule, to_json
 from audience.rules.nesting import Find, find_names, inline
 from audience.rules.sql import members_of
+from wire.notices import announce_change
 
 # Any numbers: they tell these locks from others.
 SAVING = 0x0FFE21AE
@@ -74,6 +75,8 @@ def save_rule(audience: Audience, given: Any) -> Audience:
             rule=written, version=F("version") + 1, counted_at=None, size=None
         )
         audience.save(update_fields=["name", "description"])
+        # Whoever decides holds rules in memory, perhaps one that names this audience.
+        announce_change()
     audience.refresh_from_db()
     return audience
 

@@ -50,6 +50,10 @@ ACTIONS = {
     "define a metric": Action(
         "get", lambda e: "/metrics/new/conversion/", ("Analyst", "Marketer", "Admin")
     ),
+    "see the audiences": Action("get", lambda e: "/audiences/", EVERYBODY),
+    "count an audience": Action("post", lambda e: "/audiences/new/count/", EVERYBODY),
+    "build an audience": Action("get", lambda e: "/audiences/new/", ("Marketer", "Admin")),
+    "upload a list": Action("get", lambda e: "/audiences/new/list/", ("Marketer", "Admin")),
     "draft an experiment": Action("get", lambda e: "/setup/", ("Marketer", "Admin")),
     "change a draft": Action(
         "get", lambda e: f"/setup/{e.key}/arms/", ("Marketer", "Admin"), status="draft"
