@@ -19,6 +19,10 @@ MICROSECOND = timedelta(microseconds=1)
 # Sorts before every time, and no test asks for times before it.
 NO_TIME = np.iinfo(np.int64).min
 MISSING = b"null"
+# What these find is another tomorrow.
+TIMED = frozenset({"in last days", "in next days", "days ago"})
+# So many answers of a column are kept.
+MOST_REMEMBERED = 16
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -42,6 +46,9 @@ class Coded:
         self._facts: dict[str, list[Any]] = {}
         self._arrays: dict[str, NDArray[Any]] = {}
         self._code_of_text: dict[str, int] = {}
+        self._containing: dict[str, Truths] = {}
+        # What was asked last, until a row changes.
+        self._masks: dict[str, Truths] = {}
 
     def encode(self, written: Iterable[bytes]) -> NDArray[np.int32]:
         """Return the codes of values as PostgreSQL writes them in JSON, new ones added."""
@@ -55,9 +62,39 @@ class Coded:
             codes.append(code)
         return np.array(codes, np.int32)
 
+    def resize(self, size: int) -> None:
+        """Have so many rows; new ones are missing."""
+        self.codes.resize(size)
+        self._masks.clear()
+
+    def set(self, places: NDArray[np.integer[Any]], codes: NDArray[np.int32]) -> None:
+        """Change rows."""
+        if not np.array_equal(self.codes.view()[places], codes):
+            self.codes.view()[places] = codes
+            self._masks.clear()
+
+    def add(self, codes: NDArray[np.int32]) -> None:
+        """Add rows at the end."""
+        self.codes.add(codes)
+        self._masks.clear()
+
+    def reorder(self, order: NDArray[np.intp]) -> None:
+        """Put the rows in another order."""
+        self.codes.view()[:] = self.codes.view()[order]
+        self._masks.clear()
+
     def mask(self, test: Test, *, now: datetime) -> Truths:
-        """Return for each row whether its value meets a test."""
-        return self.truths(test, now=now)[self.codes.view()]
+        """Return for each row whether its value meets a test; not to be written to."""
+        if test.kind in TIMED:
+            return self.truths(test, now=now)[self.codes.view()]
+        name = repr(test)
+        mask = self._masks.pop(name, None)
+        if mask is None:
+            mask = self.truths(test, now=now)[self.codes.view()]
+        self._masks[name] = mask
+        if len(self._masks) > MOST_REMEMBERED:
+            del self._masks[next(iter(self._masks))]
+        return mask
 
     def truths(self, test: Test, *, now: datetime) -> Truths:
         """Return for each distinct value whether it meets a test."""
@@ -100,12 +137,18 @@ class Coded:
         lowered = self._list(
             "lowered", lambda value: to_lower(value) if isinstance(value, str) else None
         )
-        met = np.fromiter((text is not None and part in text for text in lowered), np.bool_)
         lists = self._list("lists", lambda value: value if isinstance(value, list) else None)
-        for code, value in enumerate(lists):
+        # The slowest of all tests, so that only values that came since are looked at.
+        met = self._containing.pop(wanted, np.empty(0, np.bool_))
+        new = len(met)
+        added = np.fromiter((text is not None and part in text for text in lowered[new:]), np.bool_)
+        for place, value in enumerate(lists[new:]):
             if value is not None:
-                met[code] = any(isinstance(each, str) and each == wanted for each in value)
-        return met
+                added[place] = any(isinstance(each, str) and each == wanted for each in value)
+        met = self._containing[wanted] = np.concatenate([met, added])
+        if len(self._containing) > MOST_REMEMBERED:
+            del self._containing[next(iter(self._containing))]
+        return met.copy()
 
     def _list(self, name: str, read: Callable[[Any], Any]) -> list[Any]:
         facts = self._facts.setdefault(name, [])

@@ -5,6 +5,7 @@ than the database.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,8 @@ from django.db import connection
 from numpy.typing import NDArray
 from psycopg import Cursor, sql
 
-from audience.columns.coded import MISSING, to_microseconds
-from audience.columns.world import Happenings
+from audience.columns.coded import to_microseconds
+from audience.columns.happenings import Happenings
 
 # Whatever makes rows vanish changes one of these: an erasure, or a month that is dropped.
 REMOVALS = """
@@ -35,10 +36,14 @@ VALUES = """
     SELECT array_agg(id), string_agg(({value})::text, E'\\n')
     FROM {table} WHERE {which} AND {value} IS NOT NULL GROUP BY tableoid
 """
-# As `to_cents` rounds.
-ONE_BY_ONE = """
-    id, customer_id, (extract(epoch FROM occurred_at) * 1000000)::bigint,
-    COALESCE(round(value * 100)::bigint, 0)
+CHANGED = """
+    SELECT array_agg(id), array_agg(COALESCE(merged_into_id, id)) {values}
+    FROM (SELECT * FROM audience_customer WHERE updated_at >= {since} LIMIT {most}) AS changed
+"""
+RECEIVED = """
+    SELECT convert_to(name, 'UTF8'), array_agg(id), array_agg(customer_id),
+           array_agg(occurred_at), array_agg(COALESCE(value, 0)) {values}
+    FROM audience_event WHERE name = ANY({names}) AND received_at >= {since} GROUP BY name
 """
 # Of the year 2000, from which PostgreSQL counts.
 MILLENNIUM = to_microseconds(datetime(2000, 1, 1, tzinfo=UTC))
@@ -80,11 +85,8 @@ def read_list(audience_id: int) -> Numbers:
 
 def read_events(name: str) -> Iterator[tuple[Numbers, Numbers, Numbers, Numbers]]:
     """Return ids, customers, microseconds since 1970 and cents of the events of a name."""
-    for ids, customers, times, values in _read_arrays(
-        sql.SQL(EVENTS).format(name=sql.Literal(name))
-    ):
-        cents = np.rint(_to_floats(values) * 100).astype(np.int64)
-        yield _to_numbers(ids), _to_numbers(customers), _to_numbers(times) + MILLENNIUM, cents
+    for row in _read_arrays(sql.SQL(EVENTS).format(name=sql.Literal(name))):
+        yield _to_columns(*row)
 
 
 def read_attribute(path: str) -> Iterator[tuple[Numbers, list[bytes]]]:
@@ -104,62 +106,69 @@ def read_versions(audience_ids: list[int]) -> dict[int, int]:
     return dict(_rows(query.format(sql.Literal(audience_ids)))) if audience_ids else {}
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Events of one name that were received lately, and their properties as JSON, by path."""
+
+    ids: Numbers
+    customers: Numbers
+    microseconds: Numbers
+    cents: Numbers
+    properties: Mapping[str, list[bytes]]
+
+
 def read_changed(
-    since: datetime, paths: Iterable[str], *, most: int
-) -> list[tuple[Any, ...]] | None:
-    """Return the customers changed since a time: id, owner, and the values at the paths.
+    since: datetime, paths: Sequence[str], *, most: int
+) -> tuple[Numbers, Numbers, Sequence[list[bytes]]] | None:
+    """Return who changed since a time: ids, who they turned out to be, and the values at the paths.
 
     Returns None if they are more than `most`.
     """
-    columns = [sql.SQL("id, COALESCE(merged_into_id, id)"), *_texts("attributes", paths)]
-    query = sql.SQL("SELECT {} FROM audience_customer WHERE updated_at >= {} LIMIT {}").format(
-        sql.SQL(", ").join(columns), sql.Literal(since), sql.Literal(most + 1)
+    query = sql.SQL(CHANGED).format(
+        values=_values("attributes", paths), since=sql.Literal(since), most=sql.Literal(most + 1)
     )
-    return _not_more(_rows(query), most)
+    for ids, owners, *values in _read_arrays(query):
+        changed = _to_numbers(ids)
+        if len(changed) > most:
+            return None
+        return changed, _to_numbers(owners), [each.split(b"\n") for each in values]
+    return np.empty(0, np.int64), np.empty(0, np.int64), [[] for _ in paths]
 
 
 def read_received(
     since: datetime, events: Mapping[str, Happenings], *, most: int
-) -> dict[str, list[tuple[Any, ...]]] | None:
-    """Return what was received since a time, by name: the events' numbers, and their properties.
-
-    Returns None if of one name it is more than `most`.
-    """
-    received: dict[str, list[tuple[Any, ...]]] = {}
-    for name, block in events.items():
-        columns = [sql.SQL(ONE_BY_ONE), *_texts("properties", block.properties)]
-        query = sql.SQL(
-            "SELECT {} FROM audience_event WHERE name = {} AND received_at >= {} LIMIT {}"
-        ).format(
-            sql.SQL(", ").join(columns),
-            sql.Literal(name),
-            sql.Literal(since),
-            sql.Literal(most + 1),
+) -> dict[str, Received] | None:
+    """Return what was received since a time, by name; None if of one it is more than `most`."""
+    paths = sorted({path for block in events.values() for path in block.properties})
+    query = sql.SQL(RECEIVED).format(
+        values=_values("properties", paths),
+        names=sql.Literal(list(events)),
+        since=sql.Literal(since),
+    )
+    received = {}
+    for name, ids, customers, times, values, *properties in _read_arrays(query) if events else ():
+        received[name.decode()] = found = Received(
+            *_to_columns(ids, customers, times, values),
+            dict(zip(paths, (each.split(b"\n") for each in properties), strict=True)),
         )
-        rows = _not_more(_rows(query), most)
-        if rows is None:
+        if len(found.ids) > most:
             return None
-        received[name] = rows
     return received
 
 
-def _texts(column: str, paths: Iterable[str]) -> list[sql.Composable]:
-    return [sql.SQL("({})::text").format(written(column, path)) for path in paths]
-
-
-def _not_more(rows: list[tuple[Any, ...]], most: int) -> list[tuple[Any, ...]] | None:
-    return rows if len(rows) <= most else None
+def _values(column: str, paths: Iterable[str]) -> sql.Composed:
+    """Write columns of values, none of which is left out."""
+    values = [
+        sql.SQL(", string_agg(COALESCE(({})::text, 'null'), E'\\n')").format(written(column, path))
+        for path in paths
+    ]
+    return sql.SQL("").join(values)
 
 
 def written(column: str, path: str) -> sql.Composed:
     """Write the place of a value."""
     steps = [sql.Identifier(column), *(sql.Literal(name) for name in path.split("."))]
     return sql.SQL(" -> ").join(steps)
-
-
-def to_bytes(values: Iterable[str | None]) -> list[bytes]:
-    """Turn values as they are read row by row into those of COPY."""
-    return [MISSING if value is None else value.encode() for value in values]
 
 
 def _one(query: str) -> tuple[Any, ...] | None:
@@ -196,6 +205,14 @@ def _read_arrays(query: sql.Composed | sql.SQL) -> Iterator[Sequence[bytes]]:
             held = [value for value in values if value is not None]
             if held:
                 yield held
+
+
+def _to_columns(
+    ids: bytes, customers: bytes, times: bytes, values: bytes
+) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    # As `to_cents` rounds.
+    cents = np.rint(_to_floats(values) * 100).astype(np.int64)
+    return _to_numbers(ids), _to_numbers(customers), _to_numbers(times) + MILLENNIUM, cents
 
 
 def _to_numbers(array: bytes) -> Numbers:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
 from threading import Lock
 from typing import Any
 
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from audience.closing import find_closed
 from audience.columns import reading
 from audience.columns.coded import Coded, Truths
-from audience.columns.world import Happenings, Wanted, World
+from audience.columns.happenings import Happenings
+from audience.columns.world import Wanted, World
 from audience.rules.grammar import Rule
 
 # Who has changed so often is read anew.
@@ -90,45 +92,46 @@ class Store:
             self._forget()
             ids, owners = reading.read_people()
             self._add_customers(ids)
-            self._world.owners.view()[:] = self._find_places(owners)
+            self._set_owners(np.arange(len(ids)), self._find_places(owners))
         self._removals = removals
 
     def _catch_up(self, since: datetime | None) -> bool:
         """Add what came since a time; return whether it is not too much."""
         assert since is not None, "something was read before"
         world = self._world
-        changed = reading.read_changed(since, list(world.attributes), most=MOST_CHANGES)
+        paths = list(world.attributes)
+        changed = reading.read_changed(since, paths, most=MOST_CHANGES)
         received = reading.read_received(since, world.events, most=MOST_CHANGES)
         if changed is None or received is None:
             return False
-        if changed:
-            ids, owners, *values = zip(*changed, strict=True)
-            known = np.isin(ids, self._sorted)
-            self._add_customers(np.array(ids, np.int64)[~known])
-            places = self._find_places(np.array(ids, np.int64))
-            world.owners.view()[places] = self._find_places(np.array(owners, np.int64))
-            for coded, column in zip(world.attributes.values(), values, strict=True):
-                coded.codes.view()[places] = coded.encode(reading.to_bytes(column))
-        for name, rows in received.items():
-            self._add_received(world.events[name], rows)
+        ids, owners, values = changed
+        if len(ids):
+            self._add_customers(ids[~np.isin(ids, self._sorted)])
+            places = self._find_places(ids)
+            self._set_owners(places, self._find_places(owners))
+            for path, column in zip(paths, values, strict=True):
+                coded = world.attributes[path]
+                coded.set(places, coded.encode(column))
+        for name, found in received.items():
+            self._add_received(world.events[name], found)
         return True
 
-    def _add_received(self, block: Happenings, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _add_received(self, block: Happenings, found: reading.Received) -> None:
         """Add the events that are not here yet; who asks what came lately is told some twice."""
-        if not rows:
-            return
-        ids, customers, microseconds, cents, *values = zip(*rows, strict=True)
-        new = np.array(ids, np.int64)
         held = block.ids.view()
-        fresh = ~np.isin(new, held[held >= new.min()])
-        block.ids.add(new[fresh])
-        block.customers.add(
-            self._find_places(np.array(customers, np.int64)[fresh]).astype(np.int32)
+        fresh = ~np.isin(found.ids, held[held >= found.ids.min()])
+        if not fresh.any():
+            return
+        block.add(
+            found.ids[fresh],
+            self._find_places(found.customers[fresh]).astype(np.int32),
+            found.microseconds[fresh],
+            found.cents[fresh],
+            {
+                path: coded.encode(compress(found.properties[path], fresh))
+                for path, coded in block.properties.items()
+            },
         )
-        block.microseconds.add(np.array(microseconds, np.int64)[fresh])
-        block.cents.add(np.array(cents, np.int64)[fresh])
-        for coded, column in zip(block.properties.values(), values, strict=True):
-            coded.codes.add(coded.encode(reading.to_bytes(column))[fresh])
 
     def _load(self, wanted: Wanted) -> None:
         """Read the columns that are wanted and not here."""
@@ -158,28 +161,35 @@ class Store:
 
     def _read_attribute(self, path: str) -> Coded:
         coded = Coded()
-        coded.codes.resize(len(self._world.ids))
+        coded.resize(len(self._world.ids))
         for ids, values in reading.read_attribute(path):
-            coded.codes.view()[self._find_places(ids)] = coded.encode(values)
+            coded.set(self._find_places(ids), coded.encode(values))
         return coded
 
     def _read_events(self, name: str) -> Happenings:
         block = Happenings()
         for ids, customers, microseconds, cents in reading.read_events(name):
-            block.ids.add(ids)
-            block.customers.add(self._find_places(customers).astype(np.int32))
-            block.microseconds.add(microseconds)
-            block.cents.add(cents)
+            places = self._find_places(customers).astype(np.int32)
+            block.add(ids, places, microseconds, cents, {})
+        block.sort()
         return block
 
+    def _set_owners(self, places: NDArray[np.int64], owners: NDArray[np.int64]) -> None:
+        held = self._world.owners.view()
+        if not np.array_equal(held[places], owners):
+            held[places] = owners
+            self._world.owners_version += 1
+
     def _add_customers(self, ids: NDArray[np.int64]) -> None:
+        if not len(ids):
+            return
         world = self._world
         first = len(world.ids)
         world.ids.add(ids)
         # Each is itself until it is said who else.
         world.owners.add(np.arange(first, len(world.ids), dtype=np.int32))
         for coded in world.attributes.values():
-            coded.codes.resize(len(world.ids))
+            coded.resize(len(world.ids))
         # In nearly the right order, which this kind of sorting is quick about.
         self._places_of_sorted = np.argsort(world.ids.view(), kind="stable")
         self._sorted = world.ids.view()[self._places_of_sorted]
@@ -190,19 +200,17 @@ class Store:
 
 def _removes_nothing(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
     """Say whether nobody was erased, and no month dropped, between two looks."""
-    if not before:
-        return False
     (erased, months), (erased_before, months_before) = now, before
     return bool(erased == erased_before and set(months_before) <= set(months))
 
 
 def _read_property(block: Happenings, name: str, path: str) -> Coded:
     coded = Coded()
-    coded.codes.resize(len(block.ids))
+    coded.resize(len(block.ids))
     order = np.argsort(block.ids.view(), kind="stable")
     ordered = block.ids.view()[order]
     for ids, values in reading.read_property(name, path):
-        coded.codes.view()[order[_find_in(ordered, ids)]] = coded.encode(values)
+        coded.set(order[_find_in(ordered, ids)], coded.encode(values))
     return coded
 
 

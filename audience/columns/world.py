@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from audience.columns.coded import Coded, Truths, to_microseconds
 from audience.columns.growing import Growing
+from audience.columns.happenings import Happenings
 from audience.rules.grammar import (
     All,
     Events,
@@ -37,17 +38,6 @@ HALF = 32
 
 
 @dataclass(slots=True)
-class Happenings:
-    """The events of one name: a row for each."""
-
-    ids: Growing[np.int64] = field(default_factory=lambda: Growing(np.int64))
-    customers: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
-    microseconds: Growing[np.int64] = field(default_factory=lambda: Growing(np.int64))
-    cents: Growing[np.int64] = field(default_factory=lambda: Growing(np.int64))
-    properties: dict[str, Coded] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class World:
     """All that was asked for, as of one moment.
 
@@ -56,6 +46,7 @@ class World:
     Attributes:
         ids: The id of the customer at each place.
         owners: The place of the customer that each one turned out to be, or its own.
+        owners_version: Grows with each change of the owners.
         attributes: By their paths.
         events: By their names.
         lists: The places of customers on lists, by the lists' ids.
@@ -63,6 +54,7 @@ class World:
 
     ids: Growing[np.int64] = field(default_factory=lambda: Growing(np.int64))
     owners: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
+    owners_version: int = 0
     attributes: dict[str, Coded] = field(default_factory=dict)
     events: dict[str, Happenings] = field(default_factory=dict)
     lists: dict[int, NDArray[np.int32]] = field(default_factory=dict)
@@ -104,59 +96,72 @@ class World:
         match rule:
             case Known(named):
                 return self.attributes[named.path].mask(named.test, now=now)
-            case Happened(events, least, most):
-                times = np.bincount(self._who(events, now), minlength=len(self.ids))
-                return (times >= least) & (True if most is None else times <= most)
+            case Happened():
+                return self._happened(rule, now)
             case Last(events, days, longer_ago):
                 recent = self._some(events, Window(days=days), now)
-                if not longer_ago:
-                    return recent
-                return self._some(events, Window(), now) & ~recent
+                return self._some(events, Window(), now) & ~recent if longer_ago else recent
             case Total():
                 return self._total(rule, now)
             case Listed(audience_id):
-                return self._at(self.owners.view()[self.lists[audience_id]])
+                found = np.zeros(len(self.ids), np.bool_)
+                found[self.owners.view()[self.lists[audience_id]]] = True
+                return found
         raise ValueError(f"The audience {rule.audience} is not put in its place.")
 
-    def _some(self, events: Events, window: Window, now: datetime) -> Truths:
-        return self._at(self._who(Events(events.name, events.where, window), now))
+    def _happened(self, rule: Happened, now: datetime) -> Truths:
+        if rule.least == 1 and rule.most is None:
+            return self._some(rule.events, rule.events.window, now)
+        times = np.zeros(len(self.ids), np.intp)
+        for who, _ in self._find_events(rule.events, now):
+            times += np.bincount(who, minlength=len(times))
+        return (times >= rule.least) & (True if rule.most is None else times <= rule.most)
 
-    def _at(self, places: NDArray[np.int32]) -> Truths:
+    def _some(self, events: Events, window: Window, now: datetime) -> Truths:
         found = np.zeros(len(self.ids), np.bool_)
-        found[places] = True
+        for who, _ in self._find_events(Events(events.name, events.where, window), now):
+            found[who] = True
         return found
 
-    def _who(self, events: Events, now: datetime) -> NDArray[np.int32]:
-        """Return whose events these are, a place for each."""
+    def _find_events(
+        self, events: Events, now: datetime
+    ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """Return whose the events are, and their cents, in parts."""
         block = self.events[events.name]
-        return self.owners.view()[block.customers.view()[self._which(events, now)]]
-
-    def _which(self, events: Events, now: datetime) -> Truths:
-        block, window = self.events[events.name], events.window
-        at = block.microseconds.view()
-        which = at <= to_microseconds(now)
-        if window.days is not None:
-            which &= at > to_microseconds(now - timedelta(window.days))
-        if window.since is not None:
-            which &= at >= to_microseconds(window.since)
-        if window.until is not None:
-            which &= at < to_microseconds(window.until)
-        for named in events.where:
-            which &= block.properties[named.path].mask(named.test, now=now)
-        return which
+        people = block.people(self.owners.view(), version=self.owners_version)
+        masks = [block.properties[named.path].mask(named.test, now=now) for named in events.where]
+        for rows in block.between(*_bounds(events.window, now)):
+            who, cents = people[rows], block.cents.view()[rows]
+            if masks:
+                which = np.logical_and.reduce([mask[rows] for mask in masks])
+                who, cents = who[which], cents[which]
+            yield who, cents
 
     def _total(self, rule: Total, now: datetime) -> Truths:
-        block = self.events[rule.events.name]
-        which = self._which(rule.events, now)
-        who = self.owners.view()[block.customers.view()[which]]
-        cents = block.cents.view()[which]
         n = len(self.ids)
-        if np.abs(cents.astype(np.float64)).sum() < EXACT:
-            return _compare(np.bincount(who, weights=cents, minlength=n), rule)
+        if self.events[rule.events.name].weight < EXACT:
+            total = np.zeros(n)
+            for who, cents in self._find_events(rule.events, now):
+                total += np.bincount(who, weights=cents, minlength=n)
+            return _compare(total, rule)
         # In two halves, whose sums are exact: of quadrillions, an int64 holds a hundred.
-        low = np.bincount(who, weights=cents & (2**HALF - 1), minlength=n).astype(np.int64)
-        high = np.bincount(who, weights=cents >> HALF, minlength=n).astype(np.int64)
+        low, high = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        for who, cents in self._find_events(rule.events, now):
+            low += np.bincount(who, cents & (2**HALF - 1), minlength=n).astype(np.int64)
+            high += np.bincount(who, cents >> HALF, minlength=n).astype(np.int64)
         return _compare((high + (low >> HALF)).astype(object) * 2**HALF + low % 2**HALF, rule)
+
+
+def _bounds(window: Window, now: datetime) -> tuple[int | None, int]:
+    """Return from when until before when events count, in microseconds."""
+    lows, highs = [], [to_microseconds(now) + 1]
+    if window.days is not None:
+        lows.append(to_microseconds(now - timedelta(window.days)) + 1)
+    if window.since is not None:
+        lows.append(to_microseconds(window.since))
+    if window.until is not None:
+        highs.append(to_microseconds(window.until))
+    return max(lows, default=None), min(highs)
 
 
 def _compare(cents: NDArray[Any], rule: Total) -> Truths:

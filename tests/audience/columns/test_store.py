@@ -81,6 +81,47 @@ def test_sums_beyond_the_precision_of_floats_are_exact() -> None:
     assert find(store, {"total": "Paid", "at_most": 0}) == [set()]
 
 
+@pytest.mark.django_db
+def test_sums_of_cents_have_no_noise() -> None:
+    customer = make_customer()
+    for _ in range(3):
+        make_event(customer, "Paid", at=NOW, value=0.1)
+    store = Store()
+    assert find(store, {"total": "Paid", "at_least": 0.3}) == [{customer.pk}]
+    assert find(store, {"total": "Paid", "at_most": 0.3}) == [{customer.pk}]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_late_events_are_put_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audience.columns.happenings.MOST_UNSORTED", 4)
+    ann, ben = make_customers(2)
+    store = Store()
+    where = [{"property": "kind", "is": "equal", "value": "a"}]
+    lately = {**ORDERED, "days": 10, "where": where}
+    assert find(store, lately) == [set()]
+    now = timezone.now()
+    for n in range(12):
+        kind = "a" if n == 5 else "b"
+        at = now - ((n * 7) % 12 + 5) * DAY
+        make_event(ann if n % 2 else ben, "Order Completed", at=at, properties={"kind": kind})
+        find(store, lately)
+    recent = {**ORDERED, "days": 8}
+    assert find(store, lately, {**ORDERED, "where": where}) == [set(), {ann.pk}]
+    assert find(store, recent) == [
+        {(ann if n % 2 else ben).pk for n in range(12) if (n * 7) % 12 + 5 < 8}
+    ]
+
+
+@pytest.mark.django_db
+def test_answers_are_remembered_and_the_oldest_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audience.columns.coded.MOST_REMEMBERED", 2)
+    customer = make_customer(attributes={"country": "abc"})
+    store = Store()
+    for part in ("a", "b", "c", "d", "a", "a"):
+        contains = {"attribute": "country", "is": "contain", "value": part}
+        assert find(store, contains) == [{customer.pk} if part != "d" else set()]
+
+
 def change(customer: Customer, **values: Any) -> None:
     Customer.objects.filter(pk=customer.pk).update(updated_at=timezone.now(), **values)
 
