@@ -51,7 +51,7 @@ class Happenings:
         cents: Numbers,
         properties: Mapping[str, NDArray[np.int32]],
     ) -> None:
-        """Add rows, with the codes of the properties that are here."""
+        """Add rows behind those in order, with the codes of the properties that are here."""
         self.ids.add(ids)
         self.customers.add(customers)
         self.microseconds.add(microseconds)
@@ -60,6 +60,9 @@ class Happenings:
             self.properties[path].add(codes)
         self.weight += float(np.abs(cents.astype(np.float64)).sum())
         self._people = None
+
+    def tidy(self) -> None:
+        """Put the rows in order if too many of them are not."""
         if len(self.ids) - self._sorted > MOST_UNSORTED:
             self.sort()
 

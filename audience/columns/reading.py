@@ -27,14 +27,15 @@ PEOPLE = "SELECT array_agg(id), array_agg(COALESCE(merged_into_id, id)) FROM aud
 LISTED = "SELECT array_agg(customer_id) FROM audience_membership WHERE audience_id = {audience}"
 # A month at a time: a value has its limit.
 EVENTS = """
-    SELECT array_agg(id), array_agg(customer_id), array_agg(occurred_at),
-           array_agg(COALESCE(value, 0))
-    FROM audience_event WHERE name = {name} GROUP BY tableoid
+    SELECT convert_to(name, 'UTF8'), array_agg(id), array_agg(customer_id),
+           array_agg(occurred_at), array_agg(COALESCE(value, 0))
+    FROM audience_event WHERE name = ANY({names}) GROUP BY tableoid, name
 """
+ATTRIBUTES = "SELECT array_agg(id) {values} FROM audience_customer"
 # In JSON, a line break is written by its escape.
-VALUES = """
+PROPERTY = """
     SELECT array_agg(id), string_agg(({value})::text, E'\\n')
-    FROM {table} WHERE {which} AND {value} IS NOT NULL GROUP BY tableoid
+    FROM audience_event WHERE name = {name} AND {value} IS NOT NULL GROUP BY tableoid
 """
 CHANGED = """
     SELECT array_agg(id), array_agg(COALESCE(merged_into_id, id)) {values}
@@ -83,21 +84,27 @@ def read_list(audience_id: int) -> Numbers:
     return _join([_to_numbers(part[0]) for part in parts])
 
 
-def read_events(name: str) -> Iterator[tuple[Numbers, Numbers, Numbers, Numbers]]:
-    """Return ids, customers, microseconds since 1970 and cents of the events of a name."""
-    for row in _read_arrays(sql.SQL(EVENTS).format(name=sql.Literal(name))):
-        yield _to_columns(*row)
+def read_events(
+    names: Sequence[str],
+) -> Iterator[tuple[str, Numbers, Numbers, Numbers, Numbers]]:
+    """Return, in parts, names with ids, customers, microseconds since 1970 and cents of events."""
+    query = sql.SQL(EVENTS).format(names=sql.Literal(list(names)))
+    for name, *columns in _read_arrays(query) if names else ():
+        yield name.decode(), *_to_columns(*columns)
 
 
-def read_attribute(path: str) -> Iterator[tuple[Numbers, list[bytes]]]:
-    """Return the ids of customers who have an attribute, and its values as JSON."""
-    return _read_values("audience_customer", written("attributes", path), sql.SQL("TRUE"))
+def read_attributes(paths: Sequence[str]) -> Iterator[tuple[Numbers, Sequence[list[bytes]]]]:
+    """Return the ids of all customers, and of each attribute the values as JSON."""
+    query = sql.SQL(ATTRIBUTES).format(values=_values("attributes", paths))
+    for ids, *values in _read_arrays(query) if paths else ():
+        yield _to_numbers(ids), [each.split(b"\n") for each in values]
 
 
 def read_property(name: str, path: str) -> Iterator[tuple[Numbers, list[bytes]]]:
     """Return the ids of events of a name that have a property, and its values as JSON."""
-    which = sql.SQL("name = {}").format(sql.Literal(name))
-    return _read_values("audience_event", written("properties", path), which)
+    query = sql.SQL(PROPERTY).format(value=written("properties", path), name=sql.Literal(name))
+    for ids, values in _read_arrays(query):
+        yield _to_numbers(ids), values.split(b"\n")
 
 
 def read_versions(audience_ids: list[int]) -> dict[int, int]:
@@ -127,7 +134,8 @@ def read_changed(
     query = sql.SQL(CHANGED).format(
         values=_values("attributes", paths), since=sql.Literal(since), most=sql.Literal(most + 1)
     )
-    for ids, owners, *values in _read_arrays(query):
+    # All of it: what is left unread would stand in the way of the next query.
+    for ids, owners, *values in list(_read_arrays(query)):
         changed = _to_numbers(ids)
         if len(changed) > most:
             return None
@@ -146,7 +154,8 @@ def read_received(
         since=sql.Literal(since),
     )
     received = {}
-    for name, ids, customers, times, values, *properties in _read_arrays(query) if events else ():
+    rows = list(_read_arrays(query)) if events else []
+    for name, ids, customers, times, values, *properties in rows:
         received[name.decode()] = found = Received(
             *_to_columns(ids, customers, times, values),
             dict(zip(paths, (each.split(b"\n") for each in properties), strict=True)),
@@ -185,26 +194,23 @@ def _rows(query: sql.Composed) -> list[tuple[Any, ...]]:
         return list(cursor.cursor.fetchall())
 
 
-def _read_values(
-    table: str, value: sql.Composed, which: sql.Composable
-) -> Iterator[tuple[Numbers, list[bytes]]]:
-    query = sql.SQL(VALUES).format(value=value, table=sql.Identifier(table), which=which)
-    for ids, values in _read_arrays(query):
-        yield _to_numbers(ids), values.split(b"\n")
-
-
 def _read_arrays(query: sql.Composed | sql.SQL) -> Iterator[Sequence[bytes]]:
-    """Return the rows as PostgreSQL sends them, in binary; of nothing, an aggregate is NULL."""
+    """Return the rows as PostgreSQL sends them, in binary; of nothing, an aggregate is NULL.
+
+    One at a time: a row may hold a month of events.
+    """
     # Django's own cursors write parameters into the text, and are answered in text.
     with connection.cursor() as cursor, Cursor(cursor.connection) as binary:
-        binary.execute(query, binary=True)
-        result = binary.pgresult
-        assert result is not None, "it was executed"
-        for row in range(result.ntuples):
-            values = [result.get_value(row, column) for column in range(result.nfields)]
+        binary.execute(sql.SQL("DECLARE columns BINARY CURSOR FOR {}").format(query))
+        while True:
+            result = binary.execute("FETCH columns", binary=True).pgresult
+            if result is None or not result.ntuples:
+                break
+            values = [result.get_value(0, column) for column in range(result.nfields)]
             held = [value for value in values if value is not None]
             if held:
                 yield held
+        binary.execute("CLOSE columns")
 
 
 def _to_columns(

@@ -1,6 +1,6 @@
 """Keeps this process's columns up to the database, and finds in them for whom rules hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,22 +132,20 @@ class Store:
                 for path, coded in block.properties.items()
             },
         )
+        block.tidy()
 
     def _load(self, wanted: Wanted) -> None:
         """Read the columns that are wanted and not here."""
         world = self._world
-        for path in wanted.attributes:
-            column = world.attributes.pop(path, None)
-            world.attributes[path] = self._read_attribute(path) if column is None else column
+        self._read_attributes([path for path in wanted.attributes if path not in world.attributes])
+        self._read_events([name for name in wanted.events if name not in world.events])
+        _touch(world.attributes, wanted.attributes)
+        _touch(world.events, wanted.events)
         for name, paths in wanted.events.items():
-            known = world.events.pop(name, None)
-            block = world.events[name] = self._read_events(name) if known is None else known
-            for path in paths:
-                column = block.properties.pop(path, None)
-                block.properties[path] = (
-                    _read_property(block, name, path) if column is None else column
-                )
-            _make_room(block.properties, len(paths))
+            block = world.events[name]
+            for path in paths - block.properties.keys():
+                block.properties[path] = _read_property(block, name, path)
+            _touch(block.properties, paths)
         versions = reading.read_versions(list(wanted.lists))
         for audience_id in wanted.lists:
             version = versions.get(audience_id)
@@ -155,24 +153,27 @@ class Store:
                 places = self._find_places(reading.read_list(audience_id))
                 world.lists[audience_id] = places.astype(np.int32)
             self._versions[audience_id] = version or 0
-        _make_room(world.attributes, len(wanted.attributes))
-        _make_room(world.events, len(wanted.events))
-        _make_room(world.lists, len(wanted.lists))
+        _touch(world.lists, wanted.lists)
 
-    def _read_attribute(self, path: str) -> Coded:
-        coded = Coded()
-        coded.resize(len(self._world.ids))
-        for ids, values in reading.read_attribute(path):
-            coded.set(self._find_places(ids), coded.encode(values))
-        return coded
+    def _read_attributes(self, paths: Sequence[str]) -> None:
+        world = self._world
+        for path in paths:
+            world.attributes[path] = Coded()
+            world.attributes[path].resize(len(world.ids))
+        for ids, values in reading.read_attributes(paths):
+            places = self._find_places(ids)
+            for path, column in zip(paths, values, strict=True):
+                coded = world.attributes[path]
+                coded.set(places, coded.encode(column))
 
-    def _read_events(self, name: str) -> Happenings:
-        block = Happenings()
-        for ids, customers, microseconds, cents in reading.read_events(name):
+    def _read_events(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._world.events[name] = Happenings()
+        for name, ids, customers, microseconds, cents in reading.read_events(names):
             places = self._find_places(customers).astype(np.int32)
-            block.add(ids, places, microseconds, cents, {})
-        block.sort()
-        return block
+            self._world.events[name].add(ids, places, microseconds, cents, {})
+        for name in names:
+            self._world.events[name].sort()
 
     def _set_owners(self, places: NDArray[np.int64], owners: NDArray[np.int64]) -> None:
         held = self._world.owners.view()
@@ -226,9 +227,12 @@ def _find_in(ordered: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.i
     return found
 
 
-def _make_room(columns: dict[Any, Any], wanted: int) -> None:
-    """Drop what was not asked for longest."""
-    for key in list(columns)[: max(0, len(columns) - max(MOST_COLUMNS, wanted))]:
+def _touch(columns: dict[Any, Any], wanted: Iterable[Any]) -> None:
+    """Remember that columns are wanted now, and drop those that were not for longest."""
+    named = list(wanted)
+    for key in named:
+        columns[key] = columns.pop(key)
+    for key in list(columns)[: max(0, len(columns) - max(MOST_COLUMNS, len(named)))]:
         del columns[key]
 
 

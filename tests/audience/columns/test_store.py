@@ -261,7 +261,7 @@ def test_a_question_that_fails_leaves_nothing_half_read(monkeypatch: pytest.Monk
     customer = make_customer(attributes={"country": "DE"})
     store = Store()
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read_attribute", lambda path: 1 / 0)
+        patch.setattr(reading, "read_attributes", lambda paths: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             find(store, DE)
     assert find(store, DE) == [{customer.pk}]
