@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,6 @@ class Coded:
         self.codes = Growing(np.int32)
         self._code_of: dict[bytes, int] = {MISSING: 0}
         self._values: list[Any] = [None]
-        self._raw: list[bytes] = [MISSING]
         self._facts: dict[str, list[Any]] = {}
         self._arrays: dict[str, NDArray[Any]] = {}
         self._code_of_text: dict[str, int] = {}
@@ -52,14 +52,9 @@ class Coded:
 
     def encode(self, written: Iterable[bytes]) -> NDArray[np.int32]:
         """Return the codes of values as PostgreSQL writes them in JSON, new ones added."""
-        code_of, raw = self._code_of, self._raw
-        codes = []
-        for each in written:
-            code = code_of.get(each)
-            if code is None:
-                code = code_of[each] = len(raw)
-                raw.append(each)
-            codes.append(code)
+        code_of = self._code_of
+        # The first time a value is given the number of those before it.
+        codes = [code_of.setdefault(each, len(code_of)) for each in written]
         return np.array(codes, np.int32)
 
     def resize(self, size: int) -> None:
@@ -98,8 +93,7 @@ class Coded:
 
     def truths(self, test: Test, *, now: datetime) -> Truths:
         """Return for each distinct value whether it meets a test."""
-        for value in self._raw[len(self._values) :]:
-            self._values.append(_decode(value))
+        self._values.extend(map(_decode, islice(self._code_of, len(self._values), None)))
         met = _TRUTHS[test.kind](self, test.value, now)
         met[0] = False
         return met
@@ -167,7 +161,8 @@ def _decode(written: bytes) -> Any:
     # Most are plain texts, and reading one as JSON takes five times as long.
     if written[:1] == b'"' and b"\\" not in written:
         return written[1:-1].decode()
-    return json.loads(written)
+    # As bytes, it would be looked at for its encoding first.
+    return json.loads(written.decode())
 
 
 def _or_nan(number: float | None) -> float:

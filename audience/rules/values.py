@@ -106,7 +106,7 @@ def to_moment(value: Any) -> datetime | None:
 
 def to_lower(text: str) -> str:
     """Write A to Z small, and leave every other letter, which languages disagree about."""
-    return text.translate(_LOWER)
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def is_equal(value: Any, wanted: Any) -> bool:
