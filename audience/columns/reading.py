@@ -25,17 +25,23 @@ REMOVALS = """
 """
 PEOPLE = "SELECT array_agg(id), array_agg(COALESCE(merged_into_id, id)) FROM audience_customer"
 LISTED = "SELECT array_agg(customer_id) FROM audience_membership WHERE audience_id = {audience}"
-# A month at a time: a value has its limit.
-EVENTS = """
-    SELECT convert_to(name, 'UTF8'), array_agg(id), array_agg(customer_id),
-           array_agg(occurred_at), array_agg(COALESCE(value, 0))
-    FROM audience_event WHERE name = ANY({names}) GROUP BY tableoid, name
+# A month at a time, for a value has its limit; grouped by month, they would be sorted first.
+PARTITIONS = """
+    SELECT inhrelid::regclass::text FROM pg_inherits
+    WHERE inhparent = 'audience_event'::regclass ORDER BY 1
+"""
+EVENTS = "SELECT {columns} FROM {partition} WHERE name = ANY({names})"
+OF_NAME = """
+    array_agg(id) FILTER (WHERE name = {name}),
+    array_agg(customer_id) FILTER (WHERE name = {name}),
+    array_agg(occurred_at) FILTER (WHERE name = {name}),
+    array_agg(COALESCE(value, 0)) FILTER (WHERE name = {name})
 """
 ATTRIBUTES = "SELECT array_agg(id) {values} FROM audience_customer"
 # In JSON, a line break is written by its escape.
 PROPERTY = """
     SELECT array_agg(id), string_agg(({value})::text, E'\\n')
-    FROM audience_event WHERE name = {name} AND {value} IS NOT NULL GROUP BY tableoid
+    FROM {partition} WHERE name = {name} AND {value} IS NOT NULL
 """
 CHANGED = """
     SELECT array_agg(id), array_agg(COALESCE(merged_into_id, id)) {values}
@@ -73,38 +79,51 @@ def read_now() -> datetime:
 
 def read_people() -> tuple[Numbers, Numbers]:
     """Return the ids of all customers, and of those that they turned out to be."""
-    parts = list(_read_arrays(sql.SQL(PEOPLE)))
-    ids, owners = (_join([_to_numbers(part[i]) for part in parts]) for i in range(2))
-    return ids, owners
+    ((ids, owners),) = list(_read_arrays(sql.SQL(PEOPLE)))
+    return _to_numbers(ids), _to_numbers(owners)
 
 
 def read_list(audience_id: int) -> Numbers:
     """Return the ids of the customers on a list."""
-    parts = _read_arrays(sql.SQL(LISTED).format(audience=sql.Literal(audience_id)))
-    return _join([_to_numbers(part[0]) for part in parts])
+    ((ids,),) = list(_read_arrays(sql.SQL(LISTED).format(audience=sql.Literal(audience_id))))
+    return _to_numbers(ids)
 
 
 def read_events(
     names: Sequence[str],
 ) -> Iterator[tuple[str, Numbers, Numbers, Numbers, Numbers]]:
     """Return, in parts, names with ids, customers, microseconds since 1970 and cents of events."""
-    query = sql.SQL(EVENTS).format(names=sql.Literal(list(names)))
-    for name, *columns in _read_arrays(query) if names else ():
-        yield name.decode(), *_to_columns(*columns)
+    columns = [sql.SQL(OF_NAME).format(name=sql.Literal(name)) for name in names]
+    for partition in _read_partitions() if names else ():
+        query = sql.SQL(EVENTS).format(
+            columns=sql.SQL(", ").join(columns),
+            partition=partition,
+            names=sql.Literal(list(names)),
+        )
+        for row in _read_arrays(query):
+            for place, name in enumerate(names):
+                ids, customers, times, values = row[4 * place : 4 * place + 4]
+                if ids is not None:
+                    yield name, *_to_columns(ids, customers, times, values)
 
 
 def read_attributes(paths: Sequence[str]) -> Iterator[tuple[Numbers, Sequence[list[bytes]]]]:
     """Return the ids of all customers, and of each attribute the values as JSON."""
     query = sql.SQL(ATTRIBUTES).format(values=_values("attributes", paths))
     for ids, *values in _read_arrays(query) if paths else ():
-        yield _to_numbers(ids), [each.split(b"\n") for each in values]
+        if ids is not None:
+            yield _to_numbers(ids), [each.split(b"\n") for each in values]
 
 
 def read_property(name: str, path: str) -> Iterator[tuple[Numbers, list[bytes]]]:
     """Return the ids of events of a name that have a property, and its values as JSON."""
-    query = sql.SQL(PROPERTY).format(value=written("properties", path), name=sql.Literal(name))
-    for ids, values in _read_arrays(query):
-        yield _to_numbers(ids), values.split(b"\n")
+    for partition in _read_partitions():
+        query = sql.SQL(PROPERTY).format(
+            value=written("properties", path), name=sql.Literal(name), partition=partition
+        )
+        for ids, values in _read_arrays(query):
+            if ids is not None:
+                yield _to_numbers(ids), values.split(b"\n")
 
 
 def read_versions(audience_ids: list[int]) -> dict[int, int]:
@@ -136,6 +155,8 @@ def read_changed(
     )
     # All of it: what is left unread would stand in the way of the next query.
     for ids, owners, *values in list(_read_arrays(query)):
+        if ids is None:
+            break
         changed = _to_numbers(ids)
         if len(changed) > most:
             return None
@@ -194,8 +215,13 @@ def _rows(query: sql.Composed) -> list[tuple[Any, ...]]:
         return list(cursor.cursor.fetchall())
 
 
-def _read_arrays(query: sql.Composed | sql.SQL) -> Iterator[Sequence[bytes]]:
-    """Return the rows as PostgreSQL sends them, in binary; of nothing, an aggregate is NULL.
+def _read_partitions() -> list[sql.SQL]:
+    # Their names come quoted where they need to be.
+    return [sql.SQL(name) for (name,) in _rows(sql.SQL(PARTITIONS).format())]
+
+
+def _read_arrays(query: sql.Composed | sql.SQL) -> Iterator[Sequence[Any]]:
+    """Return the rows as PostgreSQL sends them, in binary; of nothing, an aggregate is None.
 
     One at a time: a row may hold a month of events.
     """
@@ -206,10 +232,7 @@ def _read_arrays(query: sql.Composed | sql.SQL) -> Iterator[Sequence[bytes]]:
             result = binary.execute("FETCH columns", binary=True).pgresult
             if result is None or not result.ntuples:
                 break
-            values = [result.get_value(0, column) for column in range(result.nfields)]
-            held = [value for value in values if value is not None]
-            if held:
-                yield held
+            yield [result.get_value(0, column) for column in range(result.nfields)]
         binary.execute("CLOSE columns")
 
 
@@ -221,13 +244,11 @@ def _to_columns(
     return _to_numbers(ids), _to_numbers(customers), _to_numbers(times) + MILLENNIUM, cents
 
 
-def _to_numbers(array: bytes) -> Numbers:
+def _to_numbers(array: bytes | None) -> Numbers:
+    if array is None:
+        return np.empty(0, np.int64)
     return np.frombuffer(array, INTEGERS, offset=HEADER)["value"].astype(np.int64)
 
 
 def _to_floats(array: bytes) -> NDArray[np.float64]:
     return np.frombuffer(array, FLOATS, offset=HEADER)["value"].astype(np.float64)
-
-
-def _join(parts: list[Numbers]) -> Numbers:
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
