@@ -79,13 +79,13 @@ def read_now() -> datetime:
 
 def read_people() -> tuple[Numbers, Numbers]:
     """Return the ids of all customers, and of those that they turned out to be."""
-    ((ids, owners),) = list(_read_arrays(sql.SQL(PEOPLE)))
+    ((ids, owners),) = _read_arrays(sql.SQL(PEOPLE))
     return _to_numbers(ids), _to_numbers(owners)
 
 
 def read_list(audience_id: int) -> Numbers:
     """Return the ids of the customers on a list."""
-    ((ids,),) = list(_read_arrays(sql.SQL(LISTED).format(audience=sql.Literal(audience_id))))
+    ((ids,),) = _read_arrays(sql.SQL(LISTED).format(audience=sql.Literal(audience_id)))
     return _to_numbers(ids)
 
 
@@ -153,8 +153,7 @@ def read_changed(
     query = sql.SQL(CHANGED).format(
         values=_values("attributes", paths), since=sql.Literal(since), most=sql.Literal(most + 1)
     )
-    # All of it: what is left unread would stand in the way of the next query.
-    for ids, owners, *values in list(_read_arrays(query)):
+    for ids, owners, *values in _read_arrays(query):
         if ids is None:
             break
         changed = _to_numbers(ids)
@@ -175,8 +174,7 @@ def read_received(
         since=sql.Literal(since),
     )
     received = {}
-    rows = list(_read_arrays(query)) if events else []
-    for name, ids, customers, times, values, *properties in rows:
+    for name, ids, customers, times, values, *properties in _read_arrays(query) if events else ():
         received[name.decode()] = found = Received(
             *_to_columns(ids, customers, times, values),
             dict(zip(paths, (each.split(b"\n") for each in properties), strict=True)),
@@ -220,20 +218,19 @@ def _read_partitions() -> list[sql.SQL]:
     return [sql.SQL(name) for (name,) in _rows(sql.SQL(PARTITIONS).format())]
 
 
-def _read_arrays(query: sql.Composed | sql.SQL) -> Iterator[Sequence[Any]]:
+def _read_arrays(query: sql.Composed | sql.SQL) -> Sequence[Sequence[Any]]:
     """Return the rows as PostgreSQL sends them, in binary; of nothing, an aggregate is None.
 
-    One at a time: a row may hold a month of events.
+    Without a cursor on the server, for which PostgreSQL would use one core alone.
     """
     # Django's own cursors write parameters into the text, and are answered in text.
     with connection.cursor() as cursor, Cursor(cursor.connection) as binary:
-        binary.execute(sql.SQL("DECLARE columns BINARY CURSOR FOR {}").format(query))
-        while True:
-            result = binary.execute("FETCH columns", binary=True).pgresult
-            if result is None or not result.ntuples:
-                break
-            yield [result.get_value(0, column) for column in range(result.nfields)]
-        binary.execute("CLOSE columns")
+        result = binary.execute(query, binary=True).pgresult
+        assert result is not None, "it was executed"
+        return [
+            [result.get_value(row, column) for column in range(result.nfields)]
+            for row in range(result.ntuples)
+        ]
 
 
 def _to_columns(

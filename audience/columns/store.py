@@ -16,6 +16,7 @@ from audience.closing import find_closed
 from audience.columns import reading
 from audience.columns.coded import Coded, Truths
 from audience.columns.happenings import Happenings
+from audience.columns.places import Places
 from audience.columns.world import Wanted, World
 from audience.rules.grammar import Rule
 
@@ -51,8 +52,7 @@ class Store:
         self._since: datetime | None = None
         self._removals: tuple[Any, ...] = ()
         self._versions: dict[int, int] = {}
-        self._sorted: NDArray[np.int64] = np.empty(0, np.int64)
-        self._places_of_sorted: NDArray[np.int64] = np.empty(0, np.int64)
+        self._places = Places()
 
     def forget(self) -> None:
         """Drop every column, to be read anew when asked for."""
@@ -92,7 +92,7 @@ class Store:
             self._forget()
             ids, owners = reading.read_people()
             self._add_customers(ids)
-            self._set_owners(np.arange(len(ids)), self._find_places(owners))
+            self._set_owners(np.arange(len(ids), dtype=np.int32), self._places.find(owners))
         self._removals = removals
 
     def _catch_up(self, since: datetime | None) -> bool:
@@ -106,9 +106,9 @@ class Store:
             return False
         ids, owners, values = changed
         if len(ids):
-            self._add_customers(ids[~np.isin(ids, self._sorted)])
-            places = self._find_places(ids)
-            self._set_owners(places, self._find_places(owners))
+            self._add_customers(ids[~np.isin(ids, self._world.ids.view())])
+            places = self._places.find(ids)
+            self._set_owners(places, self._places.find(owners))
             for path, column in zip(paths, values, strict=True):
                 coded = world.attributes[path]
                 coded.set(places, coded.encode(column))
@@ -124,7 +124,7 @@ class Store:
             return
         block.add(
             found.ids[fresh],
-            self._find_places(found.customers[fresh]).astype(np.int32),
+            self._places.find(found.customers[fresh]),
             found.microseconds[fresh],
             found.cents[fresh],
             {
@@ -150,8 +150,8 @@ class Store:
         for audience_id in wanted.lists:
             version = versions.get(audience_id)
             if self._versions.get(audience_id) != version or audience_id not in world.lists:
-                places = self._find_places(reading.read_list(audience_id))
-                world.lists[audience_id] = places.astype(np.int32)
+                places = self._places.find(reading.read_list(audience_id))
+                world.lists[audience_id] = places
             self._versions[audience_id] = version or 0
         _touch(world.lists, wanted.lists)
 
@@ -161,7 +161,7 @@ class Store:
             world.attributes[path] = Coded()
             world.attributes[path].resize(len(world.ids))
         for ids, values in reading.read_attributes(paths):
-            places = self._find_places(ids)
+            places = self._places.find(ids)
             for path, column in zip(paths, values, strict=True):
                 coded = world.attributes[path]
                 coded.set(places, coded.encode(column))
@@ -170,12 +170,12 @@ class Store:
         for name in names:
             self._world.events[name] = Happenings()
         for name, ids, customers, microseconds, cents in reading.read_events(names):
-            places = self._find_places(customers).astype(np.int32)
+            places = self._places.find(customers)
             self._world.events[name].add(ids, places, microseconds, cents, {})
         for name in names:
             self._world.events[name].sort()
 
-    def _set_owners(self, places: NDArray[np.int64], owners: NDArray[np.int64]) -> None:
+    def _set_owners(self, places: NDArray[np.int32], owners: NDArray[np.int32]) -> None:
         held = self._world.owners.view()
         if not np.array_equal(held[places], owners):
             held[places] = owners
@@ -191,12 +191,7 @@ class Store:
         world.owners.add(np.arange(first, len(world.ids), dtype=np.int32))
         for coded in world.attributes.values():
             coded.resize(len(world.ids))
-        # In nearly the right order, which this kind of sorting is quick about.
-        self._places_of_sorted = np.argsort(world.ids.view(), kind="stable")
-        self._sorted = world.ids.view()[self._places_of_sorted]
-
-    def _find_places(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._places_of_sorted[_find_in(self._sorted, ids)]
+        self._places = Places(world.ids.view())
 
 
 def _removes_nothing(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
@@ -208,23 +203,10 @@ def _removes_nothing(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
 def _read_property(block: Happenings, name: str, path: str) -> Coded:
     coded = Coded()
     coded.resize(len(block.ids))
-    order = np.argsort(block.ids.view(), kind="stable")
-    ordered = block.ids.view()[order]
+    places = Places(block.ids.view())
     for ids, values in reading.read_property(name, path):
-        coded.set(order[_find_in(ordered, ids)], coded.encode(values))
+        coded.set(places.find(ids), coded.encode(values))
     return coded
-
-
-def _find_in(ordered: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where ids are among ordered ones.
-
-    Raises:
-        LookupError: One of them is not there.
-    """
-    found = np.searchsorted(ordered, ids)
-    if len(ids) and (not len(ordered) or not np.array_equal(ordered.take(found, mode="clip"), ids)):
-        raise LookupError("A row names a customer or an event that is not there.")
-    return found
 
 
 def _touch(columns: dict[Any, Any], wanted: Iterable[Any]) -> None:
