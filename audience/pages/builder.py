@@ -91,7 +91,9 @@ class Builder:
 
     @classmethod
     def of(cls, draft: Draft, offered: Offered) -> "Builder | None":
-        """Show a draft; None if the page has no rows for it."""
+        """Show a draft; None if the page has no rows for it, or not so many."""
+        if len(draft.rows) > MOST_ROWS or len(draft.groups) > MOST_GROUPS:
+            return None
         groups = []
         for group in draft.groups:
             rows = [to_typed(row) for row in group.rows]

@@ -72,7 +72,7 @@ def count_live(request: HttpRequest) -> HttpResponse:
     """Count whom the rows on the page mean."""
     key = request.POST.get("key", "")
     builder = Builder.typed(request.POST.dict(), find_offered(besides=key))
-    context = _look(builder.draft, key) | {"incomplete": builder.incomplete}
+    context = _look(request, builder.draft, key) | {"incomplete": builder.incomplete}
     return render(request, "audience/_look.html", context)
 
 
@@ -164,7 +164,7 @@ def _build(request: HttpRequest, found: Audience) -> HttpResponse:
         if about.is_valid() and builder.is_valid and _save(request, found, about, builder):
             return redirect("audience", key=found.key)
     elif builder is not None and wanted == "look":
-        context |= _look(builder.draft, found.key) | _compare(builder.draft, found.key)
+        context |= _look(request, builder.draft, found.key) | _compare(builder.draft, found.key)
         context |= {"incomplete": builder.incomplete}
     elif builder is not None and wanted:
         builder.change(wanted)
@@ -195,11 +195,13 @@ def _save(request: HttpRequest, found: Audience, about: AboutForm, builder: Buil
     return True
 
 
-def _look(draft: Draft, key: str) -> dict[str, Any]:
+def _look(request: HttpRequest, draft: Draft, key: str) -> dict[str, Any]:
     try:
         look = look_at(draft, own_key=key or None)
     except NoRule as error:
         return {"why": str(error)}
+    if not request.user.has_perm("audience.view_customer"):
+        return {"look": look}
     paths = paths_in(draft)
     sample = [
         {"customer": customer, "values": [find(customer.attributes, path) for path in paths]}

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from audience.audiences import refresh_members
 from audience.models import Audience, AudienceKind
+from audience.pages.builder import MOST_ROWS
 from tests.audience.test_audiences import DE, FR, make_audience, make_list, members
 from tests.makers import HOUR, make_customer, make_customers, make_event, make_user
 
@@ -183,8 +184,14 @@ def test_a_rule_from_elsewhere_is_shown_in_words(client: Client) -> None:
     deep = {"all": [DE, {"any": [FR, {"all": [DE, FR]}]}]}
     audience = make_audience(deep)
     body = shown(client, f"/audiences/of/{audience.key}/")
-    assert "nested deeper than it can show" in body
+    assert "made elsewhere" in body
     assert "country is DE and (country is FR or (country is DE and country is FR))" in body
+
+
+def test_more_rows_than_the_page_shows_are_not_lost(client: Client) -> None:
+    many = {"any": [{**DE, "value": f"c{n}"} for n in range(MOST_ROWS + 1)]}
+    audience = make_audience(many)
+    assert "made elsewhere" in shown(client, f"/audiences/of/{audience.key}/")
 
 
 def test_every_row_that_can_be_typed_comes_back_as_it_was(client: Client) -> None:
@@ -275,7 +282,10 @@ def test_who_may_only_look_changes_nothing() -> None:
     assert client.get("/audiences/").status_code == HTTPStatus.OK
     body = shown(client, f"/audiences/of/{audience.key}/")
     assert "Add a row" not in body
-    shown(client, "/audiences/new/count/", page(ROW))
+    customer = make_customer(attributes={"country": "DE"})
+    body = shown(client, "/audiences/new/count/", page(ROW))
+    assert "<b>1</b> of 1 people" in body
+    assert customer.external_key not in body
     for url, data in (
         (f"/audiences/of/{audience.key}/", page(ROW, ORDERED)),
         ("/audiences/new/", page(ROW)),
