@@ -28,12 +28,18 @@ class RowLook:
     """What one row does.
 
     Attributes:
+        number: Of the row on its page, from 1.
+        narrows: Whether it can only remove people.
+        is_alternative: Whether it is an alternative to a row before it.
         says: The row in words.
         alone: How many people meet it.
         before: How many were left by the rows before it.
         left: How many are left with it.
     """
 
+    number: int
+    narrows: bool
+    is_alternative: bool
     says: str
     alone: int
     before: int
@@ -49,6 +55,16 @@ class RowLook:
         """How much of those before it removes; below 0 if it adds."""
         return self.removed / self.before if self.before else 0.0
 
+    @property
+    def warning(self) -> str:
+        """What is probably not meant by it, if anything."""
+        if self.narrows and self.share >= NEARLY_ALL:
+            return f"Row {self.number} removes {_percent(self.share)} of those before it."
+        if self.before == self.left and (self.narrows or self.is_alternative):
+            does = "adds nobody" if self.is_alternative else "removes nobody"
+            return f"Row {self.number} {does}."
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -63,15 +79,9 @@ class Look:
     @property
     def warnings(self) -> list[str]:
         """What is probably not meant."""
-        found = []
         if not self.count:
-            found.append("Nobody is in this audience.")
-        for number, row in enumerate(self.rows, 1):
-            if self.count and row.share >= NEARLY_ALL:
-                found.append(f"Row {number} removes {_percent(row.share)} of those before it.")
-            if row.before and row.left == row.before:
-                found.append(f"Row {number} changes nothing.")
-        return found
+            return ["Nobody is in this audience."]
+        return [warning for row in self.rows if (warning := row.warning)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,15 @@ class Overlap:
     shared: int
 
 
-def look_at(draft: Draft, *, own_key: str | None = None) -> Look:
+def look_at(
+    draft: Draft, *, own_key: str | None = None, numbers: Sequence[int] | None = None
+) -> Look:
     """Count whom a draft means now, with and without its rows, and take a few of them.
+
+    Args:
+        draft: Any.
+        own_key: Of the audience that it is to be the rule of.
+        numbers: Of the rows on their page, where some are left out of the draft.
 
     Raises:
         NoRule: It names an audience that is not there, or itself.
@@ -96,15 +113,25 @@ def look_at(draft: Draft, *, own_key: str | None = None) -> Look:
     found = STORE.find([inline(rule, find, own_key=own_key) for rule in rules])
     counts = [int(np.count_nonzero(mask)) for mask in found.masks]
     names = dict(Audience.objects.values_list("key", "name"))
+    kinds = [
+        (
+            draft.joined == "all" and (group.joined == "all" or len(group.rows) == 1),
+            group.joined == "any" and place > 0,
+        )
+        for group in draft.groups
+        for place in range(len(group.rows))
+    ]
     rows = [
         RowLook(
-            describe(row.rule, names),
+            number=number,
+            narrows=kinds[i][0],
+            is_alternative=kinds[i][1],
+            says=describe(row.rule, names),
             alone=counts[n + 1 + i],
-            # A draft of alternatives begins with nobody and not with everybody.
             before=counts[i],
             left=counts[i + 1],
         )
-        for i, row in enumerate(draft.rows)
+        for i, (number, row) in enumerate(zip(numbers or range(1, n + 1), draft.rows, strict=True))
     ]
     return Look(found.at, counts[0], counts[n], rows, _take_some(found, found.masks[n]))
 

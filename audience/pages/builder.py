@@ -173,6 +173,11 @@ class Builder:
         return [number for number, form in enumerate(self.forms, 1) if not form.is_valid()]
 
     @property
+    def complete(self) -> list[int]:
+        """The numbers, from 1, of the rows that the draft has."""
+        return [number for number, form in enumerate(self.forms, 1) if form.is_valid()]
+
+    @property
     def draft(self) -> Draft:
         """The draft that the valid rows are."""
         groups = []

@@ -207,13 +207,13 @@ class TotalRow(_WindowRow):
 
     order = forms.ChoiceField(
         choices=[
-            ("at_least", "worth in total at least"),
-            ("at_most", "worth in total at most"),
+            ("at_least", "worth at least"),
+            ("at_most", "worth at most"),
         ],
         label="How much",
     )
     amount = forms.DecimalField(
-        decimal_places=2, label="Amount", widget=forms.NumberInput(attrs={"class": "short"})
+        decimal_places=2, label="Amount", widget=forms.NumberInput(attrs={"class": "amount"})
     )
 
     def write(self, cleaned: Mapping[str, Any]) -> Given:

@@ -72,8 +72,7 @@ def count_live(request: HttpRequest) -> HttpResponse:
     """Count whom the rows on the page mean."""
     key = request.POST.get("key", "")
     builder = Builder.typed(request.POST.dict(), find_offered(besides=key))
-    context = _look(request, builder.draft, key) | {"incomplete": builder.incomplete}
-    return render(request, "audience/_look.html", context)
+    return render(request, "audience/_look.html", _look(request, builder, key))
 
 
 @require_POST
@@ -164,8 +163,7 @@ def _build(request: HttpRequest, found: Audience) -> HttpResponse:
         if about.is_valid() and builder.is_valid and _save(request, found, about, builder):
             return redirect("audience", key=found.key)
     elif builder is not None and wanted == "look":
-        context |= _look(request, builder.draft, found.key) | _compare(builder.draft, found.key)
-        context |= {"incomplete": builder.incomplete}
+        context |= _look(request, builder, found.key) | _compare(builder.draft, found.key)
     elif builder is not None and wanted:
         builder.change(wanted)
     return render(request, "audience/builder.html", context)
@@ -195,19 +193,21 @@ def _save(request: HttpRequest, found: Audience, about: AboutForm, builder: Buil
     return True
 
 
-def _look(request: HttpRequest, draft: Draft, key: str) -> dict[str, Any]:
+def _look(request: HttpRequest, builder: Builder, key: str) -> dict[str, Any]:
+    draft = builder.draft
     try:
-        look = look_at(draft, own_key=key or None)
+        look = look_at(draft, own_key=key or None, numbers=builder.complete)
     except NoRule as error:
         return {"why": str(error)}
+    found = {"look": look, "incomplete": builder.incomplete}
     if not request.user.has_perm("audience.view_customer"):
-        return {"look": look}
+        return found
     paths = paths_in(draft)
     sample = [
         {"customer": customer, "values": [find(customer.attributes, path) for path in paths]}
         for customer in find_sample(look)
     ]
-    return {"look": look, "paths": paths, "sample": sample}
+    return found | {"paths": paths, "sample": sample}
 
 
 def _compare(draft: Draft, key: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def test_each_row_says_what_it_removes() -> None:
     ]
     assert look.rows[2].says == "Order Completed at least 1 time, ever"
     assert look.rows[2].share == 0.75
-    assert look.warnings == ["Row 2 changes nothing."]
+    assert look.warnings == ["Row 2 removes nobody."]
     assert [customer.pk for customer in find_sample(look)] == [german[0].pk]
 
 
@@ -46,6 +46,15 @@ def test_alternatives_add_people() -> None:
     look = look_at(draft(DE, FR, joined="any"))
     assert look.count == 5
     assert look.rows[1].removed == -2
+
+
+def test_alternatives_are_not_warned_of_for_what_others_add() -> None:
+    make_customers(2, attributes={"country": "DE"})
+    make_customers(98, attributes={"country": "FR"})
+    shown = draft(DE, FR, DE, joined="any")
+    look = look_at(shown, numbers=[2, 4, 5])
+    assert [row.number for row in look.rows] == [2, 4, 5]
+    assert look.warnings == ["Row 5 adds nobody."]
 
 
 def test_a_draft_that_nobody_meets_and_one_that_hardly_anybody_meets_are_warned_of() -> None:
