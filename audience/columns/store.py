@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import compress
 from threading import Lock
 from typing import Any
@@ -20,6 +20,10 @@ from audience.columns.places import Places
 from audience.columns.world import Wanted, World
 from audience.rules.grammar import Rule
 
+# All that came in so long is read again for each question. A clock that is set back by more hides
+# what is received meanwhile, until everything is read anew.
+LAG = timedelta(seconds=10)
+RENEWED_AFTER = timedelta(hours=12)
 # Who has changed so often is read anew.
 MOST_CHANGES = 100_000
 # Of each kind; what was not asked for longest makes room.
@@ -50,6 +54,7 @@ class Store:
         self._world = World()
         # Of what was received before, all is here.
         self._since: datetime | None = None
+        self._begun = datetime(1970, 1, 1, tzinfo=UTC)
         self._removals: tuple[Any, ...] = ()
         self._versions: dict[int, int] = {}
         self._places = Places()
@@ -65,9 +70,12 @@ class Store:
         with self._lock:
             try:
                 # Asked first: what ends meanwhile would be neither closed nor seen.
-                closed = find_closed()
+                closed = find_closed(lag=LAG)
                 with _snapshot():
                     now = reading.read_now()
+                    if now - self._begun > RENEWED_AFTER:
+                        self._forget()
+                        self._begun = now
                     self._refresh()
                     self._load(wanted)
             except BaseException:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from django import forms
 
 from audience.models import Audience
-from audience.pages.rows import ROWS, Choices, RowForm
+from audience.pages.rows import ROWS, RowForm
 from audience.pages.showing import Typed, to_typed
 from audience.rules.draft import JOINS, Draft, Group
 from audience.sampling import find_paths, sample_attributes, sample_events
@@ -25,35 +26,44 @@ class AboutForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
 
 
-@dataclass(frozen=True, slots=True)
 class Offered:
-    """What the page offers to choose from, as seen in the data."""
+    """What the page offers to choose from, as seen in the data: looked for when first needed."""
 
-    attributes: Mapping[str, bool]
-    events: list[str]
-    properties: Mapping[str, bool]
-    audiences: Mapping[str, str]
+    def __init__(self, *, besides: str = "") -> None:
+        """Offer every audience but one."""
+        self._besides = besides
 
-    @property
-    def choices(self) -> Choices:
-        """What rows need of it."""
-        return Choices(
-            frozenset(path for path, is_text in self.attributes.items() if is_text),
-            frozenset(path for path, is_text in self.properties.items() if is_text),
-            self.audiences,
-        )
+    @cached_property
+    def attributes(self) -> Mapping[str, bool]:
+        """The attributes of a sample, and whether each is always a text."""
+        return find_paths(sample_attributes())
 
+    @cached_property
+    def _sample(self) -> list[tuple[str, dict[str, Any]]]:
+        return sample_events()
 
-def find_offered(*, besides: str = "") -> Offered:
-    """Look at a sample of the data, and at the other audiences."""
-    events = sample_events()
-    others = Audience.objects.exclude(key=besides).values_list("key", "name")
-    return Offered(
-        find_paths(sample_attributes()),
-        sorted({name for name, _ in events}),
-        find_paths(properties for _, properties in events),
-        dict(others),
-    )
+    @cached_property
+    def events(self) -> list[str]:
+        """The names of events of a sample."""
+        return sorted({name for name, _ in self._sample})
+
+    @cached_property
+    def properties(self) -> Mapping[str, bool]:
+        """The properties of a sample of events, and whether each is always a text."""
+        return find_paths(properties for _, properties in self._sample)
+
+    @cached_property
+    def audiences(self) -> Mapping[str, str]:
+        """The names of audiences, by their keys."""
+        return dict(Audience.objects.exclude(key=self._besides).values_list("key", "name"))
+
+    def is_text(self, path: str) -> bool:
+        """Say whether an attribute is always a text."""
+        return self.attributes.get(path, False)
+
+    def is_text_property(self, path: str) -> bool:
+        """Say whether a property is always a text."""
+        return self.properties.get(path, False)
 
 
 @dataclass(slots=True)
@@ -151,7 +161,7 @@ class Builder:
             for typed in group.rows:
                 prefix = f"row{number}"
                 data = {f"{prefix}-{name}": value for name, value in typed.items()}
-                form = ROWS[typed["kind"]](data, prefix=prefix, choices=self.offered.choices)
+                form = ROWS[typed["kind"]](data, prefix=prefix, choices=self.offered)
                 rows.append(ShownRow(number, form))
                 number += 1
             found.append(ShownGroup(place, group.joined, rows))

@@ -3,8 +3,8 @@
 import csv
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from django import forms
 
@@ -22,13 +22,21 @@ LONGEST = 4_000
 Given = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What rows offer: attributes and properties that are always texts, and other audiences."""
+class Choices(Protocol):
+    """What rows need to know of the data."""
 
-    texts: frozenset[str] = frozenset()
-    property_texts: frozenset[str] = frozenset()
-    audiences: Mapping[str, str] = field(default_factory=dict)
+    @property
+    def audiences(self) -> Mapping[str, str]:
+        """The names of other audiences, by their keys."""
+        ...
+
+    def is_text(self, path: str) -> bool:
+        """Say whether an attribute is always a text."""
+        ...
+
+    def is_text_property(self, path: str) -> bool:
+        """Say whether a property is always a text."""
+        ...
 
 
 def _name(label: str, listed: str, *, required: bool = True) -> forms.CharField:
@@ -108,7 +116,7 @@ class AttributeRow(RowForm):
 
     def write(self, cleaned: Mapping[str, Any]) -> Given:
         """Write an attribute and its test."""
-        is_text = cleaned["name"] in self.choices.texts
+        is_text = partial(self.choices.is_text, cleaned["name"])
         return {"attribute": cleaned["name"], **_test(cleaned, "", is_text=is_text)}
 
 
@@ -131,7 +139,7 @@ class _EventsRow(RowForm):
         """Write which events the row is about."""
         given: Given = {key: cleaned["name"]}
         if cleaned.get("detail"):
-            is_text = cleaned["detail"] in self.choices.property_texts
+            is_text = partial(self.choices.is_text_property, cleaned["detail"])
             test = _test(cleaned, "detail_", is_text=is_text)
             given["where"] = [{"property": cleaned["detail"], **test}]
         return given
@@ -247,7 +255,7 @@ ROWS: Mapping[str, type[RowForm]] = {
 }
 
 
-def _test(cleaned: Mapping[str, Any], prefix: str, *, is_text: bool) -> Given:
+def _test(cleaned: Mapping[str, Any], prefix: str, *, is_text: Callable[[], bool]) -> Given:
     """Read what a value is compared with, as its test takes it."""
     kind, text = cleaned[f"{prefix}test"] or "equal", cleaned[f"{prefix}value"]
     if kind == "known":
@@ -255,30 +263,32 @@ def _test(cleaned: Mapping[str, Any], prefix: str, *, is_text: bool) -> Given:
     return {"is": kind, "value": _READ.get(kind, _read_scalar)(text, is_text)}
 
 
-def _read_scalar(text: str, is_text: bool) -> Any:  # noqa: FBT001 - all readers take both
+def _read_scalar(text: str, is_text: Callable[[], bool]) -> Any:
     if len(text) > 1 and text[0] == text[-1] == '"':
         return text[1:-1]
-    return text if is_text else to_scalar(text)
+    value = to_scalar(text)
+    # Only where it matters is the data looked at.
+    return value if isinstance(value, str) or not is_text() else text
 
 
-def _read_list(text: str, is_text: bool) -> Any:  # noqa: FBT001
+def _read_list(text: str, is_text: Callable[[], bool]) -> Any:
     parts = [part.strip() for part in next(csv.reader([text], skipinitialspace=True), [])]
     return [_read_scalar(part, is_text) for part in parts if part]
 
 
-def _read_text(text: str, _: bool) -> Any:  # noqa: FBT001
+def _read_text(text: str, _: Callable[[], bool]) -> Any:
     return text
 
 
-def _read_number(text: str, _: bool) -> Any:  # noqa: FBT001
+def _read_number(text: str, _: Callable[[], bool]) -> Any:
     return to_number(text)
 
 
-def _read_range(text: str, _: bool) -> Any:  # noqa: FBT001
+def _read_range(text: str, _: Callable[[], bool]) -> Any:
     return [to_number(part) for part in AND.split(text.strip())]
 
 
-_READ: Mapping[str, Callable[[str, bool], Any]] = {
+_READ: Mapping[str, Callable[[str, Callable[[], bool]], Any]] = {
     "one of": _read_list,
     "contain": _read_text,
     "after": _read_text,

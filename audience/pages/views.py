@@ -19,7 +19,7 @@ from audience.conditions.meaning import find
 from audience.counting import find_overlaps, find_sample, look_at, paths_in
 from audience.lists import write_members
 from audience.models import Audience, AudienceKind
-from audience.pages.builder import AboutForm, Builder, find_offered
+from audience.pages.builder import AboutForm, Builder, Offered
 from audience.pages.rows import ROWS
 from audience.rules.draft import Draft, to_draft
 from audience.rules.grammar import NoRule, parse_rule, to_json
@@ -71,7 +71,7 @@ def audience(request: HttpRequest, key: str) -> HttpResponse:
 def count_live(request: HttpRequest) -> HttpResponse:
     """Count whom the rows on the page mean."""
     key = request.POST.get("key", "")
-    builder = Builder.typed(request.POST.dict(), find_offered(besides=key))
+    builder = Builder.typed(request.POST.dict(), Offered(besides=key))
     return render(request, "audience/_look.html", _look(request, builder, key))
 
 
@@ -81,7 +81,7 @@ def count_live(request: HttpRequest) -> HttpResponse:
 def compare_live(request: HttpRequest) -> HttpResponse:
     """Count whom the rows on the page share with other audiences."""
     key = request.POST.get("key", "")
-    builder = Builder.typed(request.POST.dict(), find_offered(besides=key))
+    builder = Builder.typed(request.POST.dict(), Offered(besides=key))
     return render(request, "audience/_overlaps.html", _compare(builder.draft, key))
 
 
@@ -139,7 +139,7 @@ def free_key(name: str) -> str:
 
 def _build(request: HttpRequest, found: Audience) -> HttpResponse:
     """Show the builder of an audience that is new or not, and do what its buttons ask for."""
-    offered = find_offered(besides=found.key)
+    offered = Offered(besides=found.key)
     is_asked = request.method == "POST"
     wanted = request.POST.get("do", "save") if is_asked else ""
     about = AboutForm(request.POST if is_asked else None, instance=found)

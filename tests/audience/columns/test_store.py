@@ -234,6 +234,19 @@ def test_a_month_that_is_dropped_is_gone_from_memory() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_everything_is_read_anew_after_some_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    customer = make_customer()
+    store = Store()
+    assert find(store, DE) == [set()]
+    # As a clock would do it that was set back for a while.
+    long_ago = timezone.now() - DAY
+    Customer.objects.update(attributes={"country": "DE"}, updated_at=long_ago)
+    assert find(store, DE) == [set()]
+    monkeypatch.setattr("audience.columns.store.RENEWED_AFTER", timedelta(0))
+    assert find(store, DE) == [{customer.pk}]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_more_changes_than_can_be_followed_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audience.columns.store.MOST_CHANGES", 3)
     store = Store()
