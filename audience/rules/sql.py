@@ -32,8 +32,12 @@ IDS = "person.ids"
 ATTRIBUTES = "customer.attributes"
 PERSON_OF = "COALESCE(named.merged_into_id, named.id)"
 EVENTS_OF = (
-    f"SELECT {PERSON_OF} FROM audience_event AS event"
+    f"SELECT {PERSON_OF} AS id FROM audience_event AS event"
     " JOIN audience_customer AS named ON named.id = event.customer_id WHERE "
+)
+LISTED = (
+    f"SELECT {PERSON_OF} AS id FROM audience_membership AS member"
+    " JOIN audience_customer AS named ON named.id = member.customer_id WHERE "
 )
 CENTS = "COALESCE(sum(round(event.value * 100)::bigint), 0)"
 
@@ -77,8 +81,12 @@ def members_of(rule: Rule, *, now: datetime, columns: str = "customer.id") -> Co
     """
     writer = _Writer(attributes=ATTRIBUTES, now="%(rule_now)s::timestamptz", ids=None)
     text = writer.write(rule)
+    joins = "".join(
+        f" LEFT JOIN ({query}) AS set_{n} ON set_{n}.id = customer.id"
+        for n, query in enumerate(writer.sets)
+    )
     sql = (
-        f"SELECT {columns} FROM audience_customer AS customer"
+        f"SELECT {columns} FROM audience_customer AS customer{joins}"
         f" WHERE customer.merged_into_id IS NULL AND {text}"
     )
     return Compiled(sql, {**writer.params, "rule_now": now})
@@ -94,6 +102,8 @@ class _Writer:
         ids: SQL of the person's ids, whose rows are looked up by an index; None where everybody is
             asked for, who are found as sets, each in one pass.
         prefix: Of the parameters' names.
+        params: The parameters so far.
+        sets: The queries so far for people of whom something is so, each of them once.
     """
 
     attributes: str
@@ -101,6 +111,7 @@ class _Writer:
     ids: str | None
     prefix: str = "rule"
     params: dict[str, Any] = field(default_factory=dict)
+    sets: list[str] = field(default_factory=list)
 
     def bind(self, value: Any, type_: str) -> str:
         name = f"{self.prefix}_{len(self.params)}"
@@ -173,12 +184,21 @@ class _Writer:
         """Write whether a person has such events, all of which together are as `having` says."""
         where = self._where(events)
         if self.ids is None:
-            grouped = f" GROUP BY {PERSON_OF} HAVING {having}" if having else ""
-            return f"(customer.id IN ({EVENTS_OF}{where}{grouped}))"
+            return self._is_in(f"{EVENTS_OF}{where}", having)
         theirs = f"FROM audience_event AS event WHERE event.customer_id = ANY({self.ids}) AND "
         if having:
             return f"(SELECT {having} {theirs}{where})"
         return f"EXISTS (SELECT {theirs}{where})"
+
+    def _is_in(self, query: str, having: str) -> str:
+        """Write whether a person is in a set, which is joined.
+
+        As `IN (…)` under an OR, a set too large for the memory of one hash would be gone through
+        for every customer.
+        """
+        grouped = f" GROUP BY {PERSON_OF}" + (f" HAVING {having}" if having else "")
+        self.sets.append(query + grouped)
+        return f"(set_{len(self.sets) - 1}.id IS NOT NULL)"
 
     def _where(self, events: Events) -> str:
         window = events.window
@@ -199,10 +219,7 @@ class _Writer:
     def _listed(self, audience_id: int) -> str:
         is_on = f"member.audience_id = {self.bind(audience_id, 'bigint')}"
         if self.ids is None:
-            return (
-                f"(customer.id IN (SELECT {PERSON_OF} FROM audience_membership AS member"
-                f" JOIN audience_customer AS named ON named.id = member.customer_id WHERE {is_on}))"
-            )
+            return self._is_in(f"{LISTED}{is_on}", "")
         return (
             "EXISTS (SELECT FROM audience_membership AS member"
             f" WHERE {is_on} AND member.customer_id = ANY({self.ids}))"
