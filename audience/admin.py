@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
@@ -147,6 +148,10 @@ class CustomerAdmin(ModelAdmin):
         """Keep a known customer's key: arms are drawn by it, and senders go on using it."""
         fixed = [] if obj is None else ["external_key"]
         return [*fixed, *self.readonly_fields]
+
+    def view_on_site(self, customer: Customer) -> str:
+        """Return the page that shows all that is known of a customer."""
+        return reverse("customer", args=[customer.pk])
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Their events and decisions name them."""

@@ -205,6 +205,11 @@ UNFOLD = {
                         "link": reverse_lazy("admin:audience_customer_changelist"),
                     },
                     {
+                        "title": "Find a customer",
+                        "icon": "person_search",
+                        "link": reverse_lazy("customer-search"),
+                    },
+                    {
                         "title": "Sources and keys",
                         "icon": "key",
                         "link": reverse_lazy("admin:audience_source_changelist"),

@@ -9,4 +9,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("experiments.urls")),
     path("campaigns/", include("campaigns.urls")),
+    path("customers/", include("campaigns.customer_urls")),
 ]
