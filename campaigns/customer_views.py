@@ -56,14 +56,16 @@ def customer(request: HttpRequest, pk: int) -> HttpResponse:
 @staff_member_required
 @permission_required(SEE, raise_exception=True)
 def more(request: HttpRequest, pk: int) -> HttpResponse:
-    """Show the next entries of a customer's timeline."""
+    """Show the next entries of a timeline: as a page, or to the script that adds them."""
     person, ids = find_names(_find(pk))
     try:
         after = Place.read(request.GET.get("after", ""))
     except (ValueError, ValidationError) as error:
         raise Http404 from error
     context = {"customer": person, "timeline": read_timeline(ids, after=after)}
-    return render(request, "campaigns/_timeline.html", context)
+    is_added = request.headers.get("HX-Request") == "true"
+    name = "campaigns/_timeline.html" if is_added else "campaigns/customer_timeline.html"
+    return render(request, name, context)
 
 
 @require_safe

@@ -128,11 +128,13 @@ def test_more_is_fetched_from_where_the_page_ends() -> None:
     client = browse(SEE)
     first = client.get(reverse("customer", args=[ann.pk])).content.decode()
     (url,) = set(re.findall(r'hx-get="([^"]+)"', first))
-    second = client.get(unescape(url)).content.decode()
+    second = client.get(unescape(url), headers={"HX-Request": "true"}).content.decode()
     assert "e010" in first
     assert "e009" in second
     assert "e010" not in second
     assert "hx-get" not in second
+    assert "<html" not in second
+    assert "<html" in client.get(unescape(url)).content.decode()
 
 
 @pytest.mark.parametrize(
