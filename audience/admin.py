@@ -150,6 +150,10 @@ class CustomerAdmin(ModelAdmin):
         fixed = [] if obj is None else ["external_key"]
         return [*fixed, *self.readonly_fields]
 
+    def view_on_site(self, customer: Customer) -> str:
+        """Return the page that shows all that is known of a customer."""
+        return reverse("customer", args=[customer.pk])
+
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Their events and decisions name them."""
         return False

@@ -1,4 +1,4 @@
-"""Keep the lake up to what was received, and audiences up to who belongs to them."""
+"""Keep the lake up to what came, audiences up to who is in them, and nothing for too long."""
 
 import logging
 import time
@@ -7,8 +7,10 @@ from importlib import import_module
 
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
 from audience.audiences import REFRESH_TASK, find_due, refresh_members
+from audience.retention import delete_expired
 
 LAKE_TASK = "audience.extend_lake"
 # Of every 30 seconds, so that a worker has time for other things: what is left waits for its turn.
@@ -52,3 +54,9 @@ def refresh_audiences() -> int:
         if time.monotonic() > until:
             break
     return done
+
+
+@shared_task(name="audience.delete_expired")
+def delete_what_expired() -> int:
+    """Delete what is older than it may be kept; return how many rows."""
+    return sum(delete_expired(now=timezone.now()).values())

@@ -10,6 +10,7 @@ import gzip
 import os
 import statistics
 import time
+from collections.abc import Callable
 
 import django
 
@@ -93,7 +94,7 @@ def make_report() -> str:
     return experiment.get_absolute_url()
 
 
-def with_database() -> None:
+def with_database(run: Callable[[], None]) -> None:
     """Run on throwaway servers and a throwaway database, as the tests do."""
     from contextlib import ExitStack
 
@@ -110,11 +111,11 @@ def with_database() -> None:
         runner = DiscoverRunner(verbosity=0, interactive=False)
         made = runner.setup_databases()
         try:
-            main()
+            run()
         finally:
             runner.teardown_databases(made)
             teardown_test_environment()
 
 
 if __name__ == "__main__":
-    with_database()
+    with_database(main)

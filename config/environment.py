@@ -10,6 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+# A hundred years.
+MOST_DAYS = 36_500
+
 
 def text(name: str, default: str = "") -> str:
     """Return a variable, or the contents of the file that `<name>_FILE` points at."""
@@ -38,6 +41,26 @@ def choice(name: str, options: Collection[str], default: str) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """Return a comma-separated variable as a list."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def days(name: str, *, default: int | None, least: int) -> int | None:
+    """Return a number of days; "forever" is None.
+
+    Args:
+        name: Of the variable.
+        default: What holds where it is not set.
+        least: Fewer would break something.
+    """
+    said = text(name).strip().lower()
+    if said in {"", "forever"}:
+        return default if said == "" else None
+    is_number = said.isascii() and said.isdigit() and len(said) <= len(str(MOST_DAYS))
+    if not (is_number and least <= int(said) <= MOST_DAYS):
+        raise ImproperlyConfigured(
+            f"{name} must be a number of days from {least} to {MOST_DAYS}, or forever, "
+            f"not {said!r}."
+        )
+    return int(said)
 
 
 def database(url: str) -> dict[str, Any]:

@@ -220,6 +220,11 @@ UNFOLD = {
                         "link": reverse_lazy("admin:audience_customer_changelist"),
                     },
                     {
+                        "title": "Find a customer",
+                        "icon": "person_search",
+                        "link": reverse_lazy("customer-search"),
+                    },
+                    {
                         "title": "Sources and keys",
                         "icon": "key",
                         "link": reverse_lazy("admin:audience_source_changelist"),
@@ -253,6 +258,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "experiments.thin_analyses",
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
+    },
+    # The clock begins anew with its process, so a site that restarts every day must not wait a day.
+    "delete-expired": {
+        "task": "audience.delete_expired",
+        "schedule": 21_600.0,
+        "options": {"expires": 21_600.0},
     },
     "deliver-notices": {
         "task": "experiments.deliver_notices",
@@ -309,6 +320,10 @@ LAKE_DIR = (
 # machine alone.
 SPOOL_DIR = Path(environment.text("OFFERLAB_SPOOL_DIR") or DATA_DIR / "spool").absolute()
 LEARNING_DEVICE = environment.text("OFFERLAB_DEVICE", "cpu")
+# For how many days what senders sent and we refused is kept, or "forever".
+KEEP_REJECTED_DAYS = environment.days("OFFERLAB_KEEP_REJECTED_DAYS", default=90, least=1)
+# The same of the ids of messages: who sends one again after that is counted twice.
+KEEP_MESSAGE_IDS_DAYS = environment.days("OFFERLAB_KEEP_MESSAGE_IDS_DAYS", default=None, least=30)
 
 # --- Mail and webhooks ----------------------------------------------------------------------
 

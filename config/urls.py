@@ -10,4 +10,5 @@ urlpatterns = [
     path("", include("experiments.urls")),
     path("audiences/", include("audience.urls")),
     path("campaigns/", include("campaigns.urls")),
+    path("customers/", include("campaigns.customer_urls")),
 ]

@@ -79,3 +79,22 @@ def test_a_broker_is_written_the_way_celery_reads_it(redis_url: str, broker: str
 def test_a_database_url_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="cannot be read"):
         environment.database("postgresql://db.example/shop?nonsense=1")
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"), [("", 90), ("30", 30), (" 36500 ", 36_500), ("Forever", None)]
+)
+def test_days_are_a_number_or_forever(
+    monkeypatch: pytest.MonkeyPatch, text: str, meaning: int | None
+) -> None:
+    monkeypatch.setenv("SOME_DAYS", text)
+    assert environment.days("SOME_DAYS", default=90, least=30) == meaning
+
+
+@pytest.mark.parametrize("text", ["29", "-1", "1.5", "soon", "٣٠", "36501", "9" * 5000])
+def test_days_that_are_too_few_or_none_are_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("SOME_DAYS", text)
+    with pytest.raises(ImproperlyConfigured, match="SOME_DAYS must be a number of days from 30"):
+        environment.days("SOME_DAYS", default=90, least=30)
