@@ -38,6 +38,9 @@ DEBUG = environment.flag("DEBUG")
 SECRET_KEY_IS_OURS = bool(environment.text("SECRET_KEY"))
 # Without a key of its own a process makes one up: log-ins end with it, and nothing leaks.
 SECRET_KEY = environment.text("SECRET_KEY") or secrets.token_urlsafe(64)
+# With which the addresses are hashed that nothing is sent to any more. Give it a value of its own:
+# it has to stay the same for ever, and a secret key is changed now and then.
+SUPPRESSION_KEY = environment.text("OFFERLAB_SUPPRESSION_KEY") or f"suppression:{SECRET_KEY}"
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 HTTPS = environment.flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS

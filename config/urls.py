@@ -7,8 +7,8 @@ from django.views.generic import RedirectView
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:campaigns_campaign_changelist"), name="home"),
     path("admin/", admin.site.urls),
+    path("", include("audience.urls")),
     path("", include("experiments.urls")),
-    path("audiences/", include("audience.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("customers/", include("campaigns.customer_urls")),
 ]
