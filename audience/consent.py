@@ -20,7 +20,9 @@ MOST_AT_ONCE = 500
 # said at the same moment, a refusal holds.
 STANDINGS = """
     SELECT asked.id,
-           CASE WHEN %(channel)s = 'email' THEN address.value ELSE person.external_key END,
+           CASE WHEN %(channel)s = 'email'
+                THEN COALESCE(NULLIF(person.attributes ->> 'email', ''), address.value)
+                ELSE person.external_key END,
            said.state
     FROM unnest(%(customers)s::bigint[]) AS asked (id)
     JOIN audience_customer AS customer ON customer.id = asked.id
@@ -125,7 +127,8 @@ def find_standings(
 ) -> Mapping[int, Standing]:
     """Return where customers are reached and what they said, of those who exist, in one query.
 
-    An e-mail goes to the address that is known of the person; a webhook names the customer's key.
+    An e-mail goes to the address among the person's attributes, or to one that is another name of
+    the person; a webhook names the customer's key.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -6,8 +6,8 @@ and owning a file are one row in one transaction, and a file without a row does 
 takes the files that rows name, and from PostgreSQL what was received from then on, has every event
 once.
 
-To erase a customer: delete the events, write the days that held them anew in the same transaction
-(`_write`, which reads PostgreSQL), and remove the replaced files at once instead of after a day.
+To erase a customer, the files that hold one are written anew without (`write_again`, which reads
+PostgreSQL), and what they replace is removed at once instead of after a day.
 """
 
 import logging
@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -58,7 +59,8 @@ EVENTS = sql.SQL("""
                    CASE jsonb_typeof(properties) WHEN 'object' THEN properties ELSE '{{}}' END
                ) AS text
            ), received_at
-    FROM audience_event WHERE received_at >= {start} AND received_at < {until}
+    FROM audience_event
+    WHERE received_at >= {start} AND received_at < {until} AND customer_id <> ALL({without})
 """)
 EVENT_TYPES = {
     "id": "BIGINT",
@@ -177,14 +179,28 @@ def _day_of(moment: datetime) -> datetime:
     return moment - (moment - _EPOCH) % DAY
 
 
-def _write(directory: Path, start: datetime, until: datetime) -> None:
+def write_again(directory: Path, written: LakeRange, *, without: Sequence[int]) -> None:
+    """Write a file anew without some customers, in the transaction at hand.
+
+    Whoever calls it keeps others from writing meanwhile, by the lock `CLAIM`.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    _write(directory, written.received_from, written.received_until, without=without)
+
+
+def _write(
+    directory: Path, start: datetime, until: datetime, *, without: Sequence[int] = ()
+) -> None:
     """Write what was received in [start, until), within one day of UTC, in place of what was."""
     replaced = LakeRange.objects.filter(received_from__gte=start, received_until__lte=until)
     # The time of day helps people; the rest makes a new name, so that no reader's file changes.
     path = Path(f"received_on={start:%Y-%m-%d}", f"{start:%H%M}-{uuid.uuid4().hex[:12]}.parquet")
     with TemporaryDirectory(prefix=SCRATCH, dir=directory) as scratch:
         lines, file = Path(scratch, "lines.csv"), Path(scratch, "events.parquet")
-        query = EVENTS.format(start=sql.Literal(start), until=sql.Literal(until))
+        query = EVENTS.format(
+            start=sql.Literal(start), until=sql.Literal(until), without=sql.Literal(list(without))
+        )
         count = copy_out(query, lines)
         with open_duckdb(Path(scratch), memory=WRITER_MEMORY) as duck:
             duck.execute(WRITE.format(rows=read_lines(lines, EVENT_TYPES), file=quoted(file)))

@@ -77,6 +77,10 @@ IDENTIFY_BY_KEY = """
 """
 
 
+class Vanished(LookupError):
+    """Somebody was erased between being found and being locked; a second try finds a stranger."""
+
+
 async def meet(
     connection: AsyncConnection[Any],
     names: Sequence[Name],
@@ -93,6 +97,9 @@ async def meet(
         besides: More columns, as for `find_or_make`.
         params: Their parameters.
         take_turns: Whether to keep other requests of these customers waiting.
+
+    Raises:
+        Vanished: Somebody was erased meanwhile.
     """
     asked = {
         "keys": [name.key for name in names],
@@ -108,6 +115,8 @@ async def meet(
         place: Found(id_, key, attributes, tuple(columns))
         for place, id_, key, attributes, *columns in await cursor.fetchall()
     }
+    if len(found) < len(names):
+        raise Vanished("A customer was erased while we waited for the row.")
     return [found[place] for place in range(len(names))]
 
 

@@ -161,6 +161,18 @@ def wait_until_up(port: int) -> None:
     raise SystemExit("The server did not start.")
 
 
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens on a port of this machine, for half a minute at most."""
+    for _ in range(300):
+        try:
+            socket.create_connection((HOST, port)).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit("The server did not start.")
+
+
 def load(site: Site, shot: Shot, *, seconds: int = 5, connections: int = 32) -> Load:
     """Send a request over and over on keep-alive connections, as fast as it is answered."""
     wrk = shutil.which("wrk")

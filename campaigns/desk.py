@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from audience.finding import Name
+from audience.meeting import Vanished
 from audience.partitions import Months
 from campaigns.counters import lock_counters, move_counters
 from campaigns.decide import Asked, Slate, Slot, decide
@@ -112,13 +113,19 @@ class Desk:
     async def _serve_logged(self, batch: "Batch") -> None:
         """Decide and log, and once more if others wanted the same rows in another order.
 
+        Or if somebody was erased at this moment, who is a stranger then.
+
         Raises:
             psycopg.OperationalError: The database does not take it now.
         """
         try:
             async with self._pool.connection() as connection:
                 await batch.serve(connection)
-        except psycopg.errors.DeadlockDetected:
+        except (
+            psycopg.errors.DeadlockDetected,
+            psycopg.errors.ForeignKeyViolation,
+            Vanished,
+        ):
             async with self._pool.connection() as connection:
                 await batch.serve(connection)
 

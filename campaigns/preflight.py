@@ -183,7 +183,7 @@ def _check_mails(step: str, messages: Sequence[Message]) -> Iterator[Issue]:
     for message in messages:
         if not message.subject:
             yield Issue("subject", True, f"{step} has no subject.", "messages")
-        if WAY_OUT not in message.body:
+        if WAY_OUT not in (message.html or message.body):
             yield Issue(
                 "unsubscribe",
                 True,

@@ -125,7 +125,7 @@ class Spool:
             logged = 0
             for path in sorted(self._directory.glob(f"*{SUFFIX}")):
                 with path.open("rb") as file:
-                    if not _lock(file):
+                    if not locked(file):
                         continue
                     logged += await self._log_file(connection, months, path, file)
         return logged
@@ -183,7 +183,7 @@ async def log_later(connection: AsyncConnection, unlogged: Unlogged) -> int:
     return new
 
 
-def _lock(file: IO[bytes]) -> bool:
+def locked(file: IO[bytes]) -> bool:
     """Take a file, unless another process has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

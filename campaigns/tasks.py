@@ -1,11 +1,13 @@
-"""Keep campaigns to their dates, and judge policies on decisions they never learned from."""
+"""Keep campaigns to their dates, judge their policies, and erase who asked for it."""
 
 import logging
 
 from celery import shared_task
 from django.utils import timezone
 
+from audience.models import Erasure
 from campaigns.models import Campaign
+from campaigns.privacy import erase_person
 from campaigns.scheduling import finish_due, start_due
 from recommender.evaluation import evaluate_policy
 from recommender.models import PolicyEvaluation
@@ -14,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 EVALUATE_TASK = "campaigns.evaluate_due"
 SCHEDULE_TASK = "campaigns.keep_schedule"
+ERASE_TASK = "campaigns.erase_due"
 
 
 @shared_task(name=SCHEDULE_TASK)
@@ -49,3 +52,18 @@ def evaluate_campaign(campaign: Campaign) -> PolicyEvaluation | None:
     """Judge a campaign's policy now."""
     names = dict(campaign.choices.values_list("offer__key", "offer__name"))
     return evaluate_policy(campaign.policy, campaign=campaign.key, names=names, now=timezone.now())
+
+
+@shared_task(name=ERASE_TASK)
+def erase_due() -> int:
+    """Erase everybody whose erasure was asked for; return how many were."""
+    done = 0
+    for erasure in Erasure.objects.filter(customer_id__isnull=False).order_by("requested_at"):
+        try:
+            erase_person(erasure, now=timezone.now())
+        except Exception:
+            # The wish stays, and the next beat takes it up.
+            logger.exception("A customer could not be erased now")
+        else:
+            done += 1
+    return done

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns import calendar_views, views
+from campaigns import calendar_views, delivery_views, message_views, views
 from campaigns.setup import views as setup
 
 urlpatterns = [
@@ -14,5 +14,17 @@ urlpatterns = [
     path("<slug:key>/refresh/", views.refresh, name="campaign-refresh"),
     path("<slug:key>/setup/", setup.review, name="campaign-setup"),
     path("<slug:key>/setup/<slug:name>/", setup.step, name="campaign-setup-step"),
+    path("<slug:key>/messages/", message_views.steps, name="messages"),
+    path("<slug:key>/messages/<int:step_id>/", message_views.edit, name="message"),
+    path("<slug:key>/messages/<int:step_id>/preview/", message_views.preview, name="preview"),
+    path("<slug:key>/messages/<int:step_id>/shown/", message_views.shown, name="preview-shown"),
+    path("<slug:key>/messages/<int:step_id>/test/", message_views.test, name="message-test"),
+    path(
+        "<slug:key>/messages/declining-test/",
+        message_views.declining_test,
+        name="message-unsubscribe-test",
+    ),
+    path("<slug:key>/progress/", delivery_views.progress, name="campaign-progress"),
+    path("<slug:key>/in-doubt/", delivery_views.doubt, name="campaign-doubt"),
     path("<slug:key>/<slug:verb>/", views.step, name="campaign-step"),
 ]

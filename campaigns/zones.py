@@ -9,16 +9,16 @@ ATTRIBUTE = "timezone"
 
 
 @lru_cache(maxsize=1024)
-def find_zone(name: str, *, otherwise: str = "UTC") -> ZoneInfo:
+def find_zone(name: object, *, otherwise: str = "UTC") -> ZoneInfo:
     """Return the zone of an IANA name, or another where it is none."""
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(name if isinstance(name, str) else otherwise)
     except (KeyError, ValueError, OSError):
         # By how wrong a name is: unknown, no name at all, or a folder's.
         return ZoneInfo(otherwise)
 
 
 def zone_of(attributes: Mapping[str, Any]) -> ZoneInfo:
-    """Return the zone that a customer's attributes name, or the site's."""
+    """Return the zone that a customer's attributes name, or UTC."""
     name = attributes.get(ATTRIBUTE)
-    return find_zone(name if isinstance(name, str) else "UTC")
+    return find_zone(name if isinstance(name, str) else None)

@@ -17,14 +17,18 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402 - settings come after the environment is set
 
 from audience.api import Intake  # noqa: E402 - models come after Django is set up
+from audience.ingest import Ingest  # noqa: E402
 from audience.keyring import Keyring  # noqa: E402
 from audience.quotas import Quotas  # noqa: E402
 from campaigns.api import DecideApi  # noqa: E402
 from campaigns.desk import Desk  # noqa: E402
 from campaigns.exposed import DrawnOffers  # noqa: E402
 from campaigns.loading import SnapshotLoader  # noqa: E402
+from campaigns.mail.links import make_link_key  # noqa: E402
 from campaigns.publishing import CampaignFeatures  # noqa: E402
 from campaigns.spool import Spool  # noqa: E402
+from campaigns.tracking.api import TrackingApi  # noqa: E402
+from campaigns.tracking.hits import Hits  # noqa: E402
 from config.health import Health  # noqa: E402
 from config.openapi import document  # noqa: E402
 from experiments.api import StatsApi  # noqa: E402
@@ -96,6 +100,7 @@ def build_application(
     experiments = Current(pool, notices, load_running, what="experiments")
     views = DrawnOffers(campaigns, others=record_views)
     intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=[views])
+    hits = Hits(pool, Ingest(pool, listeners=[views]))
     growthbook = GrowthbookApi(keyring, experiments, providers=[CampaignFeatures(campaigns)])
     desk = Desk(deciding, campaigns, spool)
     held: dict[str, Current[Any]] = {
@@ -111,6 +116,7 @@ def build_application(
             **AssignApi(pool, keyring, experiments).routes(),
             **growthbook.routes(),
             **OfrepApi(pool, keyring, experiments, secret=settings.SECRET_KEY).routes(),
+            **TrackingApi(hits, key=make_link_key(settings.SECRET_KEY)).routes(),
             **document.routes(),
             **StatsApi(keyring).routes(),
             **health.routes(),
@@ -120,6 +126,7 @@ def build_application(
         resources=[
             connections(),
             spool.drained(deciding),
+            hits.recorded(),
             *(
                 held.kept_fresh()
                 for held in (keyring, campaigns, experiments)

@@ -5,7 +5,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 STRICT = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "script-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 # The admin theme binds its inputs with Alpine, which evaluates expressions and styles in place:

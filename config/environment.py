@@ -38,6 +38,13 @@ def choice(name: str, options: Collection[str], default: str) -> str:
     return chosen
 
 
+def beginning_with(prefix: str) -> dict[str, str]:
+    """Return the variables whose names begin so, by the rest of their names."""
+    files = {n.removesuffix("_FILE") for n in os.environ if n.endswith("_FILE")}
+    names = {n for n in {*os.environ, *files} if n.startswith(prefix) and not n.endswith("_FILE")}
+    return {name.removeprefix(prefix): text(name) for name in sorted(names)}
+
+
 def words(name: str, default: str = "") -> list[str]:
     """Return a comma-separated variable as a list."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]

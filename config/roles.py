@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, Permission
 
 _SEE = (
     "audience.view_audience",
+    "audience.view_consent",
     "audience.view_customer",
     "campaigns.view_campaign",
     "campaigns.view_campaignoffer",
@@ -48,11 +49,19 @@ _MARKET = (
     "experiments.analyse_experiment",
 )
 
+_PRIVACY = (
+    "audience.change_consent",
+    "audience.erase_customer",
+    "audience.export_customer",
+    "audience.view_erasure",
+)
+
 ROLES: dict[str, tuple[str, ...]] = {
     "Viewer": _SEE,
     "Analyst": (*_SEE, *_ANALYSE),
     "Marketer": (*_SEE, *_MARKET),
     "Approver": (*_SEE, "experiments.approve_experiment", "campaigns.approve_campaign"),
+    "Privacy officer": (*_SEE, *_PRIVACY),
 }
 # An administrator is a superuser, who may do everything.
 

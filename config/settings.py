@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.humanize",
     "django_htmx",
+    "anymail",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "audience",
@@ -294,6 +295,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5.0},
     },
+    "erase": {
+        "task": "campaigns.erase_due",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
+    "enrol": {"task": "campaigns.enrol_due", "schedule": 10.0, "options": {"expires": 10.0}},
+    "send": {"task": "campaigns.send_due", "schedule": 5.0, "options": {"expires": 5.0}},
     "extend-lake": {
         "task": "audience.extend_lake",
         "schedule": 300.0,
@@ -332,13 +340,33 @@ KEEP_MESSAGE_IDS_DAYS = environment.days("OFFERLAB_KEEP_MESSAGE_IDS_DAYS", defau
 
 # Without a server mails are printed into the log of whoever sends them.
 EMAIL_HOST = environment.text("EMAIL_HOST")
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_BACKEND = (
+    environment.text("EMAIL_BACKEND")
+    or f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+)
+# What a mail service's backend needs, such as a key: every variable that begins with ANYMAIL_.
+ANYMAIL = environment.beginning_with("ANYMAIL_")
 EMAIL_PORT = int(environment.text("EMAIL_PORT") or 587)
 EMAIL_HOST_USER = environment.text("EMAIL_USER")
 EMAIL_HOST_PASSWORD = environment.text("EMAIL_PASSWORD")
 EMAIL_USE_TLS = environment.flag("EMAIL_TLS", default=True)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "OfferLab <offerlab@localhost>")
+# Where unsubscribing by mail is read, if it is; the link in every mail works without it.
+UNSUBSCRIBE_MAILBOX = environment.text("OFFERLAB_UNSUBSCRIBE_MAILBOX")
+# Whether mails have a link that nobody sees, which only a machine follows.
+MAIL_HAS_TRAP = environment.flag("OFFERLAB_MAIL_TRAP")
+# How many messages leave in a second, by all workers together; 0 is no limit.
+MESSAGES_PER_SECOND = {
+    "email": float(environment.text("OFFERLAB_EMAILS_PER_SECOND") or 0),
+    "webhook": float(environment.text("OFFERLAB_WEBHOOKS_PER_SECOND") or 0),
+}
+# How many connections each worker opens at most, to the mail server or receivers of webhooks.
+SENDING_LINES = int(environment.text("OFFERLAB_SENDING_LINES") or 8)
+# Whose clock counts where a customer's time zone is not known.
+SITE_TIME_ZONE = environment.text("OFFERLAB_TIME_ZONE", "UTC")
+# Addresses that are sent each campaign's message as well, so that somebody sees what goes out.
+SEED_ADDRESSES = environment.words("OFFERLAB_SEED_ADDRESSES")
 # Whether webhooks may go to addresses of our own network.
 WEBHOOKS_MAY_BE_PRIVATE = environment.flag("OFFERLAB_PRIVATE_WEBHOOKS")
 

@@ -4,6 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from campaigns.sending import anymail_events
+
+anymail_events.connect()
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:campaigns_campaign_changelist"), name="home"),
     path("admin/", admin.site.urls),
@@ -11,4 +15,6 @@ urlpatterns = [
     path("", include("experiments.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("customers/", include("campaigns.customer_urls")),
+    # Where mail services tell of bounces and complaints; each request carries a shared secret.
+    path("mail-events/", include("anymail.urls")),
 ]

@@ -148,6 +148,7 @@ def head_of(scope: Scope, params: Any, body: bytes = b"") -> Request:
         params,
         scope.get("query_string", b"").decode("latin-1"),
         given if given is not None and HARMLESS_ID.match(given) else secrets.token_hex(8),
+        str((scope.get("client") or ("",))[0]),
     )
 
 

@@ -27,6 +27,8 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     query_string: str = ""
     id: str = ""
+    # The address of whoever is connected: the client, or a proxy in front of us.
+    peer: str = ""
 
     @property
     def query(self) -> Mapping[str, str]:

@@ -25,11 +25,15 @@ class Forbidden(Exception):
 
 
 class Failed(Exception):
-    """The message was not taken, and why; `is_gone` where it never will be."""
+    """The message was not taken, and why; `is_gone` where it never will be.
 
-    def __init__(self, message: str, *, is_gone: bool = False) -> None:
+    `status` is what was answered, where anything was.
+    """
+
+    def __init__(self, message: str, *, is_gone: bool = False, status: int | None = None) -> None:
         super().__init__(message)
         self.is_gone = is_gone
+        self.status = status
 
 
 def sign(secret: str, message_id: str, at: datetime, body: bytes) -> Mapping[str, str]:
@@ -92,7 +96,11 @@ def post(
     finally:
         connection.close()
     if not 200 <= response.status < 300:
-        raise Failed(f"It answered {response.status}.", is_gone=response.status == 410)
+        raise Failed(
+            f"It answered {response.status}.",
+            is_gone=response.status == 410,
+            status=response.status,
+        )
 
 
 def resolve(host: str, port: int, *, may_be_private: bool = False) -> str:

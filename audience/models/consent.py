@@ -88,12 +88,31 @@ class Suppression(models.Model):
 
 
 class Erasure(models.Model):
-    """The proof that a customer was erased: how many rows of which table, and no more of whom."""
+    """The wish to erase a customer, and the proof that it was done: how many rows of which table.
+
+    Until then `customer_id` says whom, and no more after it. `left` is what a search of the whole
+    database still found of the person, by column; it is empty where nothing is left, and null
+    until it was searched.
+    """
 
     key_hash = models.BinaryField(max_length=32)
+    # No foreign key: who is gone is not to be held by the proof.
+    customer_id = models.BigIntegerField(null=True)
     removed = models.JSONField(default=dict)  # rows, by table
+    left = models.JSONField(null=True)
     requested_by = models.CharField(max_length=150)
-    erased_at = models.DateTimeField(db_default=Now())
+    requested_at = models.DateTimeField(db_default=Now())
+    erased_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(customer_id__isnull=False, erased_at__isnull=True)
+                | models.Q(customer_id__isnull=True, erased_at__isnull=False),
+                name="erasure_names_nobody_once_done",
+            ),
+            models.UniqueConstraint(fields=["customer_id"], name="one_open_erasure_per_customer"),
+        ]
 
     def __str__(self) -> str:
-        return f"Erased at {self.erased_at}"
+        return "Not erased yet" if self.erased_at is None else f"Erased at {self.erased_at}"

@@ -21,6 +21,10 @@ class Customer(models.Model):
     class Meta:
         # Whoever keeps a copy asks who changed lately.
         indexes = [models.Index(fields=["updated_at"], name="customer_by_update")]
+        permissions = [
+            ("erase_customer", "Can erase a customer everywhere"),
+            ("export_customer", "Can export all that is known of a customer"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=~models.Q(external_key=""), name="customer_key_is_not_empty"

@@ -58,7 +58,7 @@ def begin(request: HttpRequest) -> HttpResponse:
             campaign = draft_campaign(plan)
             record_change(campaign.experiment, "drafted", by=user, now=timezone.now())
         return redirect("campaign-setup-step", key=campaign.key, name="audience")
-    context = {"form": form, "steps": _steps("idea"), "is_checked": request.method == "POST"}
+    context = {"form": form, "steps": _steps(None, "idea"), "is_checked": request.method == "POST"}
     return render(request, "campaigns/setup/fields.html", context)
 
 
@@ -83,7 +83,7 @@ def step(request: HttpRequest, key: str, name: str) -> HttpResponse:
         "campaign": campaign,
         "form": form,
         "name": name,
-        "steps": _steps(name),
+        "steps": _steps(campaign, name),
         "is_checked": request.method == "POST",
     }
     return render(request, form.template, context)
@@ -133,7 +133,7 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         "differences": [] if approved is None else compare(approved.document, document),
         "is_ready": campaign.status == Status.APPROVED or not settings.REVIEW_IS_REQUIRED,
         "may_schedule": campaign.starts_at is not None and campaign.starts_at > timezone.now(),
-        "steps": _steps("review"),
+        "steps": _steps(campaign, "review"),
         "changes": campaign.experiment.changes.select_related("by")[:20],
     }
     return render(request, "campaigns/setup/review.html", context)
@@ -184,21 +184,23 @@ def _draft(key: str) -> Campaign:
     )
 
 
-def _pages() -> list[tuple[str, str, str]]:
-    """Name, title and address of every page of setting a campaign up."""
+def _pages(campaign: Campaign | None) -> list[tuple[str, str, str]]:
+    """Name, title and address of every page of setting this campaign up."""
     pages = [(name, form.title, "campaign-setup-step") for name, form in STEPS.items()]
+    if campaign is not None and campaign.placement.is_sent:
+        pages.insert(3, ("messages", "Messages", "messages"))
     return [*pages, ("review", "Review", "campaign-setup")]
 
 
-def _steps(current: str) -> list[dict[str, Any]]:
+def _steps(campaign: Campaign | None, current: str) -> list[dict[str, Any]]:
     return [
         {"name": name, "title": title, "route": route, "is_current": name == current}
-        for name, title, route in _pages()
+        for name, title, route in _pages(campaign)
     ]
 
 
 def _after(campaign: Campaign, name: str) -> HttpResponse:
-    pages = _pages()
+    pages = _pages(campaign)
     names = [page[0] for page in pages]
     following, _, route = pages[names.index(name) + 1]
     if route == "campaign-setup-step":

@@ -42,6 +42,21 @@ OPERATIONS = {
         answers={200: Answer("The arms.", Content(Assignments)), **refusals()},
         scope=a_key("decide"),
     ),
+    ("GET", "/c/{token}"): Operation(
+        name="follow",
+        tag="Messages",
+        meaning="Follow a link of a message.\nThe token is signed, and says where it leads.",
+        answers={
+            302: Answer("Where the link leads."),
+            404: problem("The link is not one of ours."),
+        },
+    ),
+    ("GET", "/o/{token}.gif"): Operation(
+        name="open",
+        tag="Messages",
+        meaning="Fetch the picture that tells that a message was opened.",
+        answers={200: Answer("A transparent dot.")},
+    ),
     ("POST", "/api/v1/stats/compare"): Operation(
         name="compare",
         tag="Statistics",

@@ -1,0 +1,43 @@
+"""How far a campaign's sending is, and what somebody has to say about what is in doubt."""
+
+from django.contrib import messages
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from campaigns.models import Campaign
+from campaigns.sending.progress import find_doubtful, find_progress, resolve_doubt
+
+
+@require_safe
+@staff_member_required
+@permission_required("campaigns.view_campaign", raise_exception=True)
+def progress(request: HttpRequest, key: str) -> HttpResponse:
+    """Answer with the part of a page that says how far the sending is."""
+    campaign = get_object_or_404(Campaign.objects.select_related("placement"), key=key)
+    context = {"campaign": campaign, "progress": find_progress(campaign, now=timezone.now())}
+    name = "_progress.html" if request.headers.get("hx-request") else "progress.html"
+    return render(request, f"campaigns/{name}", context)
+
+
+@staff_member_required
+@permission_required("campaigns.change_campaign", raise_exception=True)
+def doubt(request: HttpRequest, key: str) -> HttpResponse:
+    """Show of which messages nobody knows whether they went, and take what somebody decides."""
+    campaign = get_object_or_404(Campaign.objects.select_related("experiment"), key=key)
+    if request.method == "POST":
+        assert isinstance(request.user, User), "the page is for people with an account"
+        ids = [int(id_) for id_ in request.POST.getlist("delivery") if id_.isdecimal()]
+        again = request.POST.get("deed") == "again"
+        count = resolve_doubt(
+            campaign, ids[:1000], again=again, by=request.user, now=timezone.now()
+        )
+        deed = "are sent again" if again else "count as sent"
+        messages.success(request, f"{count} messages {deed}.")
+        return redirect("campaign-doubt", key=key)
+    context = {"campaign": campaign, "deliveries": find_doubtful(campaign)}
+    return render(request, "campaigns/doubt.html", context)

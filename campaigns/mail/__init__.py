@@ -1,0 +1,1 @@
+"""How a mail is written: its design, its parts, its links."""

@@ -1,0 +1,1 @@
+"""What is sent: who gets a message, when, and what became of it."""

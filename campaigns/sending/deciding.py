@@ -1,0 +1,184 @@
+"""Decides what customers are sent, by the code that decides on the site, and logs it the same way.
+
+The decision is noted at the delivery in the transaction that logs it: a delivery that a worker left
+behind is not decided once more.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import TracebackType
+from typing import Any, LiteralString, Self
+
+import psycopg
+from django.db import connection as django_connection
+from psycopg import AsyncConnection
+
+from audience.finding import Name
+from audience.partitions import make_months, month_of
+from audience.rules.sql import Compiled
+from campaigns.decide import Slate, Slot
+from campaigns.desk import Batch, Visit
+from campaigns.loading import SnapshotLoader
+from campaigns.sending.claiming import Claimed
+from campaigns.snapshot import RunningCampaign, Serves, Snapshot
+from recommender.decision_ids import decision_partition
+
+NOTE: LiteralString = """
+    UPDATE campaigns_delivery AS delivery
+    SET decision_id = made.decision_id, offer = made.offer, reason = made.reason
+    FROM unnest(%(ids)s::bigint[], %(decisions)s::uuid[], %(offers)s::text[], %(reasons)s::text[])
+        AS made (id, decision_id, offer, reason)
+    WHERE delivery.id = made.id
+"""
+HOLD_OUT = "hold-out"
+NO_OFFER = "No offer may be shown to this customer now."
+NOT_DECIDED = "The campaign does not decide for this customer now."
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a delivery brings: an offer, or nothing and why."""
+
+    decision_id: uuid.UUID | None
+    offer: str
+    content: Mapping[str, Any] | None
+    reason: str = ""
+
+
+class Decider:
+    """Holds a connection of the kind that deciding uses, and the running campaigns."""
+
+    def __init__(self) -> None:
+        """Connect when somebody is first decided for."""
+        self._runner = asyncio.Runner()
+        self._load = SnapshotLoader()
+        self._connection: AsyncConnection[Any] | None = None
+        self._months: set[datetime] = set()
+        self._snapshot = Snapshot()
+
+    def __enter__(self) -> Self:
+        """Hold everything until the block ends."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of the connection."""
+        self._runner.run(self._disconnect())
+        self._runner.close()
+
+    def refresh(self) -> None:
+        """Read the running campaigns anew."""
+        self._snapshot = self._runner.run(self._read())
+
+    def find(self, key: str) -> RunningCampaign | None:
+        """Return a campaign as it was last read, if it ran."""
+        return next((c for c in self._snapshot.all_campaigns if c.key == key), None)
+
+    def decide(
+        self, campaign: RunningCampaign, claimed: Sequence[Claimed], *, now: datetime
+    ) -> Mapping[int, Decided]:
+        """Decide for deliveries, by id; what was decided before stays so while it may be shown."""
+        shown = {offer.rules.key: offer.content for offer in campaign.offers}
+        if campaign.fallback is not None:
+            shown.setdefault(campaign.fallback.rules.key, campaign.fallback.content)
+        decided: dict[int, Decided] = {}
+        for each in claimed:
+            if each.decision_id is not None and (not each.offer or each.offer in shown):
+                content = shown.get(each.offer)
+                decided[each.id] = Decided(each.decision_id, each.offer, content, each.reason)
+        left = [each for each in claimed if each.id not in decided]
+        if left:
+            decided |= self._runner.run(self._decide(campaign, left, now))
+        return decided
+
+    async def _decide(
+        self, campaign: RunningCampaign, claimed: Sequence[Claimed], now: datetime
+    ) -> Mapping[int, Decided]:
+        connection = await self._connect()
+        await self._prepare(connection, now)
+        try:
+            return await _serve(connection, campaign, claimed, self._snapshot.rules, now)
+        except psycopg.errors.DeadlockDetected:
+            return await _serve(connection, campaign, claimed, self._snapshot.rules, now)
+        except psycopg.OperationalError:
+            await self._disconnect()
+            raise
+
+    async def _read(self) -> Snapshot:
+        return await self._load(await self._connect())
+
+    async def _connect(self) -> AsyncConnection[Any]:
+        if self._connection is None or self._connection.closed:
+            known = django_connection.get_connection_params()
+            names = ("dbname", "user", "password", "host", "port", "options")
+            params = {name: known[name] for name in names if known.get(name)}
+            self._connection = await AsyncConnection.connect(autocommit=True, **params)
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _prepare(self, connection: AsyncConnection[Any], now: datetime) -> None:
+        """Make the month's partition, by itself."""
+        month = month_of(now)
+        if month not in self._months:
+            async with connection.transaction():
+                await make_months(connection, decision_partition, [month])
+            self._months.add(month)
+
+
+async def _serve(
+    connection: AsyncConnection[Any],
+    campaign: RunningCampaign,
+    claimed: Sequence[Claimed],
+    rules: Mapping[int, Compiled],
+    now: datetime,
+) -> Mapping[int, Decided]:
+    # By itself: what else is sent in the placement has customers of its own.
+    # Who joined stays in it, whoever belongs to the audience by now.
+    open_to_all = replace(campaign, audience=None)
+    alone = Snapshot(
+        frozenset({campaign.placement}), {campaign.placement: (open_to_all,)}, rules=rules
+    )
+    visits = [Visit(Name(each.customer_key), {campaign.placement: 1}, {}) for each in claimed]
+    batch = Batch(alone, visits, now)
+    if not batch.campaigns:
+        return {each.id: Decided(None, "", None, NOT_DECIDED) for each in claimed}
+    async with connection.transaction():
+        await batch.serve(connection)
+        slates = [slates[campaign.placement] for slates in batch.slates]
+        decided = {
+            each.id: _to_decided(campaign, slate)
+            for each, slate in zip(claimed, slates, strict=True)
+        }
+        await connection.execute(
+            NOTE,
+            {
+                "ids": list(decided),
+                "decisions": [made.decision_id for made in decided.values()],
+                "offers": [made.offer for made in decided.values()],
+                "reasons": [made.reason for made in decided.values()],
+            },
+        )
+    return decided
+
+
+def _to_decided(campaign: RunningCampaign, slate: Slate | None) -> Decided:
+    if slate is None or not slate.slots:
+        return Decided(None, "", None, NOT_DECIDED)
+    slot = slate.slots[0]
+    made = slot.decision if isinstance(slot, Slot) else slot.held
+    if made.offer is not None and slot.content is not None:
+        return Decided(made.id, made.offer, slot.content)
+    serves = {arm.key: arm.serves for arm in campaign.arms}
+    is_held_out = serves.get(made.arm) is Serves.NOTHING
+    return Decided(made.id, "", None, HOLD_OUT if is_held_out else NO_OFFER)

@@ -1,0 +1,98 @@
+"""Shows what a message will look like to somebody, and sends it to who wants to see it before."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from audience.models import Channel, Customer
+from campaigns.channels.base import Draft, Outgoing, Recipient, Sender
+from campaigns.models import Campaign, Message, Step
+from campaigns.sending.writing import Writer, to_draft
+
+NOBODY: Mapping[str, Any] = {}
+
+
+def find_reader(key: str) -> tuple[str, Mapping[str, Any]] | None:
+    """Return a customer's key and attributes; None where there is none."""
+    if not key:
+        return "", NOBODY
+    customer = Customer.objects.filter(external_key=key).first()
+    return None if customer is None else (key, customer.attributes)
+
+
+def write_for(
+    step: Step,
+    draft: Draft,
+    *,
+    customer_key: str,
+    attributes: Mapping[str, Any],
+    to: str,
+    now: datetime,
+) -> Outgoing:
+    """Write a draft as a customer would get it, with the first of the campaign's offers.
+
+    Raises:
+        Unrenderable: It cannot be, and why.
+        Refused: The address is none.
+    """
+    campaign = step.campaign
+    writer = Writer(campaign)
+    form = writer.channel.prepare(
+        draft,
+        Sender(
+            campaign=campaign.key,
+            purpose=campaign.purpose,
+            site_url=settings.SITE_URL,
+            from_email=settings.DEFAULT_FROM_EMAIL,
+            key=settings.SECRET_KEY,
+        ),
+    )
+    data = writer.data_for(step, customer_key, attributes, first_offer(campaign))
+    declining = reverse("message-unsubscribe-test", args=[campaign.key])
+    url = f"{settings.SITE_URL}{declining}"
+    return form.write(Recipient(0, to, data, url, is_test=True), now=now)
+
+
+def first_offer(campaign: Campaign) -> Mapping[str, Any]:
+    """Return what placeholders name of the first offer, or of none."""
+    choice = campaign.choices.select_related("offer").first()
+    names = ("key", "name", "headline", "text", "link")
+    return {name: getattr(choice.offer, name) if choice else "" for name in names}
+
+
+def send_test(message: Message, *, to: str, as_customer: str, now: datetime) -> str:
+    """Send a message to somebody as a customer would get it; return the name that it went by.
+
+    Its links lead on and are not counted, and declining declines nothing.
+
+    Raises:
+        ValueError: There is no such customer.
+        Unrenderable: It cannot be written, and why.
+        Refused: It was not taken.
+        Unsure: Nobody knows whether it was.
+    """
+    reader = find_reader(as_customer)
+    if reader is None:
+        raise ValueError(f"There is no customer {as_customer}.")
+    step = message.step
+    outgoing = write_for(
+        step, to_draft(message), customer_key=reader[0], attributes=reader[1], to=to, now=now
+    )
+    with Writer(step.campaign).channel.open() as line:
+        line.send(outgoing, now=now)
+    return outgoing.message_id
+
+
+def send_to_seeds(campaign: Campaign, *, now: datetime) -> int:
+    """Send every message of a campaign to the addresses of the seed list; return how many went."""
+    if campaign.placement.channel != Channel.EMAIL:
+        return 0
+    sent = 0
+    for address in settings.SEED_ADDRESSES:
+        for message in Message.objects.filter(step__campaign=campaign).select_related("step"):
+            send_test(message, to=address, as_customer="", now=now)
+            sent += 1
+    return sent

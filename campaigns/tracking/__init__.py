@@ -1,0 +1,1 @@
+"""Who followed a link of a message, or opened it: people, told from machines."""

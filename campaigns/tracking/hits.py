@@ -1,0 +1,189 @@
+"""Keeps requests for links and pictures for a moment, and records those that people made.
+
+Whether somebody follows all links of a mail at once shows only when the others are followed too. So
+what comes waits a few seconds in this process before it is judged and recorded as an event. A
+process that is killed loses these seconds' clicks; none of its redirects.
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+
+from audience.incoming import Incoming
+from audience.ingest import Ingest
+from campaigns.tracking.machines import BURST, SAME, Hit, Kind, find_machines
+from wire.background import beside
+from wire.messages import Problem
+
+logger = logging.getLogger(__name__)
+
+CLICKED = "Message Clicked"
+OPENED = "Message Opened"
+NAMES = {Kind.CLICK: CLICKED, Kind.OPEN: OPENED}
+SOURCE = "Messages"
+LOOK_SECONDS = 1.0
+WAITS = BURST + timedelta(seconds=1)
+MOST_WAITING = 100_000
+# A second click on the same link so soon is the same click.
+ONCE = timedelta(seconds=10)
+
+FIND: LiteralString = """
+    SELECT delivery.id, customer.external_key AS customer_key, delivery.decision_id,
+           delivery.offer, delivery.sent_at, campaign.key AS campaign, step.name AS step
+    FROM campaigns_delivery AS delivery
+    JOIN audience_customer AS customer ON customer.id = delivery.customer_id
+    JOIN campaigns_campaign AS campaign ON campaign.id = delivery.campaign_id
+    JOIN campaigns_step AS step ON step.id = delivery.step_id
+    WHERE delivery.id = ANY(%s) AND delivery.state IN ('sent', 'in_doubt', 'leased', 'bounced')
+"""
+# Nobody has a key of it: only we tell of messages.
+MAKE_SOURCE: LiteralString = """
+    INSERT INTO audience_source
+        (name, kind, key_prefix, scopes, encryption_key, created_at)
+    VALUES (%(name)s, 'server', '', '{}', '', now())
+    ON CONFLICT (name) DO NOTHING
+"""
+FIND_SOURCE: LiteralString = "SELECT id FROM audience_source WHERE name = %(name)s"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A delivery, as its events tell of it."""
+
+    id: int
+    customer_key: str
+    decision_id: Any
+    offer: str
+    sent_at: datetime | None
+    campaign: str
+    step: str
+
+
+class Hits:
+    """What was seen of messages, until it is judged."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection],
+        ingest: Ingest,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Look deliveries up through the pool, and store events by what stores all others."""
+        self._pool = pool
+        self._ingest = ingest
+        self._clock = clock
+        self._waiting: deque[tuple[int, Hit, str]] = deque()
+        self._seen: dict[int, list[Hit]] = {}
+        self._source: int | None = None
+        self.judged: Counter[str] = Counter()
+
+    def note(self, delivery_id: int, hit: Hit, target: str) -> None:
+        """Keep a hit until it can be judged; where there are far too many, none is kept."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append((delivery_id, hit, target))
+            self._seen.setdefault(delivery_id, []).append(hit)
+
+    @asynccontextmanager
+    async def recorded(self) -> AsyncIterator[None]:
+        """Record in the background until the block ends, and then what is left."""
+        try:
+            async with beside(self._keep_recording()):
+                yield
+        finally:
+            try:
+                await self.record(until=self._clock())
+            except (psycopg.Error, Problem) as error:
+                logger.error("%s clicks could not be recorded: %s", len(self._waiting), error)
+
+    async def _keep_recording(self) -> None:
+        while True:
+            try:
+                await self.record(until=self._clock() - WAITS)
+            except (psycopg.Error, Problem) as error:
+                logger.warning("What was clicked waits: %s", error)
+            except Exception:
+                logger.exception("What was clicked cannot be recorded now")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def record(self, *, until: datetime) -> int:
+        """Judge and record what came up to a time; return how many events that were."""
+        ready = [entry for entry in self._waiting if entry[1].at <= until]
+        if not ready:
+            return 0
+        about = await self._find({delivery_id for delivery_id, _, _ in ready})
+        messages: list[Incoming] = []
+        for delivery_id, hit, target in ready:
+            known = about.get(delivery_id)
+            if known is None:
+                continue
+            reason = self._judge(delivery_id, hit, known)
+            self.judged[reason] += 1
+            if not reason:
+                messages.append(_to_event(known, hit, target))
+        if messages:
+            await self._ingest.store(messages, source_id=await self._find_source())
+        for entry in ready:
+            self._waiting.remove(entry)
+        self._forget(until)
+        return len(messages)
+
+    def _judge(self, delivery_id: int, hit: Hit, about: About) -> str:
+        hits = sorted(self._seen.get(delivery_id, [hit]), key=lambda each: each.at)
+        reasons = find_machines(hits, sent_at=about.sent_at)
+        return reasons[next(n for n, each in enumerate(hits) if each is hit)]
+
+    async def _find(self, ids: set[int]) -> Mapping[int, About]:
+        async with (
+            self._pool.connection() as connection,
+            connection.cursor(row_factory=class_row(About)) as cursor,
+        ):
+            rows: Sequence[About] = await (await cursor.execute(FIND, [list(ids)])).fetchall()
+        return {row.id: row for row in rows}
+
+    async def _find_source(self) -> int:
+        if self._source is None:
+            async with self._pool.connection() as connection:
+                await connection.execute(MAKE_SOURCE, {"name": SOURCE})
+                row = await (await connection.execute(FIND_SOURCE, {"name": SOURCE})).fetchone()
+            assert row is not None, "it was made just now"
+            self._source = int(row[0])
+        return self._source
+
+    def _forget(self, until: datetime) -> None:
+        """Forget of whom nothing was seen for long."""
+        old = [id_ for id_, hits in self._seen.items() if until - hits[-1].at > SAME]
+        for delivery_id in old:
+            del self._seen[delivery_id]
+
+
+def _to_event(about: About, hit: Hit, target: str) -> Incoming:
+    properties = {
+        "campaign": about.campaign,
+        "step": about.step,
+        "offer": about.offer,
+        "delivery": about.id,
+    }
+    if about.decision_id is not None:
+        properties["decision_id"] = str(about.decision_id)
+    if hit.kind is Kind.CLICK:
+        properties |= {"url": target, "link": hit.link}
+    # One that is told twice within a moment has the same id, and is stored once.
+    moment = int(hit.at.timestamp() / ONCE.total_seconds())
+    return Incoming(
+        message_id=f"{hit.kind.value}-{about.id}-{hit.link}-{moment}",
+        occurred_at=hit.at,
+        customer_key=about.customer_key,
+        name=NAMES[hit.kind],
+        properties=properties,
+    )

@@ -1,0 +1,33 @@
+"""A mail server, and tests that commit."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.asgi import committing
+from tests.campaigns.mailed import Sink, mail_server, use_mail_server
+
+
+@pytest.fixture
+def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Commit and delete, which is faster than to truncate."""
+    with committing(django_db_blocker):
+        yield
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Sink]:
+    with mail_server() as sink:
+        yield sink
+
+
+@pytest.fixture
+def sink(server: Sink, settings: Any) -> Sink:
+    """A mail server that has nothing yet, and gets what is sent."""
+    server.mails.clear()
+    server.times.clear()
+    server.answer, server.seconds = lambda receiver, content: None, 0.0
+    use_mail_server(settings, server.port)
+    return server

@@ -1,0 +1,238 @@
+"""The pages on which messages are written, tried and watched."""
+
+import re
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+
+from campaigns.mail.starters import DESIGNS, Plain, read_plain, to_mjml
+from campaigns.models import Campaign, Delivery, Message, Step
+from campaigns.sending.enrolling import enrol_due
+from tests.campaigns.mailed import add_step, make_mail_placement, make_mailed, make_readers
+from tests.makers import make_campaign, make_customers, make_user
+
+pytestmark = pytest.mark.django_db
+
+WRITTEN = {
+    "subject": 'Hi {{ customer.first_name | default("you") }}',
+    "preheader": "",
+    "mode": "plain",
+    "design": "offer",
+    "headline": "{{ offer.headline }}",
+    "text": "One & two\n\nThree",
+    "button": "Go",
+    "link": "{{ offer.link }}",
+    "image": "",
+    "footer": "Shop, Street 1",
+    "body": "",
+    "plain_text": "",
+}
+
+
+@pytest.fixture
+def browser(client: Client) -> Client:
+    client.force_login(make_user(is_superuser=True))
+    client.defaults["HTTP_X_FORWARDED_PROTO"] = "https"
+    return client
+
+
+@pytest.fixture
+def step() -> Step:
+    campaign = make_campaign(placement=make_mail_placement(), started_at=None)
+    return Step.objects.create(campaign=campaign, name="First")
+
+
+def address(step: Step, rest: str = "") -> str:
+    return f"/campaigns/{step.campaign.key}/messages/{step.pk}/{rest}"
+
+
+def test_a_message_is_added_and_written_without_any_mjml(browser: Client) -> None:
+    campaign = make_campaign(placement=make_mail_placement(), started_at=None)
+    page = f"/campaigns/{campaign.key}/messages/"
+    assert b"There is no message yet" in browser.get(page).content
+    answer = browser.post(page, {"name": "Hello", "wait_minutes": "0"})
+    step = campaign.steps.get()
+    assert answer.headers["location"] == address(step)
+    assert b"Text in a design" in browser.get(address(step)).content
+    assert browser.post(address(step), WRITTEN).status_code == 302
+    message = Message.objects.get()
+    assert message.html.startswith("<!doctype html>")
+    assert "One &amp; two" in message.html
+    again = browser.get(address(step)).content.decode()
+    assert "One &amp; two" in again
+    assert "Hello" in browser.get(page).content.decode()
+
+
+def test_each_language_has_a_message_of_its_own(browser: Client, step: Step) -> None:
+    browser.post(address(step), WRITTEN)
+    browser.post(f"{address(step)}?language=de", {**WRITTEN, "subject": "Hallo"})
+    subjects = dict(Message.objects.values_list("language", "subject"))
+    assert subjects == {"": WRITTEN["subject"], "de": "Hallo"}
+    browser.post(f"{address(step)}?language=not+one", WRITTEN)
+    assert Message.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"text": "Dear {{ customer.first_name }}"}, "Say what is written where it is not known"),
+        ({"text": "Dear {{ nobody }}"}, "is not known"),
+        ({"subject": ""}, "This field is required"),
+        ({"mode": "expert", "body": "<mjml><mj-body><mj-foo/></mj-body></mjml>"}, "mj-foo"),
+        ({"mode": "expert", "body": ""}, "It needs"),
+        ({"link": "javascript:alert(1)"}, "none of a page"),
+    ],
+)
+def test_what_is_wrong_is_said_and_not_saved(
+    browser: Client, step: Step, changes: dict[str, str], words: str
+) -> None:
+    answer = browser.post(address(step), {**WRITTEN, **changes})
+    assert answer.status_code == 200
+    assert words in answer.content.decode().replace("&lt;", "<").replace("&gt;", ">")
+    assert Message.objects.count() == 0
+
+
+def test_a_preview_is_what_a_customer_would_get_and_runs_nothing(
+    browser: Client, step: Step
+) -> None:
+    (reader,) = make_readers(1, first_name="<b>Ana")
+    asked = {**WRITTEN, "as_customer": reader.external_key, "to": ""}
+    frame = browser.post(address(step, "preview/"), asked).content.decode()
+    assert "Hi &lt;b&gt;Ana" in frame
+    source = re.search(r'src="([^"]+)"', frame)
+    assert source is not None
+    shown = browser.get(source[1])
+    assert "One &amp; two" in shown.content.decode()
+    assert "sandbox" in shown.headers["Content-Security-Policy"]
+    assert "script-src" not in shown.headers["Content-Security-Policy"]
+    assert shown.headers["X-Frame-Options"] == "SAMEORIGIN"
+    unknown = browser.post(address(step, "preview/"), {**asked, "as_customer": "nobody"})
+    assert b"no such customer" in unknown.content
+    wrong = browser.post(address(step, "preview/"), {**asked, "text": "{{ x }}"})
+    assert "“x” is not known" in wrong.content.decode()
+    assert Message.objects.count() == 0
+
+
+def test_a_test_is_sent_and_nothing_is_learned_of_it(browser: Client, step: Step) -> None:
+    (reader,) = make_readers(1, first_name="Ana", agrees=False)
+    browser.post(address(step), WRITTEN)
+    form = {"to": "me@shop.example", "as_customer": reader.external_key}
+    answer = browser.post(address(step, "test/"), form, follow=True)
+    assert "on its way to me@shop.example" in answer.content.decode()
+    (message,) = mail.outbox
+    assert (message.subject, message.to) == ("[Test] Hi Ana", ["me@shop.example"])
+    assert Delivery.objects.count() == 0
+    declining = message.extra_headers["List-Unsubscribe"].split("<")[1].split(">")[0]
+    path = "/" + declining.split("/", 3)[3]
+    assert b"Nothing was changed" in browser.get(path).content
+    assert browser.post(path, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    for wrong in ({"to": ""}, {"to": "x"}, {**form, "as_customer": "nobody"}):
+        browser.post(address(step, "test/"), wrong)
+    assert len(mail.outbox) == 1
+
+
+def test_the_seed_list_gets_what_goes_out(settings: Any) -> None:
+    settings.SEED_ADDRESSES = ["seed@shop.example"]
+    make_readers(2)
+    make_mailed(steps=(0, 60))
+    assert enrol_due(now=timezone.now()) == 2
+    assert [message.to for message in mail.outbox] == [["seed@shop.example"]] * 2
+    enrol_due(now=timezone.now())
+    assert len(mail.outbox) == 2
+
+
+def test_what_is_sent_is_not_changed_any_more(browser: Client) -> None:
+    campaign = make_mailed()
+    step = campaign.steps.get()
+    before = step.messages.get().subject
+    browser.post(address(step), WRITTEN)
+    assert step.messages.get().subject == before
+    page = f"/campaigns/{campaign.key}/messages/"
+    assert browser.post(page, {"name": "x", "wait_minutes": "0"}).status_code == 404
+
+
+def test_who_only_looks_changes_nothing(client: Client, step: Step) -> None:
+    client.force_login(make_user("campaigns.view_campaign"))
+    client.defaults["HTTP_X_FORWARDED_PROTO"] = "https"
+    assert client.get(f"/campaigns/{step.campaign.key}/messages/").status_code == 200
+    assert client.get(f"/campaigns/{step.campaign.key}/progress/").status_code == 200
+    for path in (address(step), address(step, "shown/")):
+        assert client.get(path).status_code == 403
+    for path in (
+        address(step, "preview/"),
+        address(step, "test/"),
+        f"/campaigns/{step.campaign.key}/in-doubt/",
+    ):
+        assert client.post(path, {}).status_code == 403
+
+
+def test_a_campaign_on_the_site_has_no_messages(browser: Client) -> None:
+    campaign = make_campaign(started_at=None)
+    assert browser.get(f"/campaigns/{campaign.key}/messages/").status_code == 404
+
+
+def doubtful(campaign: Campaign, count: int = 2) -> list[Delivery]:
+    step = campaign.steps.all()[0]
+    return [
+        Delivery.objects.create(
+            campaign=campaign,
+            step=step,
+            customer=customer,
+            state="in_doubt",
+            provider_id=f"<{n}@x>",
+            send_after=timezone.now(),
+            reason="The worker ended.",
+        )
+        for n, customer in enumerate(make_customers(count))
+    ]
+
+
+def test_the_progress_is_shown_and_goes_on(browser: Client) -> None:
+    campaign = make_mailed()
+    doubtful(campaign)
+    page = browser.get(f"/campaigns/{campaign.key}/progress/").content.decode()
+    assert "2 of 2" in page
+    assert "every 2s" in page
+    part = browser.get(f"/campaigns/{campaign.key}/progress/", headers={"hx-request": "true"})
+    assert "<html" not in part.content.decode()
+
+
+def test_somebody_says_what_becomes_of_what_is_in_doubt(browser: Client) -> None:
+    campaign = make_mailed(steps=(0, 60))
+    first, second = doubtful(campaign)
+    page = f"/campaigns/{campaign.key}/in-doubt/"
+    assert first.customer.external_key in browser.get(page).content.decode()
+    browser.post(page, {"delivery": [first.pk], "deed": "sent"})
+    browser.post(page, {"delivery": [second.pk, "x"], "deed": "again"})
+    browser.post(page, {"delivery": [first.pk], "deed": "again"})
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.state, second.state, second.provider_id) == ("sent", "queued", "")
+    # Whose message counts as sent goes on to the next one.
+    assert campaign.deliveries.filter(customer=first.customer).count() == 2
+    actions = list(campaign.experiment.changes.values_list("action", flat=True))
+    assert "1 messages in doubt counted as sent" in actions
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_design_is_read_as_it_was_written(design: str) -> None:
+    plain = Plain(
+        design, "A -- {{ offer.name }} <b>", "One\n\nTwo\nthree & -->", "Go", "https://x/"
+    )
+    source = to_mjml(plain)
+    assert read_plain(source) == plain
+    assert read_plain(source.replace(">Go<", ">Come<")) is None
+    assert read_plain("<mjml></mjml>") is None
+    assert read_plain('<!-- offerlab {"a": 1} -->\n<mjml></mjml>') is None
+    assert "<mj-button" not in to_mjml(Plain(design))
+    assert '<mj-image src="https://x/i.png"' in to_mjml(Plain(design, image="https://x/i.png"))
+    step = Step.objects.create(
+        campaign=make_campaign(placement=make_mail_placement(), started_at=None), name="x"
+    )
+    add = add_step(step.campaign, 1, 0, subject="x", body=source)
+    html = add.messages.get().html
+    assert "offerlab {" not in html
+    assert "Two<br" in html
