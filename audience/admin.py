@@ -14,7 +14,15 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from audience.keys import encrypt_payloads, renew_key, revoke
-from audience.models import Audience, Customer, Identity, RejectedEvent, Scope, Source
+from audience.models import (
+    Audience,
+    AuditEntry,
+    Customer,
+    Identity,
+    RejectedEvent,
+    Scope,
+    Source,
+)
 from wire.notices import announce_change
 
 OLD_KEY_LIVES = timedelta(days=7)
@@ -197,4 +205,27 @@ class RejectedEventAdmin(ModelAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """They come from outside."""
+        return False
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ModelAdmin):
+    """Who changed what; nobody changes it."""
+
+    list_display = ["at", "table", "row_id", "by", "before", "after"]
+    list_filter = ["table"]
+    search_fields = ["=row_id", "=by"]
+    search_help_text = "A row's number, or an account's name"
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The database writes them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """What happened stays so."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """What happened stays so."""
         return False

@@ -61,6 +61,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "Analyst": (*_SEE, *_ANALYSE),
     "Marketer": (*_SEE, *_MARKET),
     "Approver": (*_SEE, "experiments.approve_experiment", "campaigns.approve_campaign"),
+    "Auditor": (*_SEE, "audience.view_auditentry", "audience.view_erasure"),
     "Privacy officer": (*_SEE, *_PRIVACY),
 }
 # An administrator is a superuser, who may do everything.

@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.audit.audit_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -232,6 +233,11 @@ UNFOLD = {
                         "title": "Sources and keys",
                         "icon": "key",
                         "link": reverse_lazy("admin:audience_source_changelist"),
+                    },
+                    {
+                        "title": "Changes",
+                        "icon": "history",
+                        "link": reverse_lazy("admin:audience_auditentry_changelist"),
                     },
                     {
                         "title": "Rejected events",

@@ -1,6 +1,7 @@
 """Who: sources, customers, events, audiences and consent."""
 
 from audience.models.audiences import Audience, AudienceKind, Membership
+from audience.models.audit import AuditEntry
 from audience.models.consent import (
     Channel,
     Consent,
@@ -18,6 +19,7 @@ __all__ = [
     "SCOPES_OF",
     "Audience",
     "AudienceKind",
+    "AuditEntry",
     "Channel",
     "Consent",
     "ConsentChange",

@@ -17,6 +17,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import OperationalError, connection, transaction
 
 from audience.models import (
+    AuditEntry,
     Channel,
     Consent,
     ConsentState,
@@ -169,7 +170,10 @@ def clean_others(person: Person, *, tables: Tables) -> Mapping[str, int]:
     distinct = pattern_of(person.distinct_texts)
     if not distinct:
         return removed
-    for table, all_ in columns.by_table(columns.find_columns()).items():
+    # What was changed is recorded with what was before, so that record is cleaned last.
+    last = AuditEntry._meta.db_table
+    found = columns.by_table(columns.find_columns())
+    for table, all_ in sorted(found.items(), key=lambda item: item[0] == last):
         texts = [one for one in all_ if not columns.is_machine_name(one)]
         if table not in skipped and texts:
             removed[f"{table} (names)"] = columns.take_out(table, texts, distinct)
