@@ -15,7 +15,7 @@ from django.conf import settings
 
 # A signature of 128 bits cannot be guessed, and makes a short link.
 SIGNATURE_BYTES = 16
-LONGEST = 300
+LONGEST = 600
 
 
 def sign_text(text: str, *, use: str) -> str:

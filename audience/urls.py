@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from audience import consent_views
+from audience import consent_views, subscribe_views
 from audience.pages import lists, views
 
 urlpatterns = [
@@ -17,4 +17,6 @@ urlpatterns = [
     path("audiences/of/<slug:key>/delete/", views.delete, name="audience-delete"),
     # Without a slash at the end: what is posted here is never sent elsewhere.
     path("u/<str:token>", consent_views.preferences, name="preferences"),
+    path("confirm/<str:token>", subscribe_views.confirmation, name="subscription-confirm"),
+    path("api/v1/subscribe", subscribe_views.subscribe, name="subscribe"),
 ]

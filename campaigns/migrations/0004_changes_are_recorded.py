@@ -8,8 +8,8 @@ UNWATCHED = {"campaign": ["enrolled_at"]}
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("campaigns", "0002_reviews_caps_and_messages"),
-        ("audience", "0004_changes_are_recorded"),
+        ("campaigns", "0003_approval"),
+        ("audience", "0005_changes_are_recorded"),
     ]
 
     operations = [

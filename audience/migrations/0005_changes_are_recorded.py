@@ -8,7 +8,7 @@ from audience.audit import DROP_FUNCTION, FUNCTION, record_changes_of
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audience", "0003_erasures_are_verified"),
+        ("audience", "0004_erasures_are_verified"),
     ]
 
     operations = [
