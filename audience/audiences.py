@@ -10,10 +10,11 @@ from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
+from audience.finding import PERSON
 from audience.models import Audience, AudienceKind
 from audience.rules.grammar import Listed, NoRule, Rule, parse_rule, to_json
 from audience.rules.nesting import Find, find_names, inline
-from audience.rules.sql import members_of
+from audience.rules.sql import holds_for, members_of
 from wire.notices import announce_change
 
 # Any numbers: they tell these locks from others.
@@ -26,6 +27,9 @@ REFRESH_TASK = "audience.refresh_audiences"
 TAKE_TURNS = "SELECT pg_advisory_xact_lock(%s)"
 CLAIM = "SELECT pg_try_advisory_xact_lock(%s, %s)"
 
+IS_MEMBER = """
+    SELECT FROM audience_customer AS customer {person} WHERE customer.id = %(id)s AND {rule}
+"""
 # The members of now, once, so that both statements see the same.
 FIND = "CREATE TEMP TABLE found_member ON COMMIT DROP AS {members}"
 ADD = """
@@ -181,6 +185,21 @@ def _refresh(audience: Audience, *, now: datetime) -> Refreshed:
             removed = cursor.rowcount
         cursor.execute("DROP TABLE found_member")
     return Refreshed(size=size, added=added, removed=removed)
+
+
+def is_member(rule: Rule, person_id: int, *, now: datetime) -> bool:
+    """Tell whether a rule holds for a person now.
+
+    Args:
+        rule: Without names of audiences (see `nesting.py`).
+        person_id: Of a customer who is nobody else's other name.
+        now: The time.
+    """
+    holds = holds_for(rule, now="%(moment)s::timestamptz")
+    statement = IS_MEMBER.format(person=PERSON, rule=holds.sql)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {**holds.params, "id": person_id, "moment": now})
+        return cursor.fetchone() is not None
 
 
 def count_members(rule: Rule, *, now: datetime) -> int:

@@ -37,7 +37,7 @@ def customer(request: HttpRequest, pk: int) -> HttpResponse:
     context: dict[str, Any] = {
         "customer": person,
         "names": Identity.objects.filter(customer_id__in=ids).order_by("kind", "value"),
-        "visitors": Customer.objects.filter(merged_into=person).order_by("pk")[:MOST_AUDIENCES],
+        "visitors": Customer.objects.filter(pk__in=ids[1 : MOST_AUDIENCES + 1]).order_by("pk"),
         "consents": Consent.objects.filter(customer_id__in=ids).order_by(
             "channel", "purpose", "-changed_at"
         ),
@@ -92,7 +92,7 @@ def _answer(about: str, person: Customer, ids: list[int]) -> list[str]:
     kind, _, key = about.partition(":")
     now = timezone.now()
     if kind == "campaign":
-        campaigns = Campaign.objects.select_related("experiment", "placement")
+        campaigns = Campaign.objects.select_related("experiment", "placement", "audience")
         return explain_campaign(get_object_or_404(campaigns, key=key), person, ids, now=now)
     if kind == "offer":
         return explain_offer(get_object_or_404(Offer, key=key), ids, now=now)

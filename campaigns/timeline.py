@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 
 from audience.models import ConsentChange, Customer, Event
 from campaigns.explaining import name_offer, say_share
-from campaigns.models import Campaign, Offer
+from campaigns.models import Campaign, Delivery, Offer
 from experiments.models import Exposure
 from recommender.models import Decision
 
@@ -188,9 +188,20 @@ def _say_consents(changes: Sequence[ConsentChange]) -> list[tuple[str, tuple[str
     ]
 
 
+def _say_deliveries(deliveries: Sequence[Delivery]) -> list[tuple[str, tuple[str, ...]]]:
+    return [
+        (
+            f"{one.campaign.name}, {one.step.name}: {one.get_state_display().lower()}",
+            (one.reason,) if one.reason else (),
+        )
+        for one in deliveries
+    ]
+
+
 KINDS = {
     "event": Kind(Event, "occurred_at", _say_events),
     "decision": Kind(Decision, "decided_at", _say_decisions),
     "exposure": Kind(Exposure, "exposed_at", _say_exposures, ("experiment", "arm")),
+    "delivery": Kind(Delivery, "created_at", _say_deliveries, ("step", "campaign")),
     "consent": Kind(ConsentChange, "changed_at", _say_consents),
 }

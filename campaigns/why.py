@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from audience.audiences import find_rule, is_member
 from audience.models import Customer
 from campaigns.eligibility import Budget, Caps, OfferRules, Window, limit_reached, reason_against
 from campaigns.explaining import (
@@ -44,7 +45,7 @@ def explain_campaign(
         said = [f"“{campaign.name}” never decided for this customer."]
         said += _say_others(campaign, customer_ids)
     state = _state_of(campaign, person, customer_ids, now=now)
-    return [*said, *say_state(state, now=now)]
+    return [*said, *_say_audience(campaign, person, now=now), *say_state(state, now=now)]
 
 
 def explain_offer(offer: Offer, customer_ids: Sequence[int], *, now: datetime) -> list[str]:
@@ -55,9 +56,8 @@ def explain_offer(offer: Offer, customer_ids: Sequence[int], *, now: datetime) -
         customer_ids: Of all names of the person.
         now: The time for which it is said what would happen.
     """
-    campaigns = list(offer.campaigns.all())
-    fallback_of = Campaign.objects.filter(fallback=offer)
-    keys = {campaign.key for campaign in [*campaigns, *fallback_of]}
+    campaigns = list(Campaign.objects.filter(Q(offers=offer) | Q(fallback=offer)).distinct())
+    keys = {campaign.key for campaign in campaigns}
     decisions = Decision.objects.filter(customer_id__in=customer_ids)
     said = _say_last(decisions.filter(Q(offer=offer.key) | Q(campaign__in=keys)), about=offer.key)
     if not said:
@@ -67,6 +67,14 @@ def explain_offer(offer: Offer, customer_ids: Sequence[int], *, now: datetime) -
         against = against.replace(offer.key, "it", 1)
     running = [one.name for one in campaigns if one.status == Status.RUNNING]
     return [*said, *say_offer_state(against, campaigns=running, name=offer.name)]
+
+
+def _say_audience(campaign: Campaign, person: Customer, *, now: datetime) -> list[str]:
+    """Say that a person is not among those whom a campaign is for."""
+    audience = campaign.audience
+    if audience is None or is_member(find_rule(audience), person.pk, now=now):
+        return []
+    return [f"It is for {audience} alone, and the customer is not in that audience now."]
 
 
 def _say_last(decisions: Any, *, about: str | None) -> list[str]:

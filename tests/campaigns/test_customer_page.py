@@ -11,8 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from audience.audiences import save_rule
 from audience.copying import import_events
 from audience.models import (
+    Audience,
     Channel,
     Consent,
     ConsentChange,
@@ -250,6 +252,20 @@ def test_a_page_of_many_events_takes_few_queries() -> None:
         with CaptureQueriesContext(connection) as queries:
             client.get(reverse("customer", args=[ann.pk]), {"about": about})
         assert len(queries) <= MOST_QUERIES
+
+
+def test_who_is_not_in_the_audience_is_told_so() -> None:
+    audience = save_rule(
+        Audience.objects.create(key="germans", name="Germans"),
+        {"all": [{"attribute": "country", "is": "one of", "value": ["de"]}]},
+    )
+    campaign = make_campaign(audience=audience)
+    says = "not in that audience"
+    for country, is_told in (("de", False), ("fr", True)):
+        person = make_customer(attributes={"country": country})
+        address = reverse("customer", args=[person.pk])
+        page = browse(SEE).get(address, {"about": f"campaign:{campaign.key}"})
+        assert (says in page.content.decode()) is is_told
 
 
 def test_the_admin_leads_to_the_page() -> None:
