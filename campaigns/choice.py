@@ -191,5 +191,5 @@ class Chooser:
         if budget.limit_cents is not None and rules.cost_cents:
             self.tally.add(budget.counter, rules.cost_cents)
         for limit in (*self.campaign.limits, *rules.limits):
-            if not limit.is_per_customer and limit.counts_decisions:
+            if not limit.is_per_customer:
                 self.tally.add(limit.counters(self.now, SITE_ZONE)[0], 1)

@@ -17,7 +17,6 @@ LOCK = """
     SELECT name, used FROM campaigns_counter
     WHERE name = ANY(%(names)s) ORDER BY name FOR NO KEY UPDATE
 """
-READ = "SELECT name, used FROM campaigns_counter WHERE name = ANY(%(names)s)"
 ADD = """
     UPDATE campaigns_counter AS counter SET used = counter.used + more.amount
     FROM unnest(%(names)s::text[], %(amounts)s::bigint[]) AS more (name, amount)
@@ -25,24 +24,14 @@ ADD = """
 """
 
 
-async def lock_counters(
-    connection: AsyncConnection[Any], names: Collection[str], *, seen: Collection[str] = ()
-) -> Tally:
-    """Keep everybody else from counting these until the transaction ends; return what is used.
-
-    Those of what customers saw and clicked are looked at and not locked: their events come when
-    they come, after the decision.
-    """
-    used: dict[str, int] = {}
-    if seen:
-        cursor = await connection.execute(READ, {"names": sorted(seen)})
-        used |= dict(await cursor.fetchall())
-    if names:
-        wanted = {"names": sorted(names)}
-        await connection.execute(MAKE, wanted)
-        cursor = await connection.execute(LOCK, wanted)
-        used |= dict(await cursor.fetchall())
-    return Tally(used)
+async def lock_counters(connection: AsyncConnection[Any], names: Collection[str]) -> Tally:
+    """Keep everybody else from counting these until the transaction ends; return what is used."""
+    if not names:
+        return Tally({})
+    wanted = {"names": sorted(names)}
+    await connection.execute(MAKE, wanted)
+    cursor = await connection.execute(LOCK, wanted)
+    return Tally(dict(await cursor.fetchall()))
 
 
 async def move_counters(connection: AsyncConnection[Any], added: Mapping[str, int]) -> None:

@@ -17,7 +17,6 @@ from audience.partitions import Months
 from campaigns.counters import lock_counters, move_counters
 from campaigns.decide import Asked, Slate, Slot, decide
 from campaigns.eligibility import SITE_ZONE
-from campaigns.limits import Limit
 from campaigns.memory import Memory
 from campaigns.recall import Known, Wanted, recall
 from campaigns.snapshot import RunningCampaign, Snapshot
@@ -157,9 +156,10 @@ class Batch:
     async def serve(self, connection: AsyncConnection[Any]) -> None:
         """Recall, decide and log in one transaction, with two round trips."""
         limits = [limit for campaign in self.campaigns for limit in campaign.all_limits]
-        in_total = [limit for limit in limits if not limit.is_per_customer]
         counters = {name for campaign in self.campaigns for name in campaign.counters}
-        counters |= _counters(in_total, self.now, counts_decisions=True)
+        for limit in limits:
+            if not limit.is_per_customer:
+                counters.update(limit.counters(self.now, SITE_ZONE))
         audiences = {id_ for campaign in self.campaigns for id_ in campaign.audiences}
         wanted = Wanted(
             experiments=[campaign.experiment_id for campaign in self.campaigns],
@@ -169,9 +169,7 @@ class Batch:
             audiences={id_: c for id_, c in self.snapshot.rules.items() if id_ in audiences},
         )
         async with connection.pipeline(), connection.transaction():
-            self.tally = await lock_counters(
-                connection, counters, seen=_counters(in_total, self.now, counts_decisions=False)
-            )
+            self.tally = await lock_counters(connection, counters)
             names = [visit.name for visit in self.visits]
             self.known = await recall(connection, names, wanted, now=self.now)
             self._decide()
@@ -245,13 +243,3 @@ class Batch:
     def _new_slots(self) -> Iterable[Slot]:
         for _, slate in self._slates():
             yield from (slot for slot in slate.slots if isinstance(slot, Slot))
-
-
-def _counters(limits: Iterable[Limit], now: datetime, *, counts_decisions: bool) -> set[str]:
-    """Name the counters of limits in total, of decisions or of what became of them."""
-    return {
-        name
-        for limit in limits
-        if limit.counts_decisions is counts_decisions
-        for name in limit.counters(now, SITE_ZONE)
-    }

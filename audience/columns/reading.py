@@ -19,7 +19,7 @@ from audience.columns.happenings import Happenings
 
 # Whatever makes rows vanish changes one of these: an erasure, or a month that is dropped.
 REMOVALS = """
-    SELECT COALESCE((SELECT max(id) FROM audience_erasure), 0),
+    SELECT (SELECT count(*) FROM audience_erasure WHERE erased_at IS NOT NULL),
            ARRAY(SELECT inhrelid::bigint FROM pg_inherits
                  WHERE inhparent = 'audience_event'::regclass ORDER BY 1)
 """

@@ -8,7 +8,7 @@ class AuditEntry(models.Model):
     """One change of a row of a table that people set up; never changed.
 
     A trigger writes it in the transaction of the change, so that no way of changing a row is
-    missed (ADR 15). Of an update, `before` and `after` hold only what differs.
+    missed (ADR 17). Of an update, `before` and `after` hold only what differs.
     """
 
     table = models.CharField(max_length=63)

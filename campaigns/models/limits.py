@@ -81,6 +81,12 @@ class Cap(models.Model):
                 name="rolling_cap_has_hours",
                 violation_error_message="Say of how many last hours, and only then.",
             ),
+            # What is seen or clicked is not counted where it is decided.
+            models.CheckConstraint(
+                condition=models.Q(is_per_customer=True) | models.Q(counts="decision"),
+                name="cap_in_total_counts_what_is_given_out",
+                violation_error_message="In total, only what is given out can be limited.",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -157,6 +157,11 @@ class ScheduleStep(Step):
             is_rolling = cleaned.get(f"cap{row}_window") == CapWindow.ROLLING
             if is_rolling and cleaned.get(f"cap{row}_hours") is None:
                 self.add_error(f"cap{row}_hours", "Say of how many last hours.")
+            is_in_total = cleaned.get(f"cap{row}_per") == "total"
+            if is_in_total and cleaned.get(f"cap{row}_counts") != Counted.DECISION:
+                self.add_error(
+                    f"cap{row}_counts", "In total, only what is given out can be limited."
+                )
         return cleaned
 
     def write(self) -> None:

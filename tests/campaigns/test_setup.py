@@ -143,6 +143,12 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
         ("schedule", {"budget": "a lot"}, "budget", "Enter a number"),
         ("schedule", {"cap0_limit": 3}, "cap0_hours", "how many last hours"),
         ("schedule", {"cap0_limit": 0, "cap0_hours": 5}, "cap0_limit", "greater than or equal"),
+        (
+            "schedule",
+            {"cap0_limit": 3, "cap0_hours": 5, "cap0_per": "total", "cap0_counts": "click"},
+            "cap0_counts",
+            "only what is given out",
+        ),
     ],
 )
 def test_nonsense_is_refused_in_clear_words(
