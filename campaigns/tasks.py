@@ -8,6 +8,7 @@ from django.utils import timezone
 from audience.models import Erasure
 from campaigns.models import Campaign
 from campaigns.privacy import erase_person
+from campaigns.retention import forget_old as forget
 from campaigns.scheduling import finish_due, start_due
 from recommender.evaluation import evaluate_policy
 from recommender.models import PolicyEvaluation
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 EVALUATE_TASK = "campaigns.evaluate_due"
 SCHEDULE_TASK = "campaigns.keep_schedule"
 ERASE_TASK = "campaigns.erase_due"
+FORGET_TASK = "campaigns.forget_old"
 
 
 @shared_task(name=SCHEDULE_TASK)
@@ -67,3 +69,11 @@ def erase_due() -> int:
         else:
             done += 1
     return done
+
+
+@shared_task(name=FORGET_TASK)
+def forget_old() -> None:
+    """Forget events and decisions that are older than the settings say."""
+    forgotten = forget(now=timezone.now())
+    if forgotten:
+        logger.info("Forgotten, because it was old: %s", forgotten)

@@ -8,6 +8,7 @@ from django.urls import reverse_lazy
 
 from config import environment
 from config.embedded import paths
+from config.schedule import SCHEDULE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -261,59 +262,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = TIME_ZONE
 # LOGGING decides what a worker says, as everywhere else.
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE = {
-    "learn": {"task": "recommender.learn_due", "schedule": 5.0, "options": {"expires": 5.0}},
-    "analyse": {"task": "experiments.analyse_due", "schedule": 5.0, "options": {"expires": 5.0}},
-    "thin-analyses": {
-        "task": "experiments.thin_analyses",
-        "schedule": 3600.0,
-        "options": {"expires": 3600.0},
-    },
-    # The clock begins anew with its process, so a site that restarts every day must not wait a day.
-    "delete-expired": {
-        "task": "audience.delete_expired",
-        "schedule": 21_600.0,
-        "options": {"expires": 21_600.0},
-    },
-    "deliver-notices": {
-        "task": "experiments.deliver_notices",
-        "schedule": 15.0,
-        "options": {"expires": 15.0},
-    },
-    "replay": {"task": "experiments.replay_due", "schedule": 30.0, "options": {"expires": 30.0}},
-    "write-digests": {
-        "task": "experiments.write_digests",
-        "schedule": 900.0,
-        "options": {"expires": 900.0},
-    },
-    "evaluate": {
-        "task": "campaigns.evaluate_due",
-        "schedule": 60.0,
-        "options": {"expires": 60.0},
-    },
-    "refresh-audiences": {
-        "task": "audience.refresh_audiences",
-        "schedule": 30.0,
-        "options": {"expires": 30.0},
-    },
-    "keep-schedule": {
-        "task": "campaigns.keep_schedule",
-        "schedule": 5.0,
-        "options": {"expires": 5.0},
-    },
-    "erase": {
-        "task": "campaigns.erase_due",
-        "schedule": 30.0,
-        "options": {"expires": 30.0},
-    },
-    "enrol": {"task": "campaigns.enrol_due", "schedule": 10.0, "options": {"expires": 10.0}},
-    "send": {"task": "campaigns.send_due", "schedule": 5.0, "options": {"expires": 5.0}},
-    "extend-lake": {
-        "task": "audience.extend_lake",
-        "schedule": 300.0,
-        "options": {"expires": 300.0},
-    },
-}
+CELERY_BEAT_SCHEDULE = SCHEDULE
 # Whether an experiment starts only once somebody other than who asked has approved it.
 REVIEW_IS_REQUIRED = (
     environment.choice("OFFERLAB_REVIEW", ("required", "optional"), "required") == "required"
@@ -338,6 +287,9 @@ LAKE_DIR = (
 SPOOL_DIR = Path(environment.text("OFFERLAB_SPOOL_DIR") or DATA_DIR / "spool").absolute()
 LEARNING_DEVICE = environment.text("OFFERLAB_DEVICE", "cpu")
 # For how many days what senders sent and we refused is kept, or "forever".
+# Events and decisions go by whole months, and never while a live experiment needs them.
+KEEP_EVENTS_DAYS = environment.days("OFFERLAB_KEEP_EVENTS_DAYS", default=None, least=1)
+KEEP_DECISIONS_DAYS = environment.days("OFFERLAB_KEEP_DECISIONS_DAYS", default=None, least=1)
 KEEP_REJECTED_DAYS = environment.days("OFFERLAB_KEEP_REJECTED_DAYS", default=90, least=1)
 # The same of the ids of messages: who sends one again after that is counted twice.
 KEEP_MESSAGE_IDS_DAYS = environment.days("OFFERLAB_KEEP_MESSAGE_IDS_DAYS", default=None, least=30)

@@ -17,10 +17,10 @@ from psycopg import Cursor, sql
 from audience.columns.coded import to_microseconds
 from audience.columns.happenings import Happenings
 
-# Whatever makes rows vanish changes one of these: an erasure, or a month that is dropped.
+# Whatever makes rows vanish changes one of these: an erasure, or a month that is emptied.
 REMOVALS = """
     SELECT (SELECT count(*) FROM audience_erasure WHERE erased_at IS NOT NULL),
-           ARRAY(SELECT inhrelid::bigint FROM pg_inherits
+           ARRAY(SELECT pg_relation_filenode(inhrelid)::bigint FROM pg_inherits
                  WHERE inhparent = 'audience_event'::regclass ORDER BY 1)
 """
 PEOPLE = "SELECT array_agg(id), array_agg(COALESCE(merged_into_id, id)) FROM audience_customer"

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audience.columns import reading
 from audience.columns.store import MOST_COLUMNS, Store
+from audience.forgetting import forget_events
 from audience.incoming import Incoming
 from audience.models import Customer, Erasure, Membership
 from audience.partitions import event_partition, make_partitions, month_of
@@ -222,6 +223,16 @@ def test_who_was_erased_is_gone_from_memory() -> None:
         ann.delete()
         Erasure.objects.filter(pk=erasure.pk).update(customer_id=None, erased_at=NOW)
     assert find(store, DE, {}) == [{ben.pk}] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_month_that_is_emptied_is_gone_from_memory() -> None:
+    customer = make_customer()
+    make_event(customer, "Order Completed", at=NOW - 400 * DAY)
+    store = Store()
+    assert find(store, ORDERED) == [{customer.pk}]
+    assert forget_events(before=NOW - 300 * DAY) == 1
+    assert find(store, ORDERED) == [set()]
 
 
 @pytest.mark.django_db(transaction=True)
