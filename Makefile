@@ -63,6 +63,11 @@ bench: setup ## Measure deciding, comparing and analysing against named floors a
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.moments
 	$(BIN)/python -m benchmarks.audiences
+	$(BIN)/python -m benchmarks.caps
+	$(BIN)/python -m benchmarks.sending
+	$(BIN)/python -m benchmarks.killing
+	$(BIN)/python -m benchmarks.machines
+	$(BIN)/python -m benchmarks.customer_page
 
 clients: setup ## Put published client libraries through everything, and kill servers meanwhile
 	$(BIN)/python -m benchmarks.parity
