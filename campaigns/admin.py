@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -16,6 +17,7 @@ from unfold.decorators import action, display
 from campaigns.eligibility import Budget, OfferRules
 from campaigns.lifecycle import tell_policy_its_offers
 from campaigns.models import (
+    LIVE,
     UNSTARTED,
     Campaign,
     CampaignOffer,
@@ -29,6 +31,9 @@ from campaigns.models import (
 from campaigns.reviewing import reopen_draft
 from experiments.models import Role
 from wire.notices import announce_change
+
+# What a reviewer saw of an offer; when and how often it is given out may be changed.
+APPROVED = ["name", "headline", "text", "link", "audience", "value_cents", "cost_cents", "currency"]
 
 
 @admin.register(Placement)
@@ -98,8 +103,16 @@ class OfferAdmin(ModelAdmin):
         return f"{0 if counter is None else counter.used:,}"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Offer | None = None) -> list[str]:
-        """Keep the key of an offer: logged decisions name it."""
-        return ["given_out"] if obj is None else ["key", "given_out"]
+        """Keep the key of an offer, which logged decisions name, and what was approved of it."""
+        if obj is None:
+            return ["given_out"]
+        is_live = obj.campaigns.filter(status__in=LIVE).exists()
+        return ["key", "given_out", *(APPROVED if is_live and not _may_approve(request) else [])]
+
+    def get_inlines(self, request: HttpRequest, obj: Offer | None = None) -> list[Any]:
+        """Leave out the words of an offer that is out under words that somebody approved."""
+        is_live = obj is not None and obj.campaigns.filter(status__in=LIVE).exists()
+        return [CapInline] if is_live and not _may_approve(request) else self.inlines
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Propose a key for a new offer."""
@@ -121,6 +134,11 @@ class CampaignOfferInline(TabularInline):
     fields = ["offer", "baseline_weight", "position"]
     verbose_name = "offer"
     verbose_name_plural = "offers"
+
+    def has_add_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        """Nobody adds by oneself what nobody approved to a campaign that was."""
+        is_live = obj is not None and obj.status in LIVE
+        return super().has_add_permission(request, obj) and (not is_live or _may_approve(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         """Only a draft drops offers; in a running campaign they are switched off."""
@@ -264,6 +282,12 @@ class CampaignAdmin(ModelAdmin):
     def open_report(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Go to the report."""
         return redirect(get_object_or_404(Campaign, pk=object_id))
+
+
+def _may_approve(request: HttpRequest) -> bool:
+    """Tell whether somebody may change what customers see without asking anybody."""
+    is_required: bool = settings.REVIEW_IS_REQUIRED
+    return not is_required or request.user.has_perm("campaigns.approve_campaign")
 
 
 def _go_to_step(campaign_id: int, verb: str) -> HttpResponse:

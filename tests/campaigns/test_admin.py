@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from campaigns.models import Campaign, Counter, Offer, Placement, Status
 from recommender.models import Policy
-from tests.makers import make_campaign, make_offer, make_placement, make_user
+from tests.makers import NOW, make_campaign, make_offer, make_placement, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -198,3 +198,33 @@ def test_placements_and_offers_are_made_by_their_forms(admin: Client) -> None:
     admin.post(change, offer | {"name": "Green tea", "key": "green-tea"})
     made.refresh_from_db()
     assert (made.name, made.key) == ("Green tea", "tea")
+
+
+@pytest.mark.parametrize(("is_approver", "is_live"), [(False, True), (True, True), (False, False)])
+def test_what_was_approved_of_an_offer_is_not_changed_by_one_person(
+    is_approver: bool, is_live: bool
+) -> None:
+    campaign = make_campaign(started_at=NOW if is_live else None)
+    offer = campaign.offers.first()
+    assert offer is not None
+    rights = [f"campaigns.{verb}_offer" for verb in ("view", "change")]
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(*rights, *(["campaigns.approve_campaign"] * is_approver)))
+    address = reverse("admin:campaigns_offer_change", args=[offer.pk])
+    page = client.get(address).content.decode()
+    may_write = is_approver or not is_live
+    assert ('name="headline"' in page) is may_write
+    assert 'name="is_active"' in page
+
+
+@pytest.mark.parametrize("is_approver", [False, True])
+def test_nobody_adds_an_offer_by_oneself_to_a_campaign_that_runs(is_approver: bool) -> None:
+    rights = [
+        f"campaigns.{verb}_{model}"
+        for verb in ("view", "add", "change")
+        for model in ("campaign", "campaignoffer")
+    ]
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(*rights, *(["campaigns.approve_campaign"] * is_approver)))
+    page = client.get(reverse("admin:campaigns_campaign_change", args=[make_campaign().pk]))
+    assert ("choices-__prefix__-offer" in page.content.decode()) is is_approver
