@@ -118,7 +118,7 @@ def _kept(
     if arm.serves is Serves.NOTHING:
         return [Kept(held[0], None)]
     shown = {
-        offer.rules.key: offer.content
+        offer.rules.key: offer.content_for({**customer.attributes, **asked.context})
         for offer in campaign.offers
         if reason_against(offer.rules, now=asked.now) is None
         and audience_against(offer.rules.audience, customer.member_of) is None
@@ -181,7 +181,9 @@ def _decided(
             reasons=choice.reasons,
             held_back=held_back,
         )
-        slots.append(Slot(decision, None if choice.offer is None else choice.offer.content))
+        said = {**customer.attributes, **asked.context}
+        content = None if choice.offer is None else choice.offer.content_for(said)
+        slots.append(Slot(decision, content))
         _remember(customer, choice.offer, campaign, now=asked.now)
     customer.held[campaign.key] = [_to_held(slot.decision) for slot in slots]
     return slots

@@ -76,6 +76,13 @@ FALLBACKS = """
     JOIN campaigns_offer AS offer ON offer.id = campaign.fallback_id
     WHERE campaign.id = ANY(%s)
 """
+CONTENTS = """
+    SELECT content.offer_id, placement.key AS placement, content.language, content.headline,
+           content.text, content.link, content.image
+    FROM campaigns_offercontent AS content
+    JOIN campaigns_placement AS placement ON placement.id = content.placement_id
+    WHERE placement.channel = 'onsite'
+"""
 # Those of channels are counted when messages are sent.
 LIMITS = """
     SELECT cap.id, cap.limit AS most, cap.is_per_customer, cap.counts, cap.window, cap.hours,
@@ -116,6 +123,7 @@ class SnapshotLoader:
                 offers=await (await cursor.execute(OFFERS, [ids])).fetchall(),
                 fallbacks=await (await cursor.execute(FALLBACKS, [ids])).fetchall(),
                 limits=_to_limits(limits),
+                contents=_to_contents(await (await cursor.execute(CONTENTS)).fetchall()),
                 odds=await _keep_or_read(connection, read_odds, self._odds, rows, "version"),
                 leaves=await _keep_or_read(
                     connection, read_leaves, self._leaves, rows, "leaf_version"
@@ -154,6 +162,8 @@ class Parts:
     offers: Sequence[DictRow]
     fallbacks: Sequence[DictRow]
     limits: Mapping[tuple[Scope, str], tuple[Limit, ...]]
+    # What offers say in a placement, by language; what is left empty the offer itself says.
+    contents: Mapping[tuple[int, str], Mapping[str, Mapping[str, Any]]]
     odds: Mapping[Version, Odds]
     leaves: Mapping[Version, Leaves]
 
@@ -163,6 +173,16 @@ def _to_limits(rows: Sequence[DictRow]) -> Mapping[tuple[Scope, str], tuple[Limi
     for row in rows:
         limit = Limit(**{**row, "scope": Scope(row["scope"])})
         found[limit.scope, limit.key] = (*found.get((limit.scope, limit.key), ()), limit)
+    return found
+
+
+def _to_contents(
+    rows: Sequence[DictRow],
+) -> Mapping[tuple[int, str], Mapping[str, Mapping[str, Any]]]:
+    found: dict[tuple[int, str], dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        said = {name: row[name] for name in ("headline", "text", "link", "image") if row[name]}
+        found.setdefault((row["offer_id"], row["placement"]), {})[row["language"]] = said
     return found
 
 
@@ -209,7 +229,7 @@ def _to_snapshot(
 def _to_campaign(row: DictRow, parts: Parts) -> RunningCampaign:
     def own(found: Sequence[DictRow]) -> tuple[RunningOffer, ...]:
         mine = (r for r in found if r["campaign_id"] == row["campaign_id"])
-        return tuple(_to_offer(r, parts.limits) for r in mine)
+        return tuple(_to_offer(r, parts, row["placement"]) for r in mine)
 
     arms = [arm for arm in parts.arms if arm["experiment_id"] == row["experiment_id"]]
     return RunningCampaign(
@@ -250,7 +270,7 @@ def _to_arms(rows: Sequence[DictRow]) -> tuple[RunningArm, ...]:
     )
 
 
-def _to_offer(row: DictRow, limits: Mapping[tuple[Scope, str], tuple[Limit, ...]]) -> RunningOffer:
+def _to_offer(row: DictRow, parts: Parts, placement: str) -> RunningOffer:
     caps = Caps(
         total=row["cap_total"],
         per_customer=row["cap_per_customer"],
@@ -258,6 +278,9 @@ def _to_offer(row: DictRow, limits: Mapping[tuple[Scope, str], tuple[Limit, ...]
         is_shown_uncounted=row["uncounted"] == "show",
     )
     window = Window(row["starts_at"], row["ends_at"])
+    contents = parts.contents.get((row["id"], placement), {})
+    own = {name: row[name] for name in ("key", "name", "headline", "text", "link")}
+    own |= contents.get("", {})
     return RunningOffer(
         rules=OfferRules(
             row["key"],
@@ -265,11 +288,12 @@ def _to_offer(row: DictRow, limits: Mapping[tuple[Scope, str], tuple[Limit, ...]
             window,
             caps,
             row["cost_cents"],
-            limits.get((Scope.OFFER, row["key"]), ()),
+            parts.limits.get((Scope.OFFER, row["key"]), ()),
             row["audience_id"],
         ),
         baseline_weight=row["baseline_weight"],
-        content={name: row[name] for name in ("key", "name", "headline", "text", "link")},
+        content=own,
+        contents={language: {**own, **said} for language, said in contents.items() if language},
     )
 
 

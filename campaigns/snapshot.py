@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from audience.rules.sql import Compiled
 from campaigns.eligibility import Budget, OfferRules, Window
+from campaigns.languages import choose_language
 from campaigns.limits import Limit
 from recommender.leaves import Leaves
 from recommender.odds import Odds
@@ -41,11 +42,19 @@ class RunningArm:
 
 @dataclass(frozen=True, slots=True)
 class RunningOffer:
-    """An offer of a running campaign."""
+    """An offer of a running campaign; `contents` are what it says in other languages too."""
 
     rules: OfferRules
     baseline_weight: int
     content: Mapping[str, Any]
+    contents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def content_for(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what it says in the language of whoever has these attributes."""
+        if not self.contents:
+            return self.content
+        languages = ["", *self.contents]
+        return self.contents.get(choose_language(languages, attributes), self.content)
 
 
 @dataclass(frozen=True, slots=True)

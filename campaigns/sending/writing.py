@@ -1,6 +1,6 @@
 """Writes a step's message for customers: in their language, with their offer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from audience.consent_links import make_unsubscribe_url
 from audience.models import Channel as ChannelName
 from campaigns.channels import CHANNELS
 from campaigns.channels.base import Channel, Draft, Form, Outgoing, Recipient, Sender
+from campaigns.languages import choose_language
 from campaigns.models import Campaign, Message, OfferContent, Step
 from campaigns.sending.claiming import Claimed
 from campaigns.templating import to_plain
@@ -107,21 +108,6 @@ class Writer:
 def to_draft(message: Message) -> Draft:
     """Return a message as its channel takes it."""
     return Draft(message.subject, message.preheader, message.body, message.text, message.html)
-
-
-def choose_language(languages: Sequence[str], attributes: Mapping[str, Any]) -> str:
-    """Return the language, of those there are, that a customer understands best.
-
-    `language` or `locale` say which: its very variant, its language, any, the first.
-    """
-    said = attributes.get("language") or attributes.get("locale")
-    wanted = said.replace("_", "-").lower() if isinstance(said, str) else ""
-    by_name = {language.lower(): language for language in languages}
-    while wanted:
-        if wanted in by_name:
-            return by_name[wanted]
-        wanted = wanted.rpartition("-")[0]
-    return by_name.get("", languages[0] if languages else "")
 
 
 def _read_contents(campaign: Campaign) -> Mapping[str, Mapping[str, Mapping[str, str]]]:

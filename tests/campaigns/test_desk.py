@@ -25,7 +25,7 @@ from audience.models import Audience, Customer, Identity
 from campaigns.decide import Slot
 from campaigns.desk import Desk, Outcome, Visit
 from campaigns.loading import SnapshotLoader
-from campaigns.models import Campaign, Cap, Counter, Offer
+from campaigns.models import Campaign, Cap, Counter, Offer, OfferContent
 from campaigns.snapshot import Snapshot
 from campaigns.spool import SUFFIX, Spool
 from experiments.models import Exposure
@@ -290,6 +290,35 @@ def test_an_offer_is_for_its_audience_alone(tmp_path: Path) -> None:
     assert given <= {customer.pk for customer in germans}
     refused = Decision.objects.filter(offer=None).exclude(arm="hold-out").latest("id")
     assert f"{special.key}: the customer is not in the audience" in refused.reasons
+
+
+def test_an_offer_speaks_the_customers_language_and_suits_the_placement(tmp_path: Path) -> None:
+    offer = make_offer(text="Today.")
+    campaign = start(offers=[offer])
+    Campaign.objects.update(hold_minutes=30)
+    said = {"offer": offer, "placement": campaign.placement}
+    OfferContent.objects.create(**said, headline="Hello")
+    OfferContent.objects.create(**said, language="de", headline="Hallo", image="https://x/y.png")
+    OfferContent.objects.create(offer=offer, placement=make_placement(), headline="Elsewhere")
+    make_customers(20, attributes={"language": "de-AT"})
+    names = Customer.objects.values_list("external_key", flat=True)
+    with open_office(tmp_path) as office:
+        german = [*office.serve(*(visit(campaign, name) for name in names))]
+        german += office.serve(*(visit(campaign, name) for name in names))
+        other = office.serve(*(visit(campaign, f"c{n}", language="fr") for n in range(20)))
+    assert words(german) == {("Hallo", "Today.", "https://x/y.png")}
+    assert words(other) == {("Hello", "Today.", None)}
+
+
+def words(outcomes: Sequence[Outcome]) -> set[tuple[Any, ...]]:
+    """Return what was shown to anybody: headline, text and picture."""
+    return {
+        (slot.content["headline"], slot.content["text"], slot.content.get("image"))
+        for outcome in outcomes
+        for slate in outcome.slates.values()
+        for slot in (slate.slots if slate is not None else ())
+        if slot.content is not None
+    }
 
 
 def test_without_the_database_nobody_is_in_an_audience(tmp_path: Path) -> None:
