@@ -98,3 +98,13 @@ def test_days_that_are_too_few_or_none_are_refused(
     monkeypatch.setenv("SOME_DAYS", text)
     with pytest.raises(ImproperlyConfigured, match="SOME_DAYS must be a number of days from 30"):
         environment.days("SOME_DAYS", default=90, least=30)
+
+
+def test_variables_of_one_beginning_are_read_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from a file\n")
+    monkeypatch.setenv("SERVICE_REGION", "eu")
+    monkeypatch.setenv("SERVICE_KEY_FILE", str(secret))
+    assert environment.beginning_with("SERVICE_") == {"KEY": "from a file", "REGION": "eu"}
