@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
-from recommender.features import MAX_SCALES, CategoryFeature, FeatureSpec, NumberFeature
+from recommender.features import EXACT, MAX_SCALES, CategoryFeature, FeatureSpec, NumberFeature
 
 # A number is cut at so many places at most, as evenly over the customers as can be.
 MOST_CUTS = 31
-# Up to here, clients of every language mean the same number.
-EXACT = 2**53
 
 Condition = dict[str, Any]
 

@@ -12,6 +12,7 @@ from recommender.arrays import FloatArray
 MAX_SIZE = 128  # an artifact holds size² numbers for each offer, so 50 offers take 6.6 MB
 MAX_SCALES = 8.0  # one absurd value must not outweigh a thousand sensible ones
 LARGEST = sys.float_info.max
+EXACT = 2**53  # up to here, clients of every language mean the same whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,14 @@ class CategoryFeature:
         return tuple(f"{self.attribute}={value}" for value in self.values)
 
     def encode(self, value: object) -> list[float]:
-        """Mark the value's column; whole numbers and yes/no match by their JSON text."""
-        if isinstance(value, bool | int):
+        """Mark the value's column; whole numbers and yes/no match by their shortest JSON text.
+
+        So 3.0 is the value “3”: to many clients, and to a condition, it is the same number.
+        """
+        if isinstance(value, bool):
             value = str(value).lower()
+        elif isinstance(value, int | float) and abs(value) <= EXACT and value == int(value):
+            value = str(int(value))
         return [float(value == known) for known in self.values]
 
     def to_json(self) -> dict[str, Any]:

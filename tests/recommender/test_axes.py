@@ -69,7 +69,22 @@ def test_a_set_of_categories_says_the_same_of_every_attribute(
     marked = candidates[data.draw(st.integers(0, len(candidates) - 1))]
     if marked.all():
         return
-    for attribute in (other, *values, 3, -1, True, False, 1, 0, [values[0]]):
+    for attribute in (
+        other,
+        *values,
+        3,
+        3.0,
+        -0.0,
+        2.5,
+        10**300,
+        1e300,
+        -1,
+        True,
+        False,
+        1,
+        0,
+        [values[0]],
+    ):
         assert_same_side(axis, marked, {"c": attribute})
     assert_same_side(axis, marked, {})
 

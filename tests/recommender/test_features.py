@@ -57,6 +57,7 @@ def test_an_unknown_category_is_all_zeros(segment: object) -> None:
 def test_whole_numbers_and_booleans_match_by_their_json_text() -> None:
     feature = CategoryFeature("tier", ("1", "true"))
     assert feature.encode(1) == [1.0, 0.0]
+    assert feature.encode(1.0) == [1.0, 0.0]
     assert feature.encode(True) == [0.0, 1.0]
 
 
