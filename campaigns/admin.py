@@ -66,7 +66,7 @@ class CapInline(TabularInline):
 
     model = Cap
     extra = 0
-    fields = ["limit", "counts", "is_per_customer", "window", "hours"]
+    fields = ["limit", "counts", "event", "is_per_customer", "window", "hours"]
     verbose_name = "further limit"
 
 
@@ -84,7 +84,7 @@ class OfferAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["name", "key", "headline", "text", "link", "audience"]}),
         ("Worth", {"fields": ["value_cents", "cost_cents", "currency"]}),
-        ("When", {"fields": ["is_active", "starts_at", "ends_at"]}),
+        ("When", {"fields": ["is_active", "priority", "starts_at", "ends_at"]}),
         (
             "How often",
             {"fields": ["cap_total", "cap_per_customer", "cap_days", "uncounted", "given_out"]},
@@ -166,7 +166,7 @@ class CampaignAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["name", "key", "placement", "audience", "shown_status", "proof"]}),
         ("When", {"fields": ["starts_at", "ends_at", "priority", "hold_minutes"]}),
-        ("Limits", {"fields": ["budget_cents", "spent", "fallback"]}),
+        ("Limits", {"fields": ["budget_cents", "budget_pacing", "spent", "fallback"]}),
     ]
 
     def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

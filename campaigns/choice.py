@@ -9,7 +9,6 @@ import numpy as np
 
 from campaigns.draw import draw_offer, draw_seed
 from campaigns.eligibility import (
-    SITE_ZONE,
     OfferRules,
     Uses,
     audience_against,
@@ -92,7 +91,8 @@ class Chooser:
                 if place == 0:
                     yield self._without_offer(id_, version, (*about_policy, *reasons))
                 return
-            number, choice = self._draw(id_, left, version, (*about_policy, *reasons))
+            first, behind = self._first_of(left)
+            number, choice = self._draw(id_, first, version, (*about_policy, *reasons, *behind))
             left = left[left != number]
             self._count(self.campaign.offers[number])
             yield choice
@@ -137,8 +137,18 @@ class Chooser:
 
     def _limit_reached(self, rules: OfferRules) -> str | None:
         """Return which limit keeps an offer from being given out once more, or None."""
-        reached = limit_reached(rules, self.campaign.budget, self.tally, self.given)
+        reached = limit_reached(rules, self.campaign.budget, self.tally, self.given, now=self.now)
         return reached or limits_reached(rules.limits, self.uses, self.tally, now=self.now)
+
+    def _first_of(self, left: IntArray) -> tuple[IntArray, tuple[str, ...]]:
+        """Return the offers that go before the others, and who has to wait for them."""
+        priorities = self.campaign.priorities
+        if priorities is None:
+            return left, ()
+        of_left = priorities[left]
+        is_first = of_left == of_left.min()
+        behind = (self.campaign.keys[n] for n in left[~is_first])
+        return left[is_first], tuple(f"{key} comes after others" for key in behind)
 
     def _draw(
         self, id_: uuid.UUID, left: IntArray, version: int | None, reasons: tuple[str, ...]
@@ -191,5 +201,5 @@ class Chooser:
         if budget.limit_cents is not None and rules.cost_cents:
             self.tally.add(budget.counter, rules.cost_cents)
         for limit in (*self.campaign.limits, *rules.limits):
-            if not limit.is_per_customer:
-                self.tally.add(limit.counters(self.now, SITE_ZONE)[0], 1)
+            if limit.counts_decisions and not limit.is_per_customer:
+                self.tally.add(limit.counters(self.now, self.uses.site_zone)[0], 1)

@@ -131,13 +131,21 @@ def eligible_in(leaves: Leaves, campaign: RunningCampaign, *, now: datetime) -> 
 
 
 def may_be_drawn(campaign: RunningCampaign, offer: RunningOffer, *, now: datetime) -> bool:
-    """Tell whether a client may draw an offer: now is its time, and nothing has to be counted."""
+    """Tell whether a client may draw an offer.
+
+    That is, now is its time, no other goes before it, and nothing has to be counted.
+    """
     rules = offer.rules
     costs = campaign.budget.limit_cents is not None and rules.cost_cents > 0
     is_counted = rules.caps.is_limited or costs or bool(rules.limits or campaign.limits)
     # Who is in an audience is for the server to know.
     is_for_some = campaign.audience is not None or rules.audience is not None
-    return not is_counted and not is_for_some and reason_against(rules, now=now) is None
+    if is_counted or is_for_some or reason_against(rules, now=now) is not None:
+        return False
+    return not any(
+        other.rules.priority < rules.priority and reason_against(other.rules, now=now) is None
+        for other in campaign.offers
+    )
 
 
 def _draw(offers: Sequence[str], shares: Sequence[float]) -> ClientDraw:

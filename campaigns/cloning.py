@@ -77,6 +77,7 @@ def _copy_parts(campaign: Campaign, copy: Campaign) -> None:
             limit=cap.limit,
             is_per_customer=cap.is_per_customer,
             counts=cap.counts,
+            event=cap.event,
             window=cap.window,
             hours=cap.hours,
         )

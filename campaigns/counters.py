@@ -1,11 +1,9 @@
-"""Reads and moves the counters of limits, in the transaction that logs the decisions."""
+"""Reads and moves the counters of limits, in the transaction that logs what they count."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from psycopg import AsyncConnection
-
-from campaigns.tally import Tally
 
 MAKE = """
     INSERT INTO campaigns_counter (name, used)
@@ -17,6 +15,7 @@ LOCK = """
     SELECT name, used FROM campaigns_counter
     WHERE name = ANY(%(names)s) ORDER BY name FOR NO KEY UPDATE
 """
+READ = "SELECT name, used FROM campaigns_counter WHERE name = ANY(%(names)s)"
 ADD = """
     UPDATE campaigns_counter AS counter SET used = counter.used + more.amount
     FROM unnest(%(names)s::text[], %(amounts)s::bigint[]) AS more (name, amount)
@@ -24,14 +23,22 @@ ADD = """
 """
 
 
-async def lock_counters(connection: AsyncConnection[Any], names: Collection[str]) -> Tally:
+async def lock_counters(connection: AsyncConnection[Any], names: Collection[str]) -> dict[str, int]:
     """Keep everybody else from counting these until the transaction ends; return what is used."""
     if not names:
-        return Tally({})
+        return {}
     wanted = {"names": sorted(names)}
     await connection.execute(MAKE, wanted)
     cursor = await connection.execute(LOCK, wanted)
-    return Tally(dict(await cursor.fetchall()))
+    return dict(await cursor.fetchall())
+
+
+async def read_counters(connection: AsyncConnection[Any], names: Collection[str]) -> dict[str, int]:
+    """Return what is used, as far as it is committed; others may go on counting."""
+    if not names:
+        return {}
+    cursor = await connection.execute(READ, {"names": list(names)})
+    return dict(await cursor.fetchall())
 
 
 async def move_counters(connection: AsyncConnection[Any], added: Mapping[str, int]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from campaigns.choice import Chooser
 from campaigns.draw import is_held_back
@@ -80,7 +81,7 @@ def decide(snapshot: Snapshot, asked: Asked, customer: Known, tally: Tally) -> S
         kept = _kept(campaign, arm, asked, customer)
         if kept is not None:
             return Slate(campaign.key, kept)
-        slots = _decided(campaign, arm, asked, customer, tally)
+        slots = _decided(campaign, arm, asked, customer, tally, zone=snapshot.zone)
         met = (campaign.experiment_id, arm.id) if is_new else None
         return Slate(campaign.key, slots, met)
     return None
@@ -117,8 +118,9 @@ def _kept(
         return None
     if arm.serves is Serves.NOTHING:
         return [Kept(held[0], None)]
+    said = {**customer.attributes, **asked.context}
     shown = {
-        offer.rules.key: offer.content_for({**customer.attributes, **asked.context})
+        offer.rules.key: offer.content_for(said)
         for offer in campaign.offers
         if reason_against(offer.rules, now=asked.now) is None
         and audience_against(offer.rules.audience, customer.member_of) is None
@@ -142,18 +144,25 @@ def _holds(held: Held, campaign: RunningCampaign, arm: RunningArm, *, now: datet
 
 
 def _decided(
-    campaign: RunningCampaign, arm: RunningArm, asked: Asked, customer: Known, tally: Tally
+    campaign: RunningCampaign,
+    arm: RunningArm,
+    asked: Asked,
+    customer: Known,
+    tally: Tally,
+    *,
+    zone: ZoneInfo,
 ) -> Sequence[Slot]:
-    """Choose anew and say how."""
+    """Choose anew and say how; `zone` is of the site's clock."""
     policy = campaign.policy
-    features = policy.odds.features.encode({**customer.attributes, **asked.context})
+    said = {**customer.attributes, **asked.context}
+    features = policy.odds.features.encode(said)
     chooser = Chooser(
         campaign=campaign,
         arm=arm,
         features=features,
         customer_key=customer.key,
         given=customer.given,
-        uses=Uses(customer.times, zone_of(customer.attributes)),
+        uses=Uses(customer.times, zone_of(customer.attributes, otherwise=zone), zone),
         member_of=customer.member_of,
         tally=tally,
         now=asked.now,
@@ -181,7 +190,6 @@ def _decided(
             reasons=choice.reasons,
             held_back=held_back,
         )
-        said = {**customer.attributes, **asked.context}
         content = None if choice.offer is None else choice.offer.content_for(said)
         slots.append(Slot(decision, content))
         _remember(customer, choice.offer, campaign, now=asked.now)

@@ -20,6 +20,7 @@ OFFER_FIELDS = (
     "cost_cents",
     "currency",
     "is_active",
+    "priority",
     "starts_at",
     "ends_at",
     "cap_total",
@@ -35,6 +36,7 @@ CAMPAIGN_FIELDS = (
     "ends_at",
     "hold_minutes",
     "budget_cents",
+    "budget_pacing",
 )
 SENT_FIELDS = (
     "purpose",

@@ -14,9 +14,8 @@ from psycopg_pool import AsyncConnectionPool
 from audience.finding import Name
 from audience.meeting import Vanished
 from audience.partitions import Months
-from campaigns.counters import lock_counters, move_counters
+from campaigns.counters import lock_counters, move_counters, read_counters
 from campaigns.decide import Asked, Slate, Slot, decide
-from campaigns.eligibility import SITE_ZONE
 from campaigns.memory import Memory
 from campaigns.recall import Known, Wanted, recall
 from campaigns.snapshot import RunningCampaign, Snapshot
@@ -157,9 +156,12 @@ class Batch:
         """Recall, decide and log in one transaction, with two round trips."""
         limits = [limit for campaign in self.campaigns for limit in campaign.all_limits]
         counters = {name for campaign in self.campaigns for name in campaign.counters}
+        # What is counted as events come in.
+        heard: set[str] = set()
         for limit in limits:
             if not limit.is_per_customer:
-                counters.update(limit.counters(self.now, SITE_ZONE))
+                names_of = counters if limit.counts_decisions else heard
+                names_of.update(limit.counters(self.now, self.snapshot.zone))
         audiences = {id_ for campaign in self.campaigns for id_ in campaign.audiences}
         wanted = Wanted(
             experiments=[campaign.experiment_id for campaign in self.campaigns],
@@ -169,7 +171,8 @@ class Batch:
             audiences={id_: c for id_, c in self.snapshot.rules.items() if id_ in audiences},
         )
         async with connection.pipeline(), connection.transaction():
-            self.tally = await lock_counters(connection, counters)
+            used = await lock_counters(connection, counters)
+            self.tally = Tally(used | await read_counters(connection, heard))
             names = [visit.name for visit in self.visits]
             self.known = await recall(connection, names, wanted, now=self.now)
             self._decide()

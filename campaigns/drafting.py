@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from audience.models import Audience
-from campaigns.models import Campaign, CampaignOffer, Offer, Placement
+from campaigns.models import Campaign, CampaignOffer, Offer, Pacing, Placement
 from campaigns.snapshot import Serves
 from experiments.assignment import BUCKETS
 from experiments.drafting import ArmPlan, plan_experiment
@@ -84,6 +84,7 @@ class CampaignPlan:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     budget_cents: int | None = None
+    budget_pacing: Pacing = Pacing.FAST
     fallback: Offer | None = None
     audience: Audience | None = None
     created_by: User | None = None
@@ -132,6 +133,7 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             starts_at=plan.starts_at,
             ends_at=plan.ends_at,
             budget_cents=plan.budget_cents,
+            budget_pacing=plan.budget_pacing,
             fallback=plan.fallback,
             audience=plan.audience,
             created_by=plan.created_by,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from campaigns.limits import Limit, say_limit
 from campaigns.tally import Tally
 
-SITE_ZONE = ZoneInfo("UTC")
+UTC = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,13 @@ class Window:
         """Tell whether a moment lies in it; the start is in, the end is not."""
         begun = self.starts_at is None or self.starts_at <= now
         return begun and (self.ends_at is None or now < self.ends_at)
+
+    def part_before(self, now: datetime) -> float:
+        """Return which part of it is over, from 0 to 1; it has both ends."""
+        assert self.starts_at is not None, "a part is of something that begins"
+        assert self.ends_at is not None, "a part is of something that ends"
+        part = (now - self.starts_at) / (self.ends_at - self.starts_at)
+        return min(max(part, 0.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,8 @@ class OfferRules:
     window: Window
     caps: Caps = field(default_factory=Caps)
     cost_cents: int = 0
+    # Of the offers that may be shown, those with the lowest number are drawn from.
+    priority: int = 100
     limits: tuple[Limit, ...] = ()
     # The audience that it is only for; None is everybody.
     audience: int | None = None
@@ -72,15 +81,38 @@ class OfferRules:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a campaign's offers may cost together; a limit of None is no limit."""
+    """What a campaign's offers may cost together.
+
+    Attributes:
+        campaign: Its key.
+        limit_cents: What they may cost; None is no limit.
+        spread: Over what time it is spent evenly, with both ends; None is as fast as it comes.
+    """
 
     campaign: str
     limit_cents: int | None = None
+    spread: Window | None = None
 
     @property
     def counter(self) -> str:
         """The name under which it is counted."""
         return f"budget:{self.campaign}"
+
+    def reason_against(self, cost_cents: int, *, spent_cents: int, now: datetime) -> str | None:
+        """Return why something may not be given out for so much, or None.
+
+        What is spread evenly may go beyond its share of the time by one offer, the last one, so
+        that the first can be given out at the start. What was not spent in time is spent later.
+        """
+        if self.limit_cents is None or not cost_cents:
+            return None
+        if cost_cents > self.limit_cents - spent_cents:
+            return "costs more than is left of the campaign's budget"
+        if self.spread is not None and spent_cents > self.limit_cents * self.spread.part_before(
+            now
+        ):
+            return "waits, so that the campaign's budget lasts until its end"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +122,12 @@ class Uses:
     Attributes:
         times: When, the newest last ones, by the id of a limit per customer; None is not known.
         zone: Of the customer's clock.
+        site_zone: Of the site's, by which it is counted what all customers had together.
     """
 
     times: Mapping[int, Sequence[datetime]] | None
-    zone: ZoneInfo = SITE_ZONE
+    zone: ZoneInfo = UTC
+    site_zone: ZoneInfo = UTC
 
 
 def limits_reached(
@@ -115,7 +149,7 @@ def limits_reached(
                 return say_limit(limit)
         elif not tally.is_known:
             return f"{limit.scope} {limit.key} cannot be counted now"
-        elif tally.used_by(limit.counters(now, SITE_ZONE)) >= limit.most:
+        elif tally.used_by(limit.counters(now, uses.site_zone)) >= limit.most:
             return say_limit(limit)
     return None
 
@@ -146,7 +180,12 @@ def reason_against(offer: OfferRules, *, now: datetime) -> str | None:
 
 
 def limit_reached(
-    offer: OfferRules, budget: Budget, tally: Tally, given: Mapping[str, int] | None
+    offer: OfferRules,
+    budget: Budget,
+    tally: Tally,
+    given: Mapping[str, int] | None,
+    *,
+    now: datetime,
 ) -> str | None:
     """Return which limit keeps an offer from being given out once more, or None.
 
@@ -155,6 +194,7 @@ def limit_reached(
         budget: Of the campaign.
         tally: What was given out and spent.
         given: How often the customer was given each capped offer; None where that is not known.
+        now: The time.
     """
     caps = offer.caps
     costs = budget.limit_cents is not None and offer.cost_cents > 0
@@ -166,8 +206,6 @@ def limit_reached(
         times = (given or {}).get(offer.key, 0)
         if times >= caps.per_customer:
             return f"{offer.key} was given to this customer {times} times in {caps.days} days"
-    if costs and budget.limit_cents is not None:
-        left = budget.limit_cents - tally.used(budget.counter)
-        if offer.cost_cents > left:
-            return f"{offer.key} costs more than is left of the campaign's budget"
-    return None
+    spent = tally.used(budget.counter)
+    against = budget.reason_against(offer.cost_cents, spent_cents=spent, now=now)
+    return None if against is None else f"{offer.key} {against}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
@@ -14,7 +15,7 @@ from audience.audiences import finder
 from audience.rules.grammar import In, NoRule
 from audience.rules.nesting import inline
 from audience.rules.sql import Compiled, holds_for
-from campaigns.eligibility import Budget, Caps, OfferRules, Window
+from campaigns.eligibility import UTC, Budget, Caps, OfferRules, Window
 from campaigns.limits import Limit, Scope
 from campaigns.recall import MOMENT
 from campaigns.snapshot import (
@@ -42,7 +43,8 @@ CAMPAIGNS = """
            policy.reward_window_seconds, policy.held_back_share, policy.expires_after_hours,
            version.number AS version, version.published_at,
            leaf.version AS leaf_version, leaf.published_at AS leaves_published_at,
-           campaign.budget_cents, campaign.fallback_id, campaign.audience_id
+           campaign.budget_cents, campaign.budget_pacing, campaign.fallback_id,
+           campaign.audience_id, GREATEST(campaign.starts_at, experiment.started_at) AS began_at
     FROM campaigns_campaign AS campaign
     JOIN campaigns_placement AS placement ON placement.id = campaign.placement_id
     JOIN experiments_experiment AS experiment ON experiment.id = campaign.experiment_id
@@ -85,7 +87,8 @@ CONTENTS = """
 """
 # Those of channels are counted when messages are sent.
 LIMITS = """
-    SELECT cap.id, cap.limit AS most, cap.is_per_customer, cap.counts, cap.window, cap.hours,
+    SELECT cap.id, cap.limit AS most, cap.is_per_customer, cap.counts, cap.event, cap.window,
+           cap.hours,
            CASE WHEN cap.offer_id IS NOT NULL THEN 'offer'
                 WHEN cap.campaign_id IS NOT NULL THEN 'campaign' ELSE 'placement' END AS scope,
            COALESCE(offer.key, campaign.key, placement.key) AS key
@@ -101,8 +104,9 @@ AUDIENCES = "SELECT id, key, kind, rule FROM audience_audience"
 class SnapshotLoader:
     """Reads the running campaigns, and unpacks each published version once."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, *, zone: ZoneInfo = UTC) -> None:
+        """Begin with nothing; `zone` is of the site's clock."""
+        self._zone = zone
         self._odds: Mapping[Version, Odds] = {}
         self._leaves: Mapping[Version, Leaves] = {}
 
@@ -130,7 +134,7 @@ class SnapshotLoader:
                 ),
             )
         self._odds, self._leaves = parts.odds, parts.leaves
-        return _to_snapshot(placements, rows, parts, audiences)
+        return _to_snapshot(placements, rows, parts, audiences, zone=self._zone)
 
 
 async def _keep_or_read(
@@ -208,6 +212,8 @@ def _to_snapshot(
     rows: Sequence[DictRow],
     parts: Parts,
     audiences: Sequence[DictRow],
+    *,
+    zone: ZoneInfo,
 ) -> Snapshot:
     campaigns: dict[str, list[RunningCampaign]] = {}
     for row in rows:
@@ -223,6 +229,12 @@ def _to_snapshot(
         placements=frozenset(row["key"] for row in placements),
         campaigns={placement: tuple(found) for placement, found in campaigns.items()},
         rules=_to_rules(audiences, wanted),
+        heard_limits=tuple(
+            limit
+            for limit in chain(*parts.limits.values())
+            if not limit.is_per_customer and not limit.counts_decisions
+        ),
+        zone=zone,
     )
 
 
@@ -243,13 +255,19 @@ def _to_campaign(row: DictRow, parts: Parts) -> RunningCampaign:
         offers=own(parts.offers),
         policy=_to_policy(row, parts),
         fallback=next(iter(own(parts.fallbacks)), None),
-        budget=Budget(row["key"], row["budget_cents"]),
+        budget=_to_budget(row),
         limits=(
             *parts.limits.get((Scope.CAMPAIGN, row["key"]), ()),
             *parts.limits.get((Scope.PLACEMENT, row["placement"]), ()),
         ),
         audience=row["audience_id"],
     )
+
+
+def _to_budget(row: DictRow) -> Budget:
+    is_even = row["budget_pacing"] == "even" and row["began_at"] is not None
+    spread = Window(row["began_at"], row["ends_at"]) if is_even else None
+    return Budget(row["key"], row["budget_cents"], spread)
 
 
 def _to_arms(rows: Sequence[DictRow]) -> tuple[RunningArm, ...]:
@@ -288,6 +306,7 @@ def _to_offer(row: DictRow, parts: Parts, placement: str) -> RunningOffer:
             window,
             caps,
             row["cost_cents"],
+            row["priority"],
             parts.limits.get((Scope.OFFER, row["key"]), ()),
             row["audience_id"],
         ),

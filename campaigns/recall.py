@@ -44,11 +44,6 @@ LAST_DECISIONS: LiteralString = """,
 """
 # In the place of what nobody asks for.
 NOTHING: LiteralString = ", NULL"
-# What tells that an offer was seen or clicked.
-EVENTS = {
-    "impression": ["Promotion Viewed", "Offer Viewed"],
-    "click": ["Promotion Clicked", "Offer Clicked", "Message Clicked"],
-}
 # How often each offer that has a limit per customer was given to this one.
 GIVEN: LiteralString = """,
     (SELECT COALESCE(jsonb_object_agg(capped.offer, counted.times), '{}')
@@ -200,7 +195,7 @@ def _bind(limits: Sequence[Limit], *, now: datetime) -> dict[str, Any]:
         "cap_scopes": [limit.scope.value for limit in limits],
         "cap_keys": [limit.key for limit in limits],
         "cap_events": [
-            None if limit.counts_decisions else Jsonb(EVENTS[limit.counts]) for limit in limits
+            None if limit.counts_decisions else Jsonb(list(limit.events)) for limit in limits
         ],
         "cap_mosts": [limit.most for limit in limits],
         "cap_since": since,

@@ -6,12 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import chain
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audience.rules.sql import Compiled
-from campaigns.eligibility import Budget, OfferRules, Window
+from campaigns.eligibility import UTC, Budget, OfferRules, Window
 from campaigns.languages import choose_language
 from campaigns.limits import Limit
 from recommender.leaves import Leaves
@@ -103,6 +104,8 @@ class RunningCampaign:
     keys: tuple[str, ...] = field(init=False)
     places: IntArray = field(init=False, compare=False)
     shares: FloatArray = field(init=False, compare=False)
+    # Which offers go first, by the lowest number; None where all are alike.
+    priorities: IntArray | None = field(init=False, compare=False)
     # Whether every offer may be shown at any time to anybody.
     is_unconditional: bool = field(init=False)
     # All limits, those of the offers too, and all audiences that matter.
@@ -124,6 +127,9 @@ class RunningCampaign:
         object.__setattr__(self, "keys", keys)
         object.__setattr__(self, "places", np.array(places, dtype=np.int64))
         object.__setattr__(self, "shares", np.array(shares, dtype=np.float64))
+        priorities = np.array([rule.priority for rule in rules], dtype=np.int64)
+        are_alike = len(np.unique(priorities)) < 2
+        object.__setattr__(self, "priorities", None if are_alike else priorities)
         all_limits = self.limits + tuple(limit for rule in rules for limit in rule.limits)
         object.__setattr__(self, "all_limits", all_limits)
         audiences = {self.audience, *(rule.audience for rule in rules)} - {None}
@@ -143,6 +149,10 @@ class Snapshot:
     campaigns: Mapping[str, tuple[RunningCampaign, ...]] = field(default_factory=dict)
     # Whether somebody is in an audience, as SQL for `recall`, by the audience's id.
     rules: Mapping[int, Compiled] = field(default_factory=dict)
+    # Limits in total that count events, of whatever may be shown now or later.
+    heard_limits: tuple[Limit, ...] = ()
+    # Of the site's clock.
+    zone: ZoneInfo = UTC
 
     @property
     def all_campaigns(self) -> Iterator[RunningCampaign]:

@@ -212,4 +212,4 @@ def _limit_of(offer: Offer, customer_ids: Sequence[int], *, now: datetime) -> st
                 customer_id__in=customer_ids, id__gte=since, offer=offer.key
             ).count()
         }
-    return limit_reached(rules, Budget(""), Tally(used), given)
+    return limit_reached(rules, Budget(""), Tally(used), given, now=now)

@@ -9,16 +9,16 @@ ATTRIBUTE = "timezone"
 
 
 @lru_cache(maxsize=1024)
-def find_zone(name: object, *, otherwise: str = "UTC") -> ZoneInfo:
+def find_zone(name: str, *, otherwise: ZoneInfo) -> ZoneInfo:
     """Return the zone of an IANA name, or another where it is none."""
     try:
-        return ZoneInfo(name if isinstance(name, str) else otherwise)
+        return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         # By how wrong a name is: unknown, no name at all, or a folder's.
-        return ZoneInfo(otherwise)
+        return otherwise
 
 
-def zone_of(attributes: Mapping[str, Any]) -> ZoneInfo:
-    """Return the zone that a customer's attributes name, or UTC."""
+def zone_of(attributes: Mapping[str, Any], *, otherwise: ZoneInfo) -> ZoneInfo:
+    """Return the zone that a customer's attributes name, or another where they name none."""
     name = attributes.get(ATTRIBUTE)
-    return find_zone(name if isinstance(name, str) else None)
+    return find_zone(name, otherwise=otherwise) if isinstance(name, str) else otherwise

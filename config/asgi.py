@@ -19,10 +19,12 @@ from django.conf import settings  # noqa: E402 - settings come after the environ
 from audience.api import Intake  # noqa: E402 - models come after Django is set up
 from audience.ingest import Ingest  # noqa: E402
 from audience.keyring import Keyring  # noqa: E402
+from audience.listening import Listener  # noqa: E402
 from audience.quotas import Quotas  # noqa: E402
 from campaigns.api import DecideApi  # noqa: E402
 from campaigns.desk import Desk  # noqa: E402
 from campaigns.exposed import DrawnOffers  # noqa: E402
+from campaigns.hearing import HeardLimits  # noqa: E402
 from campaigns.loading import SnapshotLoader  # noqa: E402
 from campaigns.mail.links import make_link_key  # noqa: E402
 from campaigns.publishing import CampaignFeatures  # noqa: E402
@@ -96,11 +98,12 @@ def build_application(
             yield
 
     keyring = Keyring(pool, notices)
-    campaigns = Current(pool, notices, SnapshotLoader(), what="campaigns")
+    campaigns = Current(pool, notices, SnapshotLoader(zone=settings.SITE_ZONE), what="campaigns")
     experiments = Current(pool, notices, load_running, what="experiments")
     views = DrawnOffers(campaigns, others=record_views)
-    intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=[views])
-    hits = Hits(pool, Ingest(pool, listeners=[views]))
+    listeners: list[Listener] = [views, HeardLimits(campaigns)]
+    intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=listeners)
+    hits = Hits(pool, Ingest(pool, listeners=listeners))
     growthbook = GrowthbookApi(keyring, experiments, providers=[CampaignFeatures(campaigns)])
     desk = Desk(deciding, campaigns, spool)
     held: dict[str, Current[Any]] = {

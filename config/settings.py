@@ -2,6 +2,7 @@
 
 import secrets
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -321,8 +322,8 @@ MESSAGES_PER_SECOND = {
 }
 # How many connections each worker opens at most, to the mail server or receivers of webhooks.
 SENDING_LINES = int(environment.text("OFFERLAB_SENDING_LINES") or 8)
-# Whose clock counts where a customer's time zone is not known.
-SITE_TIME_ZONE = environment.text("OFFERLAB_TIME_ZONE", "UTC")
+# Whose clock counts where a customer's time zone is not known, and for limits of all together.
+SITE_ZONE = ZoneInfo(environment.text("OFFERLAB_TIME_ZONE", "UTC"))
 # Addresses that are sent each campaign's message as well, so that somebody sees what goes out.
 SEED_ADDRESSES = environment.words("OFFERLAB_SEED_ADDRESSES")
 # Whether webhooks may go to addresses of our own network.

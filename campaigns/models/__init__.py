@@ -7,6 +7,7 @@ from campaigns.models.campaigns import (
     CampaignOffer,
     CampaignReview,
     Enrolment,
+    Pacing,
     Status,
 )
 from campaigns.models.limits import Cap, CapWindow, Counted, Counter
@@ -30,6 +31,7 @@ __all__ = [
     "Message",
     "Offer",
     "OfferContent",
+    "Pacing",
     "Placement",
     "Status",
     "Step",

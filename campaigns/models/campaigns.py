@@ -31,6 +31,13 @@ UNSTARTED = (Status.DRAFT, Status.IN_REVIEW, Status.APPROVED, Status.SCHEDULED)
 LIVE = (Status.RUNNING, Status.PAUSED)
 
 
+class Pacing(models.TextChoices):
+    """How fast a budget may be spent."""
+
+    FAST = "fast", "As fast as offers are asked for"
+    EVEN = "even", "Evenly, until the campaign ends"
+
+
 class Enrolment(models.TextChoices):
     """When customers of the audience are sent a campaign's first message."""
 
@@ -81,6 +88,13 @@ class Campaign(models.Model):
         null=True,
         blank=True,
         help_text="What the offers given out may cost together. Empty: no limit.",
+    )
+    budget_pacing = models.CharField(
+        "the budget is spent",
+        max_length=4,
+        choices=Pacing.choices,
+        default=Pacing.FAST,
+        help_text="Evenly: what is not spent in time is spent later, and nothing before its time.",
     )
     # What follows is for what is sent.
     purpose = models.SlugField(
@@ -144,6 +158,12 @@ class Campaign(models.Model):
                 violation_error_message="Quiet hours need a beginning and another end.",
             ),
             models.CheckConstraint(
+                condition=models.Q(budget_pacing="fast")
+                | models.Q(budget_cents__isnull=False, ends_at__isnull=False),
+                name="evenly_spent_budget_has_an_end",
+                violation_error_message="To be spent evenly, a budget needs the campaign's end.",
+            ),
+            models.CheckConstraint(
                 condition=~models.Q(status="scheduled") | models.Q(starts_at__isnull=False),
                 name="scheduled_campaign_has_a_start",
                 violation_error_message="Say when it starts.",
@@ -161,7 +181,10 @@ class Campaign(models.Model):
     @property
     def budget(self) -> str:
         """The budget in words, or nothing."""
-        return "" if self.budget_cents is None else f"{self.budget_cents / 100:,.2f}"
+        if self.budget_cents is None:
+            return ""
+        evenly = ", spent evenly" if self.budget_pacing == Pacing.EVEN else ""
+        return f"{self.budget_cents / 100:,.2f}{evenly}"
 
 
 class CampaignOffer(models.Model):

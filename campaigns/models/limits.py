@@ -6,6 +6,7 @@ from django.db.models.functions import NullIf
 from django.db.models.lookups import Exact
 
 from audience.models import Channel
+from campaigns.limits import say_window
 from campaigns.models.campaigns import Campaign
 from campaigns.models.offers import Offer, Placement
 
@@ -16,6 +17,7 @@ class Counted(models.TextChoices):
     DECISION = "decision", "Given out"
     IMPRESSION = "impression", "Seen"
     CLICK = "click", "Clicked"
+    EVENT = "event", "Led to another event"
 
 
 class CapWindow(models.TextChoices):
@@ -48,6 +50,11 @@ class Cap(models.Model):
     limit = models.PositiveIntegerField("at most", validators=[MinValueValidator(1)])
     is_per_customer = models.BooleanField("per customer", default=True)
     counts = models.CharField(max_length=10, choices=Counted.choices, default=Counted.DECISION)
+    event = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="Which other event. It has to name the decision or the offer.",
+    )
     window = models.CharField(max_length=7, choices=CapWindow.choices, default=CapWindow.ROLLING)
     hours = models.PositiveIntegerField(
         null=True,
@@ -81,17 +88,22 @@ class Cap(models.Model):
                 name="rolling_cap_has_hours",
                 violation_error_message="Say of how many last hours, and only then.",
             ),
-            # What is seen or clicked is not counted where it is decided.
             models.CheckConstraint(
-                condition=models.Q(is_per_customer=True) | models.Q(counts="decision"),
-                name="cap_in_total_counts_what_is_given_out",
-                violation_error_message="In total, only what is given out can be limited.",
+                condition=(models.Q(counts="event") & ~models.Q(event=""))
+                | (~models.Q(counts="event") & models.Q(event="")),
+                name="cap_on_an_event_names_it",
+                violation_error_message="Say which other event is counted, and only then.",
             ),
         ]
 
     def __str__(self) -> str:
-        per = "per customer" if self.is_per_customer else "in total"
-        return f"At most {self.limit} {self.get_counts_display().lower()} {per}"
+        said = [
+            f"At most {self.limit} {self.get_counts_display().lower()}",
+            f"“{self.event}”" if self.event else "",
+            "per customer" if self.is_per_customer else "in total",
+            say_window(self.window, hours=self.hours),
+        ]
+        return " ".join(filter(None, said))
 
 
 class Counter(models.Model):

@@ -56,6 +56,11 @@ class Offer(models.Model):
     cost_cents = models.PositiveIntegerField(default=0, help_text="What it costs us, in cents.")
     currency = models.CharField(max_length=3, default="EUR")
     is_active = models.BooleanField(default=True)
+    priority = models.PositiveSmallIntegerField(
+        default=100,
+        help_text="Among a campaign's offers that a customer may get, those with the lowest number "
+        "are chosen from; the others wait until none of these is left.",
+    )
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
     cap_total = models.PositiveIntegerField(

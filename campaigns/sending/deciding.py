@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, LiteralString, Self
 
 import psycopg
+from django.conf import settings
 from django.db import connection as django_connection
 from psycopg import AsyncConnection
 
@@ -54,7 +55,7 @@ class Decider:
     def __init__(self) -> None:
         """Connect when somebody is first decided for."""
         self._runner = asyncio.Runner()
-        self._load = SnapshotLoader()
+        self._load = SnapshotLoader(zone=settings.SITE_ZONE)
         self._connection: AsyncConnection[Any] | None = None
         self._months: set[datetime] = set()
         self._snapshot = Snapshot()

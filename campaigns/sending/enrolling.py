@@ -141,10 +141,8 @@ def _enrol(campaign: Campaign, step: Step, *, now: datetime) -> int:
         cursor.execute(ZONES.format(members=members.sql), params)
         zones = [row[0] for row in cursor.fetchall()]
         times = [
-            next_moment(
-                hours, earliest, zone=find_zone(zone or None, otherwise=settings.SITE_TIME_ZONE)
-            )
-            for zone in zones
+            next_moment(hours, earliest, zone=find_zone(name, otherwise=settings.SITE_ZONE))
+            for name in zones
         ]
         cursor.execute(
             ENROL.format(members=members.sql), {**params, "zones": zones, "times": times}

@@ -4,12 +4,13 @@ What may have left counts: what was sent, what is on its way, and what is in dou
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 from django.db import connection
 
-from campaigns.models import Cap, CapWindow, Counted
+from campaigns.limits import opens_at, say_window
+from campaigns.models import Cap, Counted
 
 # Whoever looks at a customer's messages waits for another worker that is about to send one.
 TAKE_TURNS: LiteralString = """
@@ -56,38 +57,13 @@ def find_capped(
     capped: dict[int, str] = {}
     ids = list(customers)
     for cap in caps:
-        since = [begin_of(cap, now, zone=customers[id_]) for id_ in ids]
+        opened = (opens_at(cap.window, now, customers[id_], hours=cap.hours) for id_ in ids)
+        since = [at or EVER for at in opened]
+        within = say_window(cap.window, hours=cap.hours) or "so far"
         with connection.cursor() as cursor:
             cursor.execute(COUNT, {"ids": ids, "since": since, "channel": channel})
             counts = {ids[place - 1]: times for place, times in cursor.fetchall()}
         for id_, times in counts.items():
             if times >= cap.limit:
-                capped.setdefault(id_, f"The customer got {times} messages {say_window(cap)}.")
+                capped.setdefault(id_, f"The customer got {times} messages {within}.")
     return capped
-
-
-def begin_of(cap: Cap, now: datetime, *, zone: Any) -> datetime:
-    """Return from when on a cap counts, by a customer's clock."""
-    if cap.window == CapWindow.EVER:
-        return EVER
-    if cap.window == CapWindow.ROLLING:
-        return now - timedelta(hours=cap.hours or 0)
-    day = now.astimezone(zone).date()
-    if cap.window == CapWindow.WEEK:
-        day -= timedelta(days=day.weekday())
-    elif cap.window == CapWindow.MONTH:
-        day = day.replace(day=1)
-    # The first of a midnight that autumn brings twice, so that the day is whole.
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-
-
-def say_window(cap: Cap) -> str:
-    """Say over what time a cap counts."""
-    if cap.window == CapWindow.ROLLING:
-        return f"within {cap.hours} hours"
-    words = {
-        CapWindow.DAY: "today",
-        CapWindow.WEEK: "this week",
-        CapWindow.MONTH: "this month",
-    }
-    return words.get(CapWindow(cap.window), "so far")

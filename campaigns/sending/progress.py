@@ -14,7 +14,7 @@ from campaigns.models import Campaign, Delivery, DeliveryState
 from campaigns.sending.claiming import follow
 from campaigns.sending.enrolling import hours_of
 from campaigns.sending.following import Done, find_nexts
-from campaigns.zones import find_zone
+from campaigns.zones import zone_of
 from experiments.lifecycle import record_change
 
 COUNTED = "Counted as sent by a person."
@@ -111,7 +111,7 @@ def resolve_doubt(
             chosen.update(state=DeliveryState.QUEUED, provider_id="", reason="", send_after=now)
         else:
             chosen.update(state=DeliveryState.SENT, sent_at=now, reason=COUNTED)
-            done = [Done(d.pk, d.step_id, _zone_of(d)) for d in locked]
+            done = [Done(d.pk, d.step_id, _zone(d)) for d in locked]
             steps = list(campaign.steps.all())
             follow(list(find_nexts(steps, hours_of(campaign), done, now=now)), now=now)
         if locked:
@@ -121,6 +121,5 @@ def resolve_doubt(
     return len(locked)
 
 
-def _zone_of(delivery: Delivery) -> ZoneInfo:
-    zone = delivery.customer.attributes.get("timezone")
-    return find_zone(zone, otherwise=settings.SITE_TIME_ZONE)
+def _zone(delivery: Delivery) -> ZoneInfo:
+    return zone_of(delivery.customer.attributes, otherwise=settings.SITE_ZONE)

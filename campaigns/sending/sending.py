@@ -38,7 +38,7 @@ from campaigns.sending.permission import find_arrived, find_objections, find_unm
 from campaigns.sending.timing import is_quiet, next_moment
 from campaigns.sending.writing import Writer, Written
 from campaigns.templating import Unrenderable
-from campaigns.zones import find_zone
+from campaigns.zones import zone_of
 
 # How many are claimed, and so decided for, together.
 CLAIMED = 250
@@ -302,7 +302,7 @@ class CampaignRun:
         unsettled.difference_update(result.id for result in results)
 
     def _zone(self, claimed: Claimed) -> ZoneInfo:
-        return find_zone(claimed.attributes.get("timezone"), otherwise=settings.SITE_TIME_ZONE)
+        return zone_of(claimed.attributes, otherwise=settings.SITE_ZONE)
 
     def _adapt(self, count: int, seconds: float) -> None:
         """Have so many under way as leave within a quarter of a second."""

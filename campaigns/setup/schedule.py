@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from campaigns.models import Campaign, Cap, CapWindow, Counted, Enrolment
+from campaigns.models import Campaign, Cap, CapWindow, Counted, Enrolment, Pacing
 from campaigns.setup.base import Step
 
 ON_SITE = ("priority", "hold_minutes")
@@ -20,7 +20,7 @@ SENT = (
     "stops_on_goal",
     "purpose",
 )
-ALWAYS = ("starts_at", "ends_at")
+ALWAYS = ("starts_at", "ends_at", "budget_pacing")
 CAP_ROWS = 2
 
 
@@ -49,6 +49,12 @@ class ScheduleStep(Step):
         max_value=10**12,
         decimal_places=2,
         help_text="What the offers given out may cost together. Empty: no limit.",
+    )
+    budget_pacing = forms.ChoiceField(
+        choices=Pacing.choices,
+        label="The budget is spent",
+        widget=forms.RadioSelect,
+        help_text="Evenly: what is not spent in time is spent later, and nothing before its time.",
     )
     priority = forms.IntegerField(
         min_value=0,
@@ -101,6 +107,9 @@ class ScheduleStep(Step):
             f"cap{row}_counts": forms.ChoiceField(
                 choices=Counted.choices, label=f"Limit {number}: what is counted"
             ),
+            f"cap{row}_event": forms.CharField(
+                required=False, max_length=255, label=f"Limit {number}: which other event"
+            ),
             f"cap{row}_per": forms.ChoiceField(
                 choices=[("customer", "per customer"), ("total", "in total")],
                 label=f"Limit {number}: for whom",
@@ -121,7 +130,7 @@ class ScheduleStep(Step):
     @property
     def caps(self) -> list[list[forms.BoundField]]:
         """The rows of limits."""
-        parts = ("limit", "counts", "per", "window", "hours")
+        parts = ("limit", "counts", "event", "per", "window", "hours")
         return [[self[f"cap{row}_{part}"] for part in parts] for row in range(CAP_ROWS)]
 
     @classmethod
@@ -136,6 +145,7 @@ class ScheduleStep(Step):
             found |= {
                 f"cap{row}_limit": cap.limit,
                 f"cap{row}_counts": cap.counts,
+                f"cap{row}_event": cap.event,
                 f"cap{row}_per": "customer" if cap.is_per_customer else "total",
                 f"cap{row}_window": cap.window,
                 f"cap{row}_hours": cap.hours,
@@ -148,6 +158,11 @@ class ScheduleStep(Step):
         starts, ends = cleaned.get("starts_at"), cleaned.get("ends_at")
         if starts and ends and ends <= starts:
             self.add_error("ends_at", "The end must come after the start.")
+        if cleaned.get("budget_pacing") == Pacing.EVEN and (
+            cleaned.get("budget") is None or not ends
+        ):
+            words = "To be spent evenly, a budget needs an amount and the campaign's end."
+            self.add_error("budget_pacing", words)
         quiet = [cleaned.get("quiet_from"), cleaned.get("quiet_until")]
         if (quiet[0] is None) is not (quiet[1] is None) or (quiet[0] and quiet[0] == quiet[1]):
             self.add_error("quiet_until", "Quiet hours need a beginning and another end.")
@@ -157,11 +172,9 @@ class ScheduleStep(Step):
             is_rolling = cleaned.get(f"cap{row}_window") == CapWindow.ROLLING
             if is_rolling and cleaned.get(f"cap{row}_hours") is None:
                 self.add_error(f"cap{row}_hours", "Say of how many last hours.")
-            is_in_total = cleaned.get(f"cap{row}_per") == "total"
-            if is_in_total and cleaned.get(f"cap{row}_counts") != Counted.DECISION:
-                self.add_error(
-                    f"cap{row}_counts", "In total, only what is given out can be limited."
-                )
+            is_other = cleaned.get(f"cap{row}_counts") == Counted.EVENT
+            if is_other and not cleaned.get(f"cap{row}_event"):
+                self.add_error(f"cap{row}_event", "Say which other event is counted.")
         return cleaned
 
     def write(self) -> None:
@@ -187,6 +200,11 @@ class ScheduleStep(Step):
                 campaign=self.campaign,
                 limit=cleaned[f"cap{row}_limit"],
                 counts=cleaned[f"cap{row}_counts"],
+                event=(
+                    cleaned[f"cap{row}_event"]
+                    if cleaned[f"cap{row}_counts"] == Counted.EVENT
+                    else ""
+                ),
                 is_per_customer=cleaned[f"cap{row}_per"] == "customer",
                 window=cleaned[f"cap{row}_window"],
                 hours=(

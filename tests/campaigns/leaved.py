@@ -68,7 +68,8 @@ LEAVES = make_leaves()
 
 def make_offer(key: str, *, weight: int = 1, cost: int = 0, **values: Any) -> RunningOffer:
     caps = Caps(values.pop("total", None), values.pop("per_customer", None))
-    rules = OfferRules(key, values.pop("is_active", True), Window(**values), caps, cost)
+    is_active, priority = values.pop("is_active", True), values.pop("priority", 100)
+    rules = OfferRules(key, is_active, Window(**values), caps, cost, priority)
     return RunningOffer(rules, weight, {"key": key, "headline": f"Take the {key}"})
 
 

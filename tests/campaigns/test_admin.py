@@ -33,6 +33,7 @@ def edit(admin: Client, campaign: Campaign, **changes: Any) -> None:
         "placement": campaign.placement_id,
         "priority": 100,
         "hold_minutes": 30,
+        "budget_pacing": "fast",
         "choices-TOTAL_FORMS": len(choices),
         "choices-INITIAL_FORMS": len(choices),
     }
@@ -87,6 +88,7 @@ def test_an_edited_draft_tells_its_policy_the_offers(admin: Client) -> None:
             "placement": campaign.placement_id,
             "priority": 5,
             "hold_minutes": 30,
+            "budget_pacing": "fast",
             "choices-TOTAL_FORMS": 2,
             "choices-INITIAL_FORMS": 1,
             "choices-0-id": choice.pk,
@@ -187,6 +189,7 @@ def test_placements_and_offers_are_made_by_their_forms(admin: Client) -> None:
         "caps-TOTAL_FORMS": 0,
         "caps-INITIAL_FORMS": 0,
         "uncounted": "hide",
+        "priority": 100,
     }
     admin.post(reverse("admin:campaigns_offer_add"), offer)
     made = Offer.objects.get()

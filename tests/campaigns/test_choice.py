@@ -30,8 +30,16 @@ KEYS = ("a", "b", "c", "d")
 X = SPEC.encode({"age": 50})
 
 
-def offer(key: str, *, weight: int = 1, cost: int = 0, active: bool = True, **caps: Any) -> Any:
-    rules = OfferRules(key, active, Window(), Caps(**caps), cost)
+def offer(
+    key: str,
+    *,
+    weight: int = 1,
+    cost: int = 0,
+    active: bool = True,
+    priority: int = 100,
+    **caps: Any,
+) -> Any:
+    rules = OfferRules(key, active, Window(), Caps(**caps), cost, priority)
     return RunningOffer(rules, weight, {"key": key})
 
 
@@ -71,6 +79,7 @@ def choose(
     serves: Serves = Serves.POLICY,
     tally: Tally | None = None,
     given: Mapping[str, int] | None = None,
+    now: datetime = NOW,
 ) -> list[Choice]:
     chooser = Chooser(
         campaign=running,
@@ -81,7 +90,7 @@ def choose(
         uses=Uses({}),
         member_of=frozenset(),
         tally=Tally({}) if tally is None else tally,
-        now=NOW,
+        now=now,
     )
     return list(chooser.choose(ids(count, number)))
 
@@ -227,3 +236,56 @@ def test_the_weights_are_the_policys_own() -> None:
     weights = running.policy.odds.weights(X, mask)
     assert choice.weights == pytest.approx([weights[3], weights[1], weights[0]], abs=1e-4)
     assert replace(running) == running
+
+
+@pytest.mark.parametrize("serves", [Serves.POLICY, Serves.BASELINE])
+def test_offers_of_lower_priority_wait_until_none_of_the_first_is_left(serves: Serves) -> None:
+    running = campaign(
+        offer("a", priority=2), offer("b", priority=1), offer("c", priority=1), offer("d")
+    )
+    for number in range(20):
+        slate = choose(running, 4, number=number, serves=serves)
+        assert set(keys_of(slate)[:2]) == {"b", "c"}
+        assert keys_of(slate)[2:] == ["a", "d"]
+        assert set(slate[0].eligible) == {"b", "c"}
+        assert sum(slate[0].weights) == pytest.approx(1.0)
+        assert "a comes after others" in slate[0].reasons
+        assert slate[2].propensity == 1.0
+
+
+def test_the_next_in_priority_comes_when_the_first_is_used_up() -> None:
+    running = campaign(offer("a", priority=1, total=1), offer("b", priority=2))
+    tally = Tally({})
+    assert keys_of(choose(running, tally=tally)) == ["a"]
+    assert keys_of(choose(running, tally=tally, number=1)) == ["b"]
+
+
+def test_a_budget_that_is_spread_evenly_keeps_to_its_time() -> None:
+    """Demand is far above the budget, and quiet in the middle half of the time."""
+    spread = Window(NOW, NOW + timedelta(days=10))
+    budget = Budget("spring", 1000, spread)
+    running = campaign(offer("a", cost=30), budget=budget)
+    spent: list[int] = []
+    for hour in range(240):
+        if 60 <= hour < 180:
+            continue
+        for number in range(10):
+            left = None if not spent else spent[-1]
+            chooser_tally = Tally({budget.counter: left or 0})
+            shown = choose(
+                running, tally=chooser_tally, number=number, now=NOW + timedelta(hours=hour)
+            )
+            spent.append((left or 0) + 30 * sum(key == "a" for key in keys_of(shown)))
+        allowed = 1000 * hour / 240
+        assert spent[-1] <= allowed + 30
+        if hour < 60:
+            assert spent[-1] > allowed - 30
+    assert 970 < spent[-1] <= 1000
+
+
+def test_a_spread_budget_says_why_it_waits() -> None:
+    budget = Budget("spring", 1000, Window(NOW, NOW + timedelta(days=10)))
+    running = campaign(offer("a", cost=30), budget=budget)
+    assert keys_of(choose(running, tally=Tally({budget.counter: 0}))) == ["a"]
+    (waits,) = choose(running, tally=Tally({budget.counter: 30}))
+    assert "a waits, so that the campaign's budget lasts until its end" in waits.reasons

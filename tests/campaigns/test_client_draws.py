@@ -127,3 +127,13 @@ def test_what_has_to_be_counted_is_not_for_clients() -> None:
     free = make_offer("trial")
     campaign = make_campaign(*limited, free, budget=budget)
     assert eligible_in(LEAVES, campaign, now=NOW) == [False, False, True]
+
+
+def test_a_client_draws_from_the_offers_that_go_first() -> None:
+    first, later = make_offer("gift", priority=1), make_offer("saving", priority=2)
+    assert eligible_in(LEAVES, make_campaign(first, later), now=NOW) == [True, False, False]
+    # What goes first and is for the server alone leaves nothing to clients.
+    counted = make_offer("gift", priority=1, total=5)
+    assert eligible_in(LEAVES, make_campaign(counted, later), now=NOW) == [False] * 3
+    off = make_offer("gift", priority=1, is_active=False)
+    assert eligible_in(LEAVES, make_campaign(off, later), now=NOW) == [False, True, False]

@@ -25,13 +25,14 @@ from audience.models import Audience, Customer, Identity
 from campaigns.decide import Slot
 from campaigns.desk import Desk, Outcome, Visit
 from campaigns.loading import SnapshotLoader
-from campaigns.models import Campaign, Cap, Counter, Offer, OfferContent
+from campaigns.models import Campaign, Cap, Counter, Offer, OfferContent, Pacing
 from campaigns.snapshot import Snapshot
 from campaigns.spool import SUFFIX, Spool
 from experiments.models import Exposure
 from recommender.models import Decision, Reward
 from tests.asgi import database_url
 from tests.makers import (
+    DAY,
     HOUR,
     event_row,
     make_campaign,
@@ -151,6 +152,26 @@ def test_a_budget_is_never_overspent(tmp_path: Path) -> None:
     assert 970 < spent <= 1000
     assert used(f"budget:{campaign.key}") == spent
     assert count["plain"] > 50
+
+
+def test_a_budget_that_is_spent_evenly_lasts_until_the_end(tmp_path: Path) -> None:
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+    with time_machine.travel(begin, tick=False):
+        offer = make_offer(cost_cents=30)
+        campaign = start(
+            offers=[offer],
+            budget_cents=1000,
+            budget_pacing=Pacing.EVEN,
+            ends_at=begin + 10 * DAY,
+        )
+    with open_office(tmp_path) as office:
+        for day in range(10):
+            with time_machine.travel(begin + day * DAY, tick=False):
+                office.serve(*(visit(campaign, f"d{day}-{n}") for n in range(20)))
+            # As much as its share of the time, and the offer that passes it.
+            assert 100 * day < used(f"budget:{campaign.key}") <= 100 * day + 30
+    refused = Decision.objects.filter(offer=None).exclude(arm="hold-out").latest("id")
+    assert "lasts until its end" in " ".join(refused.reasons)
 
 
 def test_one_customer_is_given_no_more_than_one_may_be_wherever_the_requests_arrive(

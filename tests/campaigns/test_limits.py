@@ -83,6 +83,20 @@ def test_counters_are_named_by_their_window() -> None:
     assert (names[0], names[-1]) == ("cap:7:2026-03-04T12", "cap:7:2026-03-03T12")
 
 
+def test_a_day_of_all_together_is_one_of_the_sites_clock() -> None:
+    evening = datetime(2026, 3, 4, 23, 30, tzinfo=UTC)
+    site = Uses({}, zone=ZoneInfo("UTC"), site_zone=BERLIN)
+    a_day = limit("day", is_per_customer=False)
+    assert limits_reached([a_day], site, Tally({"cap:7:2026-03-05": 2}), now=evening) is not None
+    assert limits_reached([a_day], site, Tally({"cap:7:2026-03-04": 2}), now=evening) is None
+
+
+def test_a_limit_knows_the_events_that_it_counts() -> None:
+    assert limit().events == ()
+    assert "Offer Clicked" in limit(counts="click").events
+    assert limit(counts="event", event="Redeemed").events == ("Redeemed",)
+
+
 def test_what_cannot_be_counted_counts_as_reached() -> None:
     mine, all_ = limit(), limit(is_per_customer=False)
     known, unknown = Tally({}), Tally(None)
@@ -99,7 +113,11 @@ def test_what_cannot_be_counted_counts_as_reached() -> None:
     [
         (limit("day"), "offer tea was given out to this customer 2 times today, as often as"),
         (limit("ever", most=1), "offer tea was given out to this customer once, as often"),
-        (limit("rolling", counts="click"), "was clicked by this customer 2 times in 24 hours"),
+        (limit("rolling", counts="click"), "was clicked by this customer 2 times within 24 hours"),
+        (
+            limit("ever", counts="event", event="Redeemed"),
+            "led to “Redeemed” by this customer 2 times, as often",
+        ),
         (limit("week", is_per_customer=False, counts="impression"), "was seen 2 times this week"),
         (limit("month", is_per_customer=False), "was given out 2 times this month"),
     ],
@@ -117,10 +135,10 @@ def test_who_is_not_known_to_be_in_an_audience_is_not() -> None:
 
 @pytest.mark.parametrize("name", ["", "Mars/Base", "../etc/passwd", "Europe", "\0", None, 5, ["x"]])
 def test_a_zone_that_is_none_is_the_sites(name: object) -> None:
-    assert zone_of({"timezone": name}) == ZoneInfo("UTC")
-    assert zone_of({}) == ZoneInfo("UTC")
+    assert zone_of({"timezone": name}, otherwise=BERLIN) == BERLIN
+    assert zone_of({}, otherwise=BERLIN) == BERLIN
 
 
 def test_a_customers_zone_is_what_the_attribute_names() -> None:
-    assert zone_of({"timezone": "Europe/Berlin"}) == BERLIN
-    assert find_zone("nowhere", otherwise="Europe/Berlin") == BERLIN
+    assert zone_of({"timezone": "Europe/Berlin"}, otherwise=ZoneInfo("UTC")) == BERLIN
+    assert find_zone("nowhere", otherwise=BERLIN) == BERLIN

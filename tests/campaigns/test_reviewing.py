@@ -101,11 +101,14 @@ def test_a_draft_taken_back_has_to_be_approved_again(ann: User, bob: User) -> No
         reopen_draft(campaign, by=ann, now=NOW)
 
 
-@pytest.mark.parametrize("what", ["offer", "budget", "limit", "arms"])
+@pytest.mark.parametrize("what", ["offer", "budget", "limit", "hours", "arms"])
 def test_a_change_behind_the_reviewers_back_voids_the_approval(
     ann: User, bob: User, what: str
 ) -> None:
-    campaign = approved(ann, bob)
+    campaign = make_campaign(started_at=None)
+    Cap.objects.create(campaign=campaign, limit=3, window="rolling", hours=24)
+    request_review(campaign, by=ann, now=NOW)
+    answer_review(campaign, by=bob, now=NOW, is_approved=True)
     match what:
         case "offer":
             Offer.objects.filter(campaigns=campaign).update(headline="Everything is free")
@@ -113,6 +116,8 @@ def test_a_change_behind_the_reviewers_back_voids_the_approval(
             Campaign.objects.update(budget_cents=10**9)
         case "limit":
             Cap.objects.create(campaign=campaign, limit=3, window="ever")
+        case "hours":
+            Cap.objects.update(hours=1)
         case "arms":
             campaign.experiment.arms.filter(key="hold-out").update(weight=1)
     with pytest.raises(ValidationError, match="changed since it was approved"):

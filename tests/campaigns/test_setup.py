@@ -33,7 +33,12 @@ NO_CAPS: dict[str, Any] = {
     for row in (0, 1)
     for part, value in {"counts": "decision", "per": "customer", "window": "rolling"}.items()
 }
-SCHEDULE: dict[str, Any] = {"priority": 100, "hold_minutes": 30, **NO_CAPS}
+SCHEDULE: dict[str, Any] = {
+    "priority": 100,
+    "hold_minutes": 30,
+    "budget_pacing": "fast",
+    **NO_CAPS,
+}
 PROOF: dict[str, Any] = {
     "holdout_percent": 10,
     "control_percent": 20,
@@ -101,7 +106,7 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
     campaign.refresh_from_db()
     assert (campaign.audience, campaign.fallback, campaign.budget_cents) == (audience, known, 5000)
     assert [offer.key for offer in campaign.offers.order_by("key")] == ["free-shipping", "tea"]
-    assert str(campaign.caps.get()) == "At most 3 given out per customer"
+    assert str(campaign.caps.get()) == "At most 3 given out per customer within 24 hours"
     split = find_split(campaign)
     assert (split.holdout_percent, split.control_percent) == (10, 20)
     assert campaign.experiment.planned_customers == 1000
@@ -145,10 +150,11 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
         ("schedule", {"cap0_limit": 0, "cap0_hours": 5}, "cap0_limit", "greater than or equal"),
         (
             "schedule",
-            {"cap0_limit": 3, "cap0_hours": 5, "cap0_per": "total", "cap0_counts": "click"},
-            "cap0_counts",
-            "only what is given out",
+            {"cap0_limit": 3, "cap0_hours": 5, "cap0_per": "total", "cap0_counts": "event"},
+            "cap0_event",
+            "which other event",
         ),
+        ("schedule", {"budget": "9.00", "budget_pacing": "even"}, "budget_pacing", "needs an"),
     ],
 )
 def test_nonsense_is_refused_in_clear_words(
@@ -159,12 +165,36 @@ def test_nonsense_is_refused_in_clear_words(
     assert says in errors[field]
 
 
+def test_a_limit_of_another_event_and_an_even_budget_are_kept(
+    marketer: Client, draft: Campaign
+) -> None:
+    sent = {
+        **SCHEDULE,
+        "ends_at": "2030-01-01T00:00",
+        "budget": "70.00",
+        "budget_pacing": "even",
+        "cap0_limit": 500,
+        "cap0_counts": "event",
+        "cap0_event": "Coupon Redeemed",
+        "cap0_per": "total",
+        "cap0_window": "ever",
+    }
+    marketer.post(at_step(draft, "schedule"), sent)
+    draft.refresh_from_db()
+    assert draft.budget == "70.00, spent evenly"
+    said = "At most 500 led to another event “Coupon Redeemed” in total"
+    assert str(draft.caps.get()) == said
+    page = marketer.get(at_step(draft, "schedule")).content.decode()
+    assert 'value="Coupon Redeemed"' in page
+
+
 def test_what_is_sent_is_asked_for_its_hours(marketer: Client) -> None:
     placement = Placement.objects.create(key="mail", name="E-mail", channel="email")
     campaign = make_campaign(started_at=None, placement=placement)
     sent = {
         "enrolment": "once",
         "purpose": "marketing",
+        "budget_pacing": "fast",
         "quiet_from": "22:00",
         "quiet_until": "22:00",
         **NO_CAPS,
