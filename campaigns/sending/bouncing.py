@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from audience.models import Channel, Consent, ConsentChange, ConsentState, SuppressionReason
+from audience.consent import record_consent
+from audience.models import Channel, ConsentState, SuppressionReason
 from audience.suppression import suppress
 from campaigns.models import Delivery, DeliveryState
 
@@ -45,7 +45,15 @@ def record_told(told: Told, *, now: datetime) -> bool:
     address = str(delivery.customer.attributes.get("email") or told.address)
     if told.is_complaint:
         suppress(address, channel=Channel.EMAIL, reason=SuppressionReason.COMPLAINT, now=now)
-        _decline(delivery, now=now)
+        record_consent(
+            delivery.customer,
+            channel=Channel.EMAIL,
+            purpose=delivery.campaign.purpose,
+            state=ConsentState.OPTED_OUT,
+            source="complaint",
+            evidence={"delivery": delivery.pk},
+            now=now,
+        )
         return True
     Delivery.objects.filter(pk=delivery.pk).update(
         state=DeliveryState.BOUNCED, reason=told.words[:200]
@@ -59,21 +67,3 @@ def _names(message_id: str) -> list[str]:
     """Return a name with and without the brackets that some leave out."""
     bare = message_id.strip().strip("<>")
     return [bare, f"<{bare}>"] if bare else []
-
-
-def _decline(delivery: Delivery, *, now: datetime) -> None:
-    """Take a complaint for a no to what the message was about."""
-    about: dict[str, Any] = {
-        "customer": delivery.customer,
-        "channel": Channel.EMAIL,
-        "purpose": delivery.campaign.purpose,
-    }
-    declined = {"state": ConsentState.OPTED_OUT, "changed_at": now}
-    Consent.objects.update_or_create(**about, defaults=declined)
-    ConsentChange.objects.create(
-        **about,
-        state=ConsentState.OPTED_OUT,
-        source="complaint",
-        evidence={"delivery": delivery.pk},
-        changed_at=now,
-    )
