@@ -1,6 +1,6 @@
 """Keeps audiences: saves their rules, says what they mean by now, and who their members are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,8 +27,9 @@ REFRESH_TASK = "audience.refresh_audiences"
 TAKE_TURNS = "SELECT pg_advisory_xact_lock(%s)"
 CLAIM = "SELECT pg_try_advisory_xact_lock(%s, %s)"
 
-IS_MEMBER = """
-    SELECT FROM audience_customer AS customer {person} WHERE customer.id = %(id)s AND {rule}
+HOLDING = """
+    SELECT customer.id FROM audience_customer AS customer {person}
+    WHERE customer.id = ANY(%(ids)s) AND {rule}
 """
 # The members of now, once, so that both statements see the same.
 FIND = "CREATE TEMP TABLE found_member ON COMMIT DROP AS {members}"
@@ -187,19 +188,19 @@ def _refresh(audience: Audience, *, now: datetime) -> Refreshed:
     return Refreshed(size=size, added=added, removed=removed)
 
 
-def is_member(rule: Rule, person_id: int, *, now: datetime) -> bool:
-    """Tell whether a rule holds for a person now.
+def find_holding(rule: Rule, person_ids: Sequence[int], *, now: datetime) -> set[int]:
+    """Find for whom of a few people a rule holds now.
 
     Args:
         rule: Without names of audiences (see `nesting.py`).
-        person_id: Of a customer who is nobody else's other name.
+        person_ids: Of customers who are nobody else's other name.
         now: The time.
     """
     holds = holds_for(rule, now="%(moment)s::timestamptz")
-    statement = IS_MEMBER.format(person=PERSON, rule=holds.sql)
+    statement = HOLDING.format(person=PERSON, rule=holds.sql)
     with connection.cursor() as cursor:
-        cursor.execute(statement, {**holds.params, "id": person_id, "moment": now})
-        return cursor.fetchone() is not None
+        cursor.execute(statement, {**holds.params, "ids": list(person_ids), "moment": now})
+        return {id_ for (id_,) in cursor.fetchall()}
 
 
 def count_members(rule: Rule, *, now: datetime) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from audience.audiences import find_rule, is_member
+from audience.audiences import find_holding, find_rule
 from audience.models import Customer
 from campaigns.eligibility import Budget, Caps, OfferRules, Window, limit_reached, reason_against
 from campaigns.explaining import (
@@ -72,7 +72,7 @@ def explain_offer(offer: Offer, customer_ids: Sequence[int], *, now: datetime) -
 def _say_audience(campaign: Campaign, person: Customer, *, now: datetime) -> list[str]:
     """Say that a person is not among those whom a campaign is for."""
     audience = campaign.audience
-    if audience is None or is_member(find_rule(audience), person.pk, now=now):
+    if audience is None or find_holding(find_rule(audience), [person.pk], now=now):
         return []
     return [f"It is for {audience} alone, and the customer is not in that audience now."]
 

@@ -7,13 +7,11 @@ from typing import Any, LiteralString
 
 from django.db import connection
 
-from audience.audiences import find_rules
+from audience.audiences import find_holding, find_rules
 from audience.consent import find_refusals
-from audience.finding import PERSON
 from audience.models import Channel
 from audience.rules.grammar import NoRule, parse_rule
 from audience.rules.nesting import inline
-from audience.rules.sql import holds_for
 from campaigns.models import Campaign, Step
 from campaigns.sending.claiming import Claimed
 
@@ -35,10 +33,6 @@ JOINED: LiteralString = """
       ON delivery.customer_id = asked.id AND delivery.occurrence = asked.occurrence
     WHERE delivery.campaign_id = %(campaign)s
     ORDER BY delivery.customer_id, delivery.created_at
-"""
-MEETS = """
-    SELECT customer.id FROM audience_customer AS customer {person}
-    WHERE customer.id = ANY(%(ids)s) AND {rule}
 """
 
 logger = logging.getLogger(__name__)
@@ -93,9 +87,5 @@ def find_unmet(step: Step, claimed: Sequence[Claimed], *, now: datetime) -> Mapp
     except NoRule:
         logger.exception("The condition of %s means nothing, so nobody meets it", step)
         return {each.id: NOT_MET for each in claimed}
-    holds = holds_for(rule, now="%(moment)s::timestamptz", prefix="step")
-    asked: dict[str, Any] = {"ids": [each.customer_id for each in claimed], "moment": now}
-    with connection.cursor() as cursor:
-        cursor.execute(MEETS.format(person=PERSON, rule=holds.sql), {**holds.params, **asked})
-        meets = {row[0] for row in cursor.fetchall()}
+    meets = find_holding(rule, [each.customer_id for each in claimed], now=now)
     return {each.id: NOT_MET for each in claimed if each.customer_id not in meets}
