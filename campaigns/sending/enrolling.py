@@ -1,8 +1,6 @@
 """Puts the customers of a campaign's audience down for its first message, each once."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
@@ -10,7 +8,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from audience.audiences import find_rule
-from audience.rules.sql import members_of
+from audience.rules.grammar import EVERYBODY
+from audience.rules.sql import Compiled, members_of
 from campaigns.channels.base import Refused, Unsure
 from campaigns.models import ONSITE, Campaign, Enrolment, Status, Step
 from campaigns.sending.showing import send_to_seeds
@@ -24,7 +23,6 @@ logger = logging.getLogger(__name__)
 CONTINUOUS_EVERY = timedelta(seconds=30)
 ZONE: LiteralString = "COALESCE(customer.attributes ->> 'timezone', '')"
 
-EVERYBODY: LiteralString = "SELECT id FROM audience_customer WHERE merged_into_id IS NULL"
 # Of an earlier time in the campaign the last one counts; who never was in it has none.
 JOINING: LiteralString = f"""
     SELECT customer.id, {ZONE} AS zone, last.occurrence
@@ -50,20 +48,10 @@ ENROL: LiteralString = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
-    """A statement that selects the ids of an audience's customers, and its parameters by name."""
-
-    sql: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-
-def find_audience_members(campaign: Campaign, *, now: datetime) -> Members:
-    """Return whom a campaign is for: who is nobody else's other name, and in its audience now."""
-    if campaign.audience is None:
-        return Members(EVERYBODY)
-    members = members_of(find_rule(campaign.audience), now=now)
-    return Members(members.sql, members.params)
+def find_audience_members(campaign: Campaign, *, now: datetime) -> Compiled:
+    """Write whom a campaign is for: who is nobody else's other name, and in its audience now."""
+    rule = EVERYBODY if campaign.audience is None else find_rule(campaign.audience)
+    return members_of(rule, now=now)
 
 
 def hours_of(campaign: Campaign) -> Hours:
