@@ -5,7 +5,7 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from campaigns.drafting import CampaignPlan, draft_campaign, free_key
+from campaigns.drafting import CampaignPlan, draft_campaign, free_campaign_key
 from campaigns.models import Campaign, CampaignOffer, Cap, Message, Step
 from campaigns.redrafting import find_split
 from experiments.lifecycle import record_change
@@ -31,7 +31,7 @@ def clone_campaign(campaign: Campaign, *, by: User, now: datetime) -> Campaign:
     goal = next(row.metric for row in metrics if row.role == Role.GOAL)
     others: list[Metric] = [row.metric for row in metrics if row.role == Role.SECONDARY]
     plan = CampaignPlan(
-        key=free_key(campaign.name),
+        key=free_campaign_key(campaign.name),
         name=f"{campaign.name[:93]} (copy)",
         placement=campaign.placement,
         goal=goal,

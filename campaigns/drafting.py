@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from audience.models import Audience
+from audience.naming import free_key
 from campaigns.models import Campaign, CampaignOffer, Offer, Pacing, Placement
 from campaigns.snapshot import Serves
 from experiments.assignment import BUCKETS
@@ -140,18 +141,9 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
         )
 
 
-def free_key(name: str) -> str:
-    """Make a key from a name that no campaign's experiment and policy has."""
-    stem = slugify(name)[:54]
-    taken = {
-        key
-        for model in (Campaign, Experiment, Policy)
-        for key in model.objects.filter(key__startswith=stem).values_list("key", flat=True)
-    }
-    key, number = stem, 2
-    while key in taken:
-        key, number = f"{stem}-{number}", number + 1
-    return key
+def free_campaign_key(name: str) -> str:
+    """Make a key from a name that no campaign, experiment or policy has: its own have the same."""
+    return free_key(slugify(name)[:54], Campaign, Experiment, Policy)
 
 
 def add_offers(campaign: Campaign, offers: Sequence[Offer]) -> None:

@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
+from audience.naming import free_key
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
 from experiments.models import Metric
@@ -60,13 +61,8 @@ class MetricForm(forms.Form):
     def save(self) -> Metric:
         """Make the metric; its key follows from its name."""
         cleaned = self.cleaned_data
-        stem = slugify(cleaned["name"])[:54]
-        taken = set(Metric.objects.filter(key__startswith=stem).values_list("key", flat=True))
-        key = next(
-            k for k in (stem, *(f"{stem}-{n}" for n in range(2, len(taken) + 3))) if k not in taken
-        )
         return Metric.objects.create(
-            key=key,
+            key=free_key(slugify(cleaned["name"])[:54], Metric),
             name=cleaned["name"],
             kind=self.kind,
             params=cleaned["params"],

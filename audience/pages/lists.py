@@ -17,7 +17,7 @@ from audience.csv_lines import Refused, read_column
 from audience.incoming import Rejected
 from audience.lists import COLUMNS, Filled, fill_list
 from audience.models import Audience, AudienceKind
-from audience.pages.views import ADD, CHANGE, VIEW, free_key
+from audience.pages.views import ADD, CHANGE, VIEW, free_audience_key
 
 
 class UploadForm(forms.Form):
@@ -54,7 +54,7 @@ def begin_list(request: HttpRequest) -> HttpResponse:
     form = NewListForm(*_posted(request))
     if form.is_bound and form.is_valid():
         name = form.cleaned_data["name"]
-        made = Audience(key=free_key(name), name=name, kind=AudienceKind.LIST)
+        made = Audience(key=free_audience_key(name), name=name, kind=AudienceKind.LIST)
         made.save()
         filled = _fill(made, form)
         if filled is not None:

@@ -19,6 +19,7 @@ from audience.conditions.meaning import find
 from audience.counting import find_overlaps, find_sample, look_at, paths_in
 from audience.lists import write_members
 from audience.models import Audience, AudienceKind
+from audience.naming import free_key
 from audience.pages.builder import AboutForm, Builder, Offered
 from audience.pages.rows import ROWS
 from audience.rules.draft import Draft, to_draft
@@ -129,12 +130,9 @@ def say(found: Audience, names: dict[str, str]) -> str:
         return "a rule that cannot be read any more"
 
 
-def free_key(name: str) -> str:
+def free_audience_key(name: str) -> str:
     """Return a key for a new audience that no other has."""
-    base = slugify(name)[: LONGEST_KEY - 5].strip("-") or "audience"
-    taken = set(Audience.objects.filter(key__startswith=base).values_list("key", flat=True))
-    numbered = (base if n == 1 else f"{base}-{n}" for n in range(1, len(taken) + 2))
-    return next(key for key in numbered if key not in taken)
+    return free_key(slugify(name)[: LONGEST_KEY - 5].strip("-") or "audience", Audience)
 
 
 def _build(request: HttpRequest, found: Audience) -> HttpResponse:
@@ -181,7 +179,7 @@ def _save(request: HttpRequest, found: Audience, about: AboutForm, builder: Buil
     before = found.version
     about.save(commit=False)
     if found.pk is None:
-        found.key = free_key(found.name)
+        found.key = free_audience_key(found.name)
     try:
         save_rule(found, to_json(builder.draft.rule))
     except ValidationError as error:

@@ -7,6 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
+from audience.naming import free_key
 from campaigns.models import Campaign, Offer
 from campaigns.redrafting import change_offers
 from campaigns.setup.base import Step
@@ -96,20 +97,10 @@ class OffersStep(Step):
     def _make_offer(self) -> Offer:
         cleaned = self.cleaned_data
         return Offer.objects.create(
-            key=free_offer_key(cleaned["new_name"]),
+            key=free_key(slugify(cleaned["new_name"])[:54], Offer),
             name=cleaned["new_name"],
             headline=cleaned["new_headline"],
             text=cleaned["new_text"],
             link=cleaned["new_link"],
             cost_cents=round((cleaned["new_cost"] or 0) * 100),
         )
-
-
-def free_offer_key(name: str) -> str:
-    """Make a key from a name that no offer has."""
-    stem = slugify(name)[:54]
-    taken = set(Offer.objects.filter(key__startswith=stem).values_list("key", flat=True))
-    key, number = stem, 2
-    while key in taken:
-        key, number = f"{stem}-{number}", number + 1
-    return key

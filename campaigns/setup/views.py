@@ -21,7 +21,7 @@ from audience.rules.grammar import NoRule
 from audience.rules.wording import describe
 from campaigns.cloning import clone_campaign
 from campaigns.design import compare, describe_campaign
-from campaigns.drafting import CampaignPlan, draft_campaign, free_key
+from campaigns.drafting import CampaignPlan, draft_campaign, free_campaign_key
 from campaigns.lifecycle import schedule_campaign, start_campaign
 from campaigns.models import UNSTARTED, Campaign, Status
 from campaigns.preflight import find_issues
@@ -48,7 +48,7 @@ def begin(request: HttpRequest) -> HttpResponse:
         user, name = _user(request), form.cleaned_data["name"]
         with transaction.atomic():
             plan = CampaignPlan(
-                key=free_key(name),
+                key=free_campaign_key(name),
                 name=name,
                 placement=form.cleaned_data["placement"],
                 goal=form.cleaned_data["goal"],

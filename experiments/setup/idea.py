@@ -41,15 +41,3 @@ class IdeaStep(Step):
         experiment.name = self.cleaned_data["name"]
         experiment.hypothesis = self.cleaned_data["hypothesis"]
         experiment.save(update_fields=["name", "hypothesis"])
-
-
-def free_key(name: str) -> str:
-    """Make a key from a name that no experiment has."""
-    stem = slugify(name)[:54]
-    taken = set(Experiment.objects.filter(key__startswith=stem).values_list("key", flat=True))
-    if stem not in taken:
-        return stem
-    number = 2
-    while f"{stem}-{number}" in taken:
-        number += 1
-    return f"{stem}-{number}"

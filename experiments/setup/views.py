@@ -12,10 +12,12 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
 
 from audience.conditions import describe
 from audience.matching import NotInSql, count_customers
+from audience.naming import free_key
 from experiments.assignment import BUCKETS
 from experiments.drafting import ArmPlan, plan_experiment
 from experiments.lifecycle import record_change
@@ -24,7 +26,7 @@ from experiments.preflight import find_issues
 from experiments.reviewing import answer_review, reopen_draft, request_review
 from experiments.setup import STEPS
 from experiments.setup.audience import AudienceStep, keep_to_holdouts
-from experiments.setup.idea import IdeaStep, free_key
+from experiments.setup.idea import IdeaStep
 from experiments.setup.planner import PlannerForm, seek_advice
 
 ADD = "experiments.add_experiment"
@@ -53,7 +55,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         user = _user(request)
         with transaction.atomic():
-            key = free_key(form.cleaned_data["name"])
+            key = free_key(slugify(form.cleaned_data["name"])[:54], Experiment)
             experiment = plan_experiment(
                 key=key,
                 name=form.cleaned_data["name"],
