@@ -5,23 +5,13 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from campaigns.design import SENT_FIELDS
 from campaigns.drafting import CampaignPlan, draft_campaign, free_campaign_key
 from campaigns.models import Campaign, CampaignOffer, Cap, Message, Step
 from campaigns.redrafting import find_split
 from experiments.lifecycle import record_change
 from experiments.models import Metric, Role
 from recommender.features import FeatureSpec
-
-# Besides what `CampaignPlan` takes. The dates are not copied: they are over, or taken.
-COPIED = (
-    "purpose",
-    "enrolment",
-    "again_after_days",
-    "send_time",
-    "quiet_from",
-    "quiet_until",
-    "stops_on_goal",
-)
 
 
 def clone_campaign(campaign: Campaign, *, by: User, now: datetime) -> Campaign:
@@ -53,9 +43,10 @@ def clone_campaign(campaign: Campaign, *, by: User, now: datetime) -> Campaign:
     )
     with transaction.atomic():
         copy = draft_campaign(plan)
-        for name in COPIED:
+        # Besides what `CampaignPlan` takes. The dates are not copied: they are over, or taken.
+        for name in SENT_FIELDS:
             setattr(copy, name, getattr(campaign, name))
-        copy.save(update_fields=COPIED)
+        copy.save(update_fields=SENT_FIELDS)
         _copy_parts(campaign, copy)
         record_change(copy.experiment, f"copied from {campaign}", by=by, now=now)
     return copy

@@ -38,6 +38,7 @@ CAMPAIGN_FIELDS = (
     "budget_cents",
     "budget_pacing",
 )
+# What only a campaign that is sent has.
 SENT_FIELDS = (
     "purpose",
     "enrolment",

@@ -7,19 +7,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from campaigns.design import SENT_FIELDS
 from campaigns.models import Campaign, Cap, CapWindow, Counted, Enrolment, Pacing
 from campaigns.setup.base import Step
 
 ON_SITE = ("priority", "hold_minutes")
-SENT = (
-    "enrolment",
-    "again_after_days",
-    "send_time",
-    "quiet_from",
-    "quiet_until",
-    "stops_on_goal",
-    "purpose",
-)
 ALWAYS = ("starts_at", "ends_at", "budget_pacing")
 CAP_ROWS = 2
 
@@ -92,7 +84,7 @@ class ScheduleStep(Step):
     def __init__(self, campaign: Campaign, data: Mapping[str, Any] | None = None) -> None:
         """Ask only what the placement needs."""
         super().__init__(campaign, data)
-        for name in ON_SITE if campaign.placement.is_sent else SENT:
+        for name in ON_SITE if campaign.placement.is_sent else SENT_FIELDS:
             del self.fields[name]
         for row in range(CAP_ROWS):
             self._add_cap(row)
@@ -137,7 +129,7 @@ class ScheduleStep(Step):
     def read(cls, campaign: Campaign) -> dict[str, Any]:
         """Return what the draft says."""
         found: dict[str, Any] = {
-            name: getattr(campaign, name) for name in (*ALWAYS, *ON_SITE, *SENT)
+            name: getattr(campaign, name) for name in (*ALWAYS, *ON_SITE, *SENT_FIELDS)
         }
         cents = campaign.budget_cents
         found["budget"] = None if cents is None else f"{cents / 100:.2f}"
@@ -180,7 +172,7 @@ class ScheduleStep(Step):
     def write(self) -> None:
         """Save it; the rows of limits are all that the campaign has."""
         cleaned, campaign = self.cleaned_data, self.campaign
-        names = [name for name in (*ALWAYS, *ON_SITE, *SENT) if name in self.fields]
+        names = [name for name in (*ALWAYS, *ON_SITE, *SENT_FIELDS) if name in self.fields]
         for name in names:
             setattr(campaign, name, cleaned[name])
         budget = cleaned["budget"]
