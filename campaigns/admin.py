@@ -106,13 +106,11 @@ class OfferAdmin(ModelAdmin):
         """Keep the key of an offer, which logged decisions name, and what was approved of it."""
         if obj is None:
             return ["given_out"]
-        is_live = obj.campaigns.filter(status__in=LIVE).exists()
-        return ["key", "given_out", *(APPROVED if is_live and not _may_approve(request) else [])]
+        return ["key", "given_out", *(APPROVED if _is_kept(request, obj) else [])]
 
     def get_inlines(self, request: HttpRequest, obj: Offer | None = None) -> list[Any]:
         """Leave out the words of an offer that is out under words that somebody approved."""
-        is_live = obj is not None and obj.campaigns.filter(status__in=LIVE).exists()
-        return [CapInline] if is_live and not _may_approve(request) else self.inlines
+        return [CapInline] if obj is not None and _is_kept(request, obj) else self.inlines
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Propose a key for a new offer."""
@@ -282,6 +280,11 @@ class CampaignAdmin(ModelAdmin):
     def open_report(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Go to the report."""
         return redirect(get_object_or_404(Campaign, pk=object_id))
+
+
+def _is_kept(request: HttpRequest, offer: Offer) -> bool:
+    """Tell whether an offer is out under an approval that this person may not give."""
+    return not _may_approve(request) and offer.campaigns.filter(status__in=LIVE).exists()
 
 
 def _may_approve(request: HttpRequest) -> bool:
