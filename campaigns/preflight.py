@@ -7,13 +7,11 @@ from django.db.models import Q
 
 from audience.audiences import find_rule
 from audience.counting import count
-from audience.models import Channel, Event
+from audience.models import Channel
 from campaigns.models import LIVE, ONSITE, Campaign, Message, Offer, OfferContent, Status
-from experiments.preflight import Issue
+from experiments.preflight import Issue, has_come_lately
 from experiments.wording import say_list
 
-# A goal without an event for so long learns nothing.
-RECENT = timedelta(days=28)
 # An audience that grew or shrank by more than this is not the one that was approved.
 GROWTH = 1.5
 # A message without a way out must not be sent.
@@ -152,7 +150,16 @@ def check_times(campaign: Campaign, now: datetime) -> Iterator[Issue]:
 def check_goal(campaign: Campaign, now: datetime) -> Iterator[Issue]:
     """Look for a goal of which nothing was heard lately."""
     name = campaign.policy.reward_event
-    if not Event.objects.filter(name=name, occurred_at__gt=now - RECENT).exists():
+    is_known = has_come_lately(name, now=now)
+    if is_known is None:
+        yield Issue(
+            "unknown_event",
+            False,
+            f"Whether “{name}”, which the goal counts, came in the last 28 days could not be found "
+            "out in time.",
+            "idea",
+        )
+    elif not is_known:
         yield Issue(
             "no_events",
             False,

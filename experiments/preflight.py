@@ -206,13 +206,21 @@ PREFLIGHT: tuple[Callable[[Experiment, datetime], Iterator[Issue]], ...] = (
 )
 
 
-def _check_event(name: str, metric: str, *, now: datetime) -> Iterator[Issue]:
+def has_come_lately(event: str, *, now: datetime) -> bool | None:
+    """Tell whether an event came in the last 28 days; None where that took too long to find out."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE_MS}")
-            is_known = Event.objects.filter(name=name, occurred_at__gt=now - RECENT).exists()
+            is_known = Event.objects.filter(name=event, occurred_at__gt=now - RECENT).exists()
             cursor.execute("SET LOCAL statement_timeout = DEFAULT")
     except OperationalError:
+        return None
+    return is_known
+
+
+def _check_event(name: str, metric: str, *, now: datetime) -> Iterator[Issue]:
+    is_known = has_come_lately(name, now=now)
+    if is_known is None:
         yield Issue(
             "unknown_event",
             False,
@@ -220,8 +228,7 @@ def _check_event(name: str, metric: str, *, now: datetime) -> Iterator[Issue]:
             "not be found out in time.",
             "metrics",
         )
-        return
-    if not is_known:
+    elif not is_known:
         yield Issue(
             "no_events",
             True,
