@@ -12,6 +12,7 @@ from django.conf import settings
 from audience.consent import person_of, record_consent
 from audience.link_tokens import read_text, sign_text
 from audience.models import Channel, Consent, ConsentState, Customer
+from audience.people import find_names
 
 UNSUBSCRIBE = "unsubscribe"
 
@@ -84,14 +85,11 @@ def find_choices(link: Link) -> list[tuple[str, str, bool]]:
     if person is None:
         return []
     known: dict[tuple[str, str], bool] = {(link.channel.value, link.purpose): False}
-    said = Consent.objects.filter(customer__in=_ids_of(person)).order_by("changed_at")
+    _, ids = find_names(person)
+    said = Consent.objects.filter(customer__in=ids).order_by("changed_at")
     for channel, purpose, state in said.values_list("channel", "purpose", "state"):
         known[channel, purpose] = state == ConsentState.OPTED_IN
     return [(channel, purpose, is_on) for (channel, purpose), is_on in sorted(known.items())]
-
-
-def _ids_of(person: Customer) -> list[int]:
-    return [person.pk, *Customer.objects.filter(merged_into=person).values_list("pk", flat=True)]
 
 
 def _record(

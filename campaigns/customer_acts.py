@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from audience.consent import record_consent
-from audience.models import Channel, Consent, ConsentState, Customer
+from audience.models import Channel, Consent, ConsentState
+from audience.people import find_names
 from audience.privacy.erasing import request_erasure
+from campaigns.customer_views import find_customer
 from campaigns.privacy import export_person
-from campaigns.timeline import find_names
 
 
 @require_POST
@@ -22,7 +23,7 @@ from campaigns.timeline import find_names
 @permission_required("audience.change_consent", raise_exception=True)
 def consent(request: HttpRequest, pk: int, consent_pk: int) -> HttpResponse:
     """Record what a customer said to somebody of ours."""
-    person, ids = find_names(_find(pk))
+    person, ids = find_names(find_customer(pk))
     known = get_object_or_404(Consent, customer__in=ids, pk=consent_pk)
     state = ConsentState.OPTED_IN if request.POST.get("state") == "in" else ConsentState.OPTED_OUT
     record_consent(
@@ -43,7 +44,7 @@ def consent(request: HttpRequest, pk: int, consent_pk: int) -> HttpResponse:
 @permission_required("audience.export_customer", raise_exception=True)
 def export(request: HttpRequest, pk: int) -> FileResponse:
     """Download all that is known of a customer."""
-    person, _ = find_names(_find(pk))
+    person, _ = find_names(find_customer(pk))
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     export_person(person, file)
     file.seek(0)
@@ -54,7 +55,7 @@ def export(request: HttpRequest, pk: int) -> FileResponse:
 @permission_required("audience.erase_customer", raise_exception=True)
 def erase(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the key, which nobody writes by mistake, and have a worker erase the customer."""
-    person, _ = find_names(_find(pk))
+    person, _ = find_names(find_customer(pk))
     is_wrong = False
     if request.method == "POST":
         if request.POST.get("key", "") == person.external_key:
@@ -63,7 +64,3 @@ def erase(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("customer-search")
         is_wrong = True
     return render(request, "campaigns/erase.html", {"customer": person, "is_wrong": is_wrong})
-
-
-def _find(pk: int) -> Customer:
-    return get_object_or_404(Customer.objects.select_related("merged_into"), pk=pk)

@@ -13,8 +13,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from audience.models import Consent, Customer, Identity, Membership
+from audience.people import find_names
 from campaigns.models import Campaign, Offer
-from campaigns.timeline import Place, find_names, read_timeline
+from campaigns.timeline import Place, read_timeline
 from campaigns.why import explain_campaign, explain_offer
 
 SEE = "audience.view_customer"
@@ -29,7 +30,7 @@ MOST_AUDIENCES = 50
 @permission_required(SEE, raise_exception=True)
 def customer(request: HttpRequest, pk: int) -> HttpResponse:
     """Show a customer under the name that all their other names lead to."""
-    found = _find(pk)
+    found = find_customer(pk)
     if found.merged_into_id is not None:
         return redirect("customer", found.merged_into_id)
     person, ids = find_names(found)
@@ -57,7 +58,7 @@ def customer(request: HttpRequest, pk: int) -> HttpResponse:
 @permission_required(SEE, raise_exception=True)
 def more(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the next entries of a timeline: as a page, or to the script that adds them."""
-    person, ids = find_names(_find(pk))
+    person, ids = find_names(find_customer(pk))
     try:
         after = Place.read(request.GET.get("after", ""))
     except (ValueError, ValidationError) as error:
@@ -83,7 +84,8 @@ def search(request: HttpRequest) -> HttpResponse:
     return render(request, "campaigns/customer_search.html", {"asked": asked, "found": found})
 
 
-def _find(pk: int) -> Customer:
+def find_customer(pk: int) -> Customer:
+    """Return a customer with the person whom it turned out to be, or answer that there is none."""
     return get_object_or_404(Customer.objects.select_related("merged_into"), pk=pk)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from audience.models import ConsentChange, Customer, Event
+from audience.models import ConsentChange, Event
 from campaigns.explaining import name_offer, say_share
 from campaigns.models import Campaign, Delivery, Offer
 from experiments.models import Exposure
@@ -89,13 +89,6 @@ class Kind:
             .order_by(f"-{self.time}", "-id")
         )
         return rows
-
-
-def find_names(customer: Customer) -> tuple[Customer, list[int]]:
-    """Return the person whom a customer is or turned out to be, and the ids of all their names."""
-    person = customer.merged_into or customer
-    visitors = Customer.objects.filter(merged_into=person).order_by("pk")
-    return person, [person.pk, *visitors.values_list("pk", flat=True)]
 
 
 def read_timeline(
