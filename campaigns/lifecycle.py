@@ -155,7 +155,7 @@ def _check_offers(campaign: Campaign, *, now: datetime) -> None:
     shown = [
         choice
         for choice in campaign.choices.select_related("offer")
-        if choice.offer.is_active and not (choice.offer.ends_at and choice.offer.ends_at <= now)
+        if choice.offer.can_be_shown(now)
     ]
     if not shown:
         raise ValidationError("A campaign needs at least one offer that can be shown.")

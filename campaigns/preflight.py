@@ -54,9 +54,7 @@ def check_audience(campaign: Campaign, now: datetime) -> Iterator[Issue]:
 def check_offers(campaign: Campaign, now: datetime) -> Iterator[Issue]:
     """Look for offers that cannot be shown or say nothing, the fallback too."""
     offers = [choice.offer for choice in campaign.choices.select_related("offer")]
-    if not any(
-        offer.is_active and not (offer.ends_at and offer.ends_at <= now) for offer in offers
-    ):
+    if not any(offer.can_be_shown(now) for offer in offers):
         yield Issue("offers", True, "It needs at least one offer that can be shown.", "offers")
     if offers and not any(choice.baseline_weight for choice in campaign.choices.all()):
         yield Issue(

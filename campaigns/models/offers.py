@@ -1,5 +1,7 @@
 """Offers, what they say in each placement and language, and the placements."""
 
+from datetime import datetime
+
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
@@ -108,6 +110,10 @@ class Offer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def can_be_shown(self, now: datetime) -> bool:
+        """Tell whether it is switched on and not over; its start may still be to come."""
+        return self.is_active and (self.ends_at is None or self.ends_at > now)
 
 
 class OfferContent(models.Model):
