@@ -9,6 +9,7 @@ from campaigns.design import SENT_FIELDS
 from campaigns.drafting import CampaignPlan, draft_campaign, free_campaign_key
 from campaigns.models import Campaign, CampaignOffer, Cap, Message, Step
 from campaigns.redrafting import find_split
+from campaigns.step_conditions import copy_condition
 from experiments.lifecycle import record_change
 from experiments.models import Metric, Role
 from recommender.features import FeatureSpec
@@ -81,7 +82,7 @@ def _copy_parts(campaign: Campaign, copy: Campaign) -> None:
             position=step.position,
             name=step.name,
             wait_minutes=step.wait_minutes,
-            only_if=step.only_if,
+            only_if=copy_condition(step, copy.key),
         )
         Message.objects.bulk_create(_copy_message(message, new) for message in messages)
 

@@ -5,10 +5,12 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from audience.models import Audience
 from campaigns.channels import CHANNELS
 from campaigns.channels.base import Draft
 from campaigns.mail.starters import DESIGNS, Plain, read_plain, to_mjml
-from campaigns.models import Message, Step
+from campaigns.models import Campaign, Message, Step
+from campaigns.step_conditions import Condition, Kind, read_condition
 from campaigns.template_checks import BadTemplate
 
 PLAIN, EXPERT = "plain", "expert"
@@ -16,11 +18,50 @@ SAMPLE_BODY = '{"customer": "{{ customer.key | default("") }}", "offer": "{{ off
 
 
 class StepForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A further message of a campaign."""
+    """When a message of a campaign is sent, and to whom."""
+
+    condition = forms.ChoiceField(
+        label="For whom",
+        help_text="Who does not meet it skips the message and goes on to the next one.",
+    )
+    audience = forms.ModelChoiceField(
+        Audience.objects.order_by("name"), required=False, to_field_name="key"
+    )
 
     class Meta:
         model = Step
         fields = ["name", "wait_minutes"]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Show what the step asks; a rule that cannot be shown can be kept."""
+        super().__init__(*args, **options)
+        asked = read_condition(self.instance) if self.instance.pk else Condition()
+        kinds = [kind for kind in Kind if kind is not Kind.OTHER or asked.kind is Kind.OTHER]
+        field = self.fields["condition"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(kind.value, kind.label) for kind in kinds]
+        self.initial.update(condition=asked.kind.value, audience=asked.audience)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a condition about no audience."""
+        cleaned = super().clean() or {}
+        is_about_one = cleaned.get("condition") in {Kind.MEMBER, Kind.NO_MEMBER}
+        if is_about_one and not cleaned.get("audience"):
+            self.add_error("audience", "Choose the audience.")
+        return cleaned
+
+    def write(self, campaign: Campaign) -> Step:
+        """Save the step of this campaign; a new one comes last."""
+        step: Step = self.save(commit=False)
+        if step.pk is None:
+            last = campaign.steps.last()
+            step.campaign, step.position = campaign, 0 if last is None else last.position + 1
+        kind, audience = Kind(self.cleaned_data["condition"]), self.cleaned_data["audience"]
+        if kind is not Kind.OTHER:
+            key = "" if audience is None else audience.key
+            step.only_if = Condition(kind, key).to_rule(campaign.key)
+        step.save()
+        return step
 
 
 class MailForm(forms.Form):

@@ -23,6 +23,7 @@ from campaigns.message_forms import (
 )
 from campaigns.models import UNSTARTED, Campaign, Message, Status, Step
 from campaigns.sending.showing import find_reader, send_test, write_for
+from campaigns.step_conditions import describe_steps
 from campaigns.templating import Unrenderable
 
 # A preview is somebody's HTML: it runs nothing, and nobody else's page shows it.
@@ -46,19 +47,40 @@ def steps(request: HttpRequest, key: str) -> HttpResponse:
         if not may_edit:
             raise Http404
         if form.is_valid():
-            step = form.save(commit=False)
-            last = campaign.steps.last()
-            step.campaign, step.position = campaign, 0 if last is None else last.position + 1
-            step.save()
-            return redirect("message", key=key, step_id=step.pk)
+            return redirect("message", key=key, step_id=form.write(campaign).pk)
     context = {
         "campaign": campaign,
-        "steps": campaign.steps.prefetch_related("messages"),
+        "steps": describe_steps(campaign),
         "form": form,
         "may_edit": may_edit,
         "is_checked": request.method == "POST",
     }
     return render(request, "campaigns/messages.html", context)
+
+
+@staff_member_required
+@permission_required("campaigns.change_campaign", raise_exception=True)
+def step_settings(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
+    """Let somebody say when a message is sent and to whom, or take it out."""
+    step = _find_step(key, step_id)
+    if not _may_edit(request, step.campaign):
+        raise Http404
+    form = StepForm(request.POST or None, instance=step)
+    if request.method == "POST":
+        if request.POST.get("do") == "remove":
+            step.delete()
+            messages.success(request, f"“{step.name}” is taken out.")
+            return redirect("messages", key=key)
+        if form.is_valid():
+            form.write(step.campaign)
+            return redirect("messages", key=key)
+    context = {
+        "campaign": step.campaign,
+        "step": step,
+        "form": form,
+        "is_checked": request.method == "POST",
+    }
+    return render(request, "campaigns/step.html", context)
 
 
 @staff_member_required

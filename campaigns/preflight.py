@@ -8,7 +8,9 @@ from django.db.models import Q
 from audience.audiences import find_rule
 from audience.counting import count
 from audience.models import Channel
-from campaigns.models import LIVE, ONSITE, Campaign, Message, Offer, OfferContent, Status
+from audience.rules.grammar import NoRule
+from campaigns.models import LIVE, ONSITE, Campaign, Message, Offer, OfferContent, Status, Step
+from campaigns.step_conditions import resolve_condition
 from experiments.preflight import Issue, has_come_lately
 from experiments.wording import say_list
 
@@ -91,8 +93,19 @@ def check_messages(campaign: Campaign, now: datetime) -> Iterator[Issue]:
                 f"{step.name} says nothing to those of any other language.",
                 "messages",
             )
+        if step.only_if and not _means_something(step):
+            words = f"Nobody can tell for whom {step.name} is: choose it again."
+            yield Issue("condition", True, words, "messages")
         if campaign.placement.channel == Channel.EMAIL:
             yield from _check_mails(step.name, messages)
+
+
+def _means_something(step: Step) -> bool:
+    try:
+        resolve_condition(step)
+    except NoRule:
+        return False
+    return True
 
 
 def check_overlaps(campaign: Campaign, now: datetime) -> Iterator[Issue]:

@@ -16,6 +16,11 @@ urlpatterns = [
     path("<slug:key>/setup/<slug:name>/", setup.step, name="campaign-setup-step"),
     path("<slug:key>/messages/", message_views.steps, name="messages"),
     path("<slug:key>/messages/<int:step_id>/", message_views.edit, name="message"),
+    path(
+        "<slug:key>/messages/<int:step_id>/settings/",
+        message_views.step_settings,
+        name="message-settings",
+    ),
     path("<slug:key>/messages/<int:step_id>/preview/", message_views.preview, name="preview"),
     path("<slug:key>/messages/<int:step_id>/shown/", message_views.shown, name="preview-shown"),
     path("<slug:key>/messages/<int:step_id>/test/", message_views.test, name="message-test"),

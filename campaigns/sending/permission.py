@@ -7,13 +7,13 @@ from typing import Any, LiteralString
 
 from django.db import connection
 
-from audience.audiences import find_holding, find_rules
+from audience.audiences import find_holding
 from audience.consent import find_refusals
 from audience.models import Channel
-from audience.rules.grammar import NoRule, parse_rule
-from audience.rules.nesting import inline
+from audience.rules.grammar import NoRule
 from campaigns.models import Campaign, Step
 from campaigns.sending.claiming import Claimed
+from campaigns.step_conditions import resolve_condition
 
 GOAL = "The customer reached the goal."
 NOT_MET = "The step's condition does not hold for the customer."
@@ -83,7 +83,7 @@ def find_unmet(step: Step, claimed: Sequence[Claimed], *, now: datetime) -> Mapp
     if not step.only_if or not claimed:
         return {}
     try:
-        rule = inline(parse_rule(step.only_if), find_rules())
+        rule = resolve_condition(step)
     except NoRule:
         logger.exception("The condition of %s means nothing, so nobody meets it", step)
         return {each.id: NOT_MET for each in claimed}

@@ -28,6 +28,7 @@ from campaigns.preflight import find_issues
 from campaigns.reviewing import answer_review, reopen_draft, request_review
 from campaigns.setup import STEPS
 from campaigns.setup.idea import IdeaStep
+from campaigns.step_conditions import describe_steps
 from experiments.lifecycle import record_change
 
 ADD = "campaigns.add_campaign"
@@ -125,7 +126,7 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         "campaign": campaign,
         "choices": campaign.choices.select_related("offer"),
         "arms": campaign.experiment.arms.all(),
-        "sent_steps": campaign.steps.prefetch_related("messages"),
+        "sent_steps": describe_steps(campaign),
         "issues": find_issues(campaign, now=timezone.now()),
         "open_review": campaign.reviews.filter(answered_at=None).first(),
         "reviews": campaign.reviews.select_related("requested_by", "answered_by")[:10],

@@ -8,9 +8,15 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
+from audience.models import Audience
+from audience.rules.evaluation import Happening, Person, holds
+from audience.rules.grammar import parse_rule
+from campaigns.cloning import clone_campaign
 from campaigns.mail.starters import DESIGNS, Plain, read_plain, to_mjml
 from campaigns.models import Campaign, Delivery, Message, Step
+from campaigns.preflight import find_issues
 from campaigns.sending.enrolling import enrol_due
+from campaigns.step_conditions import Condition, Kind, describe_steps, read_condition
 from tests.campaigns.mailed import add_step, make_mail_placement, make_mailed, make_readers
 from tests.makers import make_campaign, make_customers, make_user
 
@@ -53,7 +59,7 @@ def test_a_message_is_added_and_written_without_any_mjml(browser: Client) -> Non
     campaign = make_campaign(placement=make_mail_placement(), started_at=None)
     page = f"/campaigns/{campaign.key}/messages/"
     assert b"There is no message yet" in browser.get(page).content
-    answer = browser.post(page, {"name": "Hello", "wait_minutes": "0"})
+    answer = browser.post(page, {"name": "Hello", "wait_minutes": "0", "condition": "everybody"})
     step = campaign.steps.get()
     assert answer.headers["location"] == address(step)
     assert b"Text in a design" in browser.get(address(step)).content
@@ -236,3 +242,63 @@ def test_a_design_is_read_as_it_was_written(design: str) -> None:
     html = add.messages.get().html
     assert "offerlab {" not in html
     assert "Two<br" in html
+
+
+def test_a_step_is_for_whom_its_author_says(browser: Client) -> None:
+    audience = Audience.objects.create(key="vips", name="VIPs", rule={"all": []})
+    campaign = make_campaign(placement=make_mail_placement(), started_at=None)
+    page = f"/campaigns/{campaign.key}/messages/"
+    asked = {"name": "Reminder", "wait_minutes": "60"}
+    refused = browser.post(page, {**asked, "condition": "no_member"})
+    assert "Choose the audience." in refused.content.decode()
+    browser.post(page, {**asked, "condition": "no_member", "audience": audience.key})
+    step = campaign.steps.get()
+    assert step.only_if == {"not": {"audience": "vips"}}
+    assert "Only if not (is in VIPs)" in browser.get(page).content.decode()
+    shown = browser.get(address(step, "settings/")).content.decode()
+    assert '<option value="vips" selected>' in shown
+    browser.post(address(step, "settings/"), {**asked, "condition": "clicked"})
+    step.refresh_from_db()
+    rule = parse_rule(step.only_if)
+    clicked = Happening("Message Clicked", timezone.now(), None, {"campaign": campaign.key})
+    elsewhere = Happening("Message Clicked", timezone.now(), None, {"campaign": "other"})
+    for events, is_for in (([clicked], True), ([elsewhere], False), ([], False)):
+        assert holds(rule, Person(events=events), now=timezone.now()) is is_for
+
+
+def test_a_rule_that_the_page_cannot_show_is_kept(browser: Client, step: Step) -> None:
+    rule = {"attribute": "country", "is": "one of", "value": ["DE"]}
+    Step.objects.update(only_if=rule)
+    kept = {"name": "Renamed", "wait_minutes": "5", "condition": "other"}
+    assert "cannot show" in browser.get(address(step, "settings/")).content.decode()
+    browser.post(address(step, "settings/"), kept)
+    step.refresh_from_db()
+    assert (step.name, step.only_if) == ("Renamed", rule)
+
+
+def test_a_step_is_taken_out_but_not_of_a_campaign_that_was_started(browser: Client) -> None:
+    campaign = make_campaign(placement=make_mail_placement(), started_at=None)
+    step = Step.objects.create(campaign=campaign, name="First")
+    Campaign.objects.update(status="running")
+    assert browser.post(address(step, "settings/"), {"do": "remove"}).status_code == 404
+    Campaign.objects.update(status="draft")
+    browser.post(address(step, "settings/"), {"do": "remove"})
+    assert not campaign.steps.exists()
+
+
+def test_a_copys_condition_is_about_the_clicks_in_the_copy(browser: Client, step: Step) -> None:
+    Step.objects.update(only_if=Condition(Kind.NOT_CLICKED).to_rule(step.campaign.key))
+    copy = clone_campaign(step.campaign, by=make_user(), now=timezone.now())
+    assert read_condition(copy.steps.get()).kind is Kind.NOT_CLICKED
+
+
+def test_a_condition_about_an_audience_that_is_gone_blocks(step: Step) -> None:
+    Step.objects.update(only_if={"audience": "gone"})
+    issues = find_issues(step.campaign, now=timezone.now())
+    assert "condition" in {issue.code for issue in issues if issue.is_blocking}
+    assert read_condition(Step.objects.get()) == Condition(Kind.MEMBER, "gone")
+    Step.objects.update(only_if={"no": "rule"})
+    assert read_condition(Step.objects.get()).kind is Kind.OTHER
+    assert [says for _, says in describe_steps(step.campaign)] == [
+        "Nobody: its condition means nothing"
+    ]
