@@ -18,6 +18,7 @@ from audience.models import (
     Audience,
     AuditEntry,
     Customer,
+    Erasure,
     Identity,
     RejectedEvent,
     Scope,
@@ -208,24 +209,52 @@ class RejectedEventAdmin(ModelAdmin):
         return False
 
 
+class KeptAdmin(ModelAdmin):
+    """What happened stays so."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The software writes it."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody changes it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody removes it."""
+        return False
+
+
+@admin.register(Erasure)
+class ErasureAdmin(KeptAdmin):
+    """Who was erased, as the proof says it: without a name."""
+
+    list_display = ["requested_at", "requested_by", "erased_at", "removed", "left_over"]
+    date_hierarchy = "requested_at"
+    fields = ["requested_at", "requested_by", "erased_at", "removed", "left_over", "fingerprint"]
+
+    @admin.display(description="Left over, by a search of everything")
+    def left_over(self, erasure: Erasure) -> str:
+        """Say what was found of the person afterwards."""
+        if erasure.erased_at is None:
+            return "Not erased yet"
+        if erasure.left is None:
+            return "Not searched yet"
+        found = [f"{name}: {count}" for name, count in erasure.left.items()]
+        return ", ".join(found) or "Nothing"
+
+    @admin.display(description="Keyed hash of the customer's key")
+    def fingerprint(self, erasure: Erasure) -> str:
+        """Show by what the proof can be held against a name."""
+        return bytes(erasure.key_hash).hex()
+
+
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ModelAdmin):
-    """Who changed what; nobody changes it."""
+class AuditEntryAdmin(KeptAdmin):
+    """Who changed what."""
 
     list_display = ["at", "table", "row_id", "by", "before", "after"]
     list_filter = ["table"]
     search_fields = ["=row_id", "=by"]
     search_help_text = "A row's number, or an account's name"
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """The database writes them."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """What happened stays so."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """What happened stays so."""
-        return False

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from audience.incoming import KEY_LENGTH, Rejected, check_customer_key
 from audience.keys import find_source
 from audience.models import Scope
+from audience.refusing import refuse
 from audience.subscribing import ask_to_confirm, confirm, read_wish
 
 BODY_BYTES = 4096
@@ -36,20 +37,16 @@ def subscribe(request: HttpRequest) -> JsonResponse:
     """Ask the owner of an address to confirm; the answer never tells who is known."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     source = find_source(key.strip()) if scheme.lower() == "bearer" else None
-    if source is None or Scope.EVENTS not in source.scopes:
-        return _problem(401, "Send the key of a source that may send events, as a Bearer token.")
+    if source is None:
+        return refuse(401, "Send the key of a source that may send events, as a Bearer token.")
+    if Scope.EVENTS not in source.scopes:
+        return refuse(403, "This key may not send events.")
     if len(request.body) > BODY_BYTES:
-        return _problem(413, f"The body is larger than {BODY_BYTES} bytes.")
+        return refuse(413, f"The body is larger than {BODY_BYTES} bytes.")
     try:
-        asked = msgspec.json.decode(request.body, type=Asked)
-        validate_email(asked.email)
-        validate_slug(asked.purpose)
-        if asked.customer is not None:
-            check_customer_key(asked.customer, what="customer")
+        asked = _read(request.body)
     except (msgspec.DecodeError, Rejected) as error:
-        return _problem(422, str(error))
-    except ValidationError as error:
-        return _problem(422, " ".join(error.messages))
+        return refuse(422, str(error))
     try:
         ask_to_confirm(
             asked.email,
@@ -59,8 +56,26 @@ def subscribe(request: HttpRequest) -> JsonResponse:
             now=timezone.now(),
         )
     except (OSError, smtplib.SMTPException):
-        return _problem(503, "No mail can be sent now; try again.")
+        return refuse(503, "No mail can be sent now; try again.")
     return JsonResponse({"status": "A mail asks the owner of the address to confirm."}, status=202)
+
+
+def _read(body: bytes) -> Asked:
+    """Return what is asked.
+
+    Raises:
+        msgspec.DecodeError: It is no JSON, or no such object.
+        Rejected: A field is not what it should be.
+    """
+    asked = msgspec.json.decode(body, type=Asked)
+    try:
+        validate_email(asked.email)
+        validate_slug(asked.purpose)
+    except ValidationError as error:
+        raise Rejected(" ".join(error.messages)) from error
+    if asked.customer is not None:
+        check_customer_key(asked.customer, what="customer")
+    return asked
 
 
 @csrf_exempt
@@ -80,7 +95,3 @@ def confirmation(request: HttpRequest, token: str) -> HttpResponse:
         "is_gone": request.method == "POST" and not is_done,
     }
     return render(request, "audience/confirm.html", context)
-
-
-def _problem(status: int, detail: str) -> JsonResponse:
-    return JsonResponse({"status": status, "detail": detail}, status=status)

@@ -242,6 +242,11 @@ UNFOLD = {
                         "link": reverse_lazy("admin:audience_auditentry_changelist"),
                     },
                     {
+                        "title": "Erasures",
+                        "icon": "person_off",
+                        "link": reverse_lazy("admin:audience_erasure_changelist"),
+                    },
+                    {
                         "title": "Rejected events",
                         "icon": "report",
                         "link": reverse_lazy("admin:audience_rejectedevent_changelist"),

@@ -1,6 +1,5 @@
 """`GET /api/v1/experiments/KEY/results`: the stored report, every number of it, as JSON."""
 
-from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
@@ -9,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from audience.keys import find_source
 from audience.models import Scope
+from audience.refusing import refuse
 from experiments.models import Analysis, Experiment
 from experiments.views import PEEK, VIEW
 
@@ -21,19 +21,19 @@ def results(request: HttpRequest, key: str) -> JsonResponse:
     people before the minimum duration is hidden from keys.
     """
     if not _may_read(request):
-        return _problem(401, "Send a source's key with the scope `read` as a Bearer token.")
+        return refuse(401, "Send a source's key with the scope `read` as a Bearer token.")
     experiment = Experiment.objects.filter(key=key).first()
     if experiment is None:
-        return _problem(404, f"There is no experiment {key}.")
+        return refuse(404, f"There is no experiment {key}.")
     hidden_until = experiment.hidden_until(timezone.now())
     if hidden_until is not None and not request.user.has_perm(PEEK):
-        return _problem(403, f"Results are hidden until {hidden_until.isoformat()}.")
+        return refuse(403, f"Results are hidden until {hidden_until.isoformat()}.")
     analyses = experiment.analyses.order_by("-computed_at", "-pk")
     if (wanted := request.GET.get("analysis")) is not None:
         analyses = analyses.filter(pk=int(wanted) if wanted.isdecimal() else -1)
     analysis: Analysis | None = analyses.select_related("plan_version").first()
     if analysis is None:
-        return _problem(404, "There is no such analysis.")
+        return refuse(404, "There is no such analysis.")
     return JsonResponse(to_document(experiment, analysis, with_moments="moments" in request.GET))
 
 
@@ -61,16 +61,3 @@ def _may_read(request: HttpRequest) -> bool:
         source = find_source(token.strip())
         return source is not None and Scope.READ in source.scopes
     return request.user.is_active and request.user.is_staff and request.user.has_perm(VIEW)
-
-
-def _problem(status: int, detail: str) -> JsonResponse:
-    return JsonResponse(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail,
-        },
-        status=status,
-        content_type="application/problem+json",
-    )

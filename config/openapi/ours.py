@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from audience import subscribe_views
 from campaigns import api as decide
 from config.openapi.refusals import ANYTHING, a_key, problem, refusals
 from experiments import assigning, stats_document
@@ -41,6 +42,23 @@ OPERATIONS = {
         body=Content(assigning.Question),
         answers={200: Answer("The arms.", Content(Assignments)), **refusals()},
         scope=a_key("decide"),
+    ),
+    ("POST", "/api/v1/subscribe"): Operation(
+        name="subscribe",
+        tag="Messages",
+        meaning="Ask the owner of an address by mail to confirm that they want messages.\nThe "
+        "answer never tells who is known.",
+        body=Content(subscribe_views.Asked),
+        answers={
+            202: Answer("A mail asks them.", Content(ANYTHING)),
+            400: Answer("The Host header is not one of this site."),
+            401: problem("No source has this key, or none was sent."),
+            403: problem("The key may not do this."),
+            413: problem("The body is too large."),
+            422: problem("The body is no JSON, or a field is not what it should be."),
+            503: problem("No mail can be sent now."),
+        },
+        scope=a_key("events"),
     ),
     ("GET", "/c/{token}"): Operation(
         name="follow",

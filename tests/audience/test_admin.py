@@ -8,8 +8,10 @@ from django.test import Client
 from django.urls import reverse
 
 from audience.keys import find_source, hash_key, revoke
-from audience.models import Customer, RejectedEvent, Scope, Source
-from tests.makers import make_customer, make_source, make_user
+from audience.models import Customer, Erasure, RejectedEvent, Scope, Source
+from audience.privacy.erasing import request_erasure
+from audience.suppression import hash_address
+from tests.makers import make_customer, make_customers, make_source, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -156,3 +158,23 @@ def test_rejected_events_can_be_read_and_not_written(admin: Client) -> None:
     assert "<script>alert" not in page.content.decode()
     assert page.context["adminform"].form.fields == {}
     assert admin.get(reverse("admin:audience_rejectedevent_add")).status_code == 403
+
+
+def test_who_was_erased_can_be_looked_at_and_not_touched() -> None:
+    erasures = reverse("admin:audience_erasure_changelist")
+    assert signed_in("audience.view_customer").get(erasures).status_code == 403
+    officer = signed_in("audience.view_erasure")
+    gone, going = make_customers(2)
+    for customer in (gone, going):
+        request_erasure(customer, by="ann", now=NOW)
+    waiting = officer.get(erasures).content.decode()
+    assert waiting.count("Not erased yet") == 2
+    done = Erasure.objects.get(customer_id=gone.pk)
+    Erasure.objects.filter(pk=done.pk).update(customer_id=None, erased_at=NOW)
+    assert "Not searched yet" in officer.get(erasures).content.decode()
+    Erasure.objects.filter(pk=done.pk).update(left={"audience_event.properties": 2})
+    assert "audience_event.properties: 2" in officer.get(erasures).content.decode()
+    page = officer.get(reverse("admin:audience_erasure_change", args=[done.pk])).content.decode()
+    assert hash_address(gone.external_key).hex() in page
+    boss = signed_in(is_superuser=True)
+    assert boss.post(reverse("admin:audience_erasure_delete", args=[done.pk])).status_code == 403

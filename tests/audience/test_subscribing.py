@@ -140,4 +140,4 @@ def test_rubbish_is_refused_with_a_reason(body: str) -> None:
 
 def test_a_key_is_needed() -> None:
     assert ask({"email": ADDRESS}, key="ol_wrong").status_code == 401
-    assert ask({"email": ADDRESS}, scope=Scope.FLAGS).status_code == 401
+    assert ask({"email": ADDRESS}, scope=Scope.FLAGS).status_code == 403
