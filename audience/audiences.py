@@ -99,19 +99,41 @@ def delete_audience(audience: Audience) -> None:
         users = [
             other.name
             for other in Audience.objects.exclude(pk=audience.pk)
-            if audience.key in _names(other)
+            if audience.key in names_in(other.rule)
         ]
         if users:
             raise ValidationError(f"The rule of {users[0]} names it; change that one first.")
         audience.delete()
 
 
-def _names(audience: Audience) -> set[str]:
+def names_in(rule: Any) -> frozenset[str]:
+    """Return the keys of the audiences that a written rule names itself."""
     try:
-        return set(find_names(parse_rule(audience.rule)))
+        return frozenset(find_names(parse_rule(rule))) if rule else frozenset()
     except NoRule:
         # Nobody can ask what it means, so it names nobody either.
-        return set()
+        return frozenset()
+
+
+def find_dependents(audience: Audience) -> set[str]:
+    """Return the keys of the audiences that mean others if this one does, itself among them."""
+    named = {each.key: names_in(each.rule) for each in Audience.objects.all()}
+    found, newest = {audience.key}, {audience.key}
+    while newest:
+        newest = {key for key, names in named.items() if names & newest} - found
+        found |= newest
+    return found
+
+
+def say_version(audience: Audience) -> str:
+    """Say which version of an audience there is, and of those that its rule names."""
+    known = {each.key: each for each in Audience.objects.all()}
+    said, parts = [f"{audience}, version {audience.version}"], [audience.key]
+    for key in parts:
+        new = names_in(known[key].rule) & known.keys() - set(parts)
+        parts += sorted(new)
+        said += [f"{known[name]}, version {known[name].version}" for name in sorted(new)]
+    return "; of ".join(said)
 
 
 def find_rules() -> Find:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from audience.audiences import say_version
 from campaigns.models import Campaign, CampaignOffer, Cap, Offer
 from experiments.design import describe_design
 
@@ -65,7 +66,7 @@ def describe_campaign(campaign: Campaign) -> dict[str, Any]:
     policy, audience = campaign.policy, campaign.audience
     described = {
         "placement": campaign.placement.name,
-        "audience": "everybody" if audience is None else f"{audience}, version {audience.version}",
+        "audience": "everybody" if audience is None else say_version(audience),
         "fallback": None if campaign.fallback is None else _offer(campaign.fallback),
         **_values(campaign, CAMPAIGN_FIELDS),
         "offers": {choice.offer.key: _choice(choice) for choice in _choices(campaign)},
@@ -121,7 +122,7 @@ def _choice(choice: CampaignOffer) -> dict[str, Any]:
 def _offer(offer: Offer) -> dict[str, Any]:
     return {
         **_values(offer, OFFER_FIELDS),
-        "only for": offer.audience and f"{offer.audience}, version {offer.audience.version}",
+        "only for": offer.audience and say_version(offer.audience),
         "contents": {
             f"{content.placement} {content.language or 'any language'}": _values(
                 content, CONTENT_FIELDS

@@ -273,6 +273,8 @@ CELERY_BEAT_SCHEDULE = SCHEDULE
 REVIEW_IS_REQUIRED = (
     environment.choice("OFFERLAB_REVIEW", ("required", "optional"), "required") == "required"
 )
+# Who keeps an audience that is in use from being changed by one person alone.
+AUDIENCE_GUARDS = ["campaigns.guarding.guard_audience"]
 # How often a running experiment is looked at without being asked.
 ANALYSIS_INTERVAL_SECONDS = 300
 # How old the stored members of an audience may become before they are looked up again.

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from audience.csv_lines import Refused, read_column
+from audience.guarding import reason_against_change
 from audience.incoming import Rejected
 from audience.lists import COLUMNS, Filled, fill_list
 from audience.models import Audience, AudienceKind
@@ -76,6 +77,8 @@ def one_list(request: HttpRequest, key: str) -> HttpResponse:
     if form.is_bound:
         if not request.user.has_perm(CHANGE):
             return HttpResponse("You may look at lists and not change them.", status=403)
+        if against := reason_against_change(found, by=request.user):
+            form.add_error(None, against)
         if form.is_valid():
             filled = _fill(found, form)
     return _show(request, found, form, filled)

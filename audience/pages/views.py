@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from audience.audiences import REFRESH_TASK, delete_audience, save_rule
 from audience.conditions.meaning import find
 from audience.counting import find_overlaps, find_sample, look_at, paths_in
+from audience.guarding import reason_against_change
 from audience.lists import write_members
 from audience.models import Audience, AudienceKind
 from audience.naming import free_key
@@ -178,10 +179,14 @@ def _save(request: HttpRequest, found: Audience, about: AboutForm, builder: Buil
     """Save what the page says, unless the rule is refused."""
     before = found.version
     about.save(commit=False)
+    rule = to_json(builder.draft.rule)
     if found.pk is None:
         found.key = free_audience_key(found.name)
+    elif rule != found.rule and (against := reason_against_change(found, by=request.user)):
+        about.add_error(None, against)
+        return False
     try:
-        save_rule(found, to_json(builder.draft.rule))
+        save_rule(found, rule)
     except ValidationError as error:
         about.add_error(None, error)
         return False
