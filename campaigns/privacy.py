@@ -23,6 +23,7 @@ from campaigns.models import Delivery
 from campaigns.spool import REJECTED, SUFFIX, Unlogged, locked
 from experiments.models import Exposure, Notice, Prediction, Subscriber
 from recommender.models import Decision, Reward
+from recommender.rebuilding import unlearn
 
 # What is spooled is logged every second while the database can be reached.
 PATIENCE_SECONDS = 10.0
@@ -39,6 +40,7 @@ TABLES = (
         naming=(LogEntry, Notice, Subscriber),
         # An account is closed by whoever runs the site.
         untouched=(User,),
+        undo=(unlearn,),
     )
     + AUDIENCE
 )

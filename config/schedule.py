@@ -4,6 +4,11 @@ from typing import Any
 
 SCHEDULE: dict[str, dict[str, Any]] = {
     "learn": {"task": "recommender.learn_due", "schedule": 5.0, "options": {"expires": 5.0}},
+    "check-sums": {
+        "task": "recommender.check_sums",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
     "analyse": {"task": "experiments.analyse_due", "schedule": 5.0, "options": {"expires": 5.0}},
     "thin-analyses": {
         "task": "experiments.thin_analyses",

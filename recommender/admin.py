@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from recommender.models import Policy, PolicyQuerySet
 
@@ -13,7 +14,8 @@ from recommender.models import Policy, PolicyQuerySet
 class PolicyAdmin(ModelAdmin):
     """Policies, to look at; a campaign makes its own."""
 
-    list_display = ["name", "kind", "reward_event", "newest_version"]
+    list_display = ["name", "kind", "reward_event", "newest_version", "sums"]
+    list_filter = ["sums_are_wrong"]
     search_fields = ["name", "key"]
 
     def get_queryset(self, request: HttpRequest) -> PolicyQuerySet:
@@ -28,6 +30,16 @@ class PolicyAdmin(ModelAdmin):
         if number is None:
             return "has learned nothing yet"
         return f"v{number}, from {learned_from:,} decisions"
+
+    @display(
+        description="Sums against the log",
+        label={"As the log says": "success", "Not checked yet": "info"},
+    )
+    def sums(self, policy: Policy) -> str:
+        """Say what came of the last check."""
+        if policy.sums_checked_at is None:
+            return "Not checked yet"
+        return policy.sums_problem or "As the log says"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Policies begin with their campaign."""

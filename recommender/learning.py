@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 from django.db import transaction
 from django.db.models import Max
 
-from recommender.bandits import load_bandit
-from recommender.bandits.base import Bandit, Hyperparameters, Statistics
 from recommender.features import FeatureSpec
 from recommender.leaf_tables import publish_leaves
-from recommender.models import OfferStatistics, Policy, PolicyVersion
+from recommender.models import Policy, PolicyVersion
 from recommender.rewards import Settled, settle_rewards
+from recommender.sums import add_up, make_bandit, read_sums, write_sums
 from wire.notices import announce_change
 
 logger = logging.getLogger(__name__)
@@ -65,23 +63,22 @@ def _learn(policy_id: int, *, now: datetime, device: str) -> Learned | None:
         settled = settle_rewards(policy, now=now, limit=BATCH)
         if not settled:
             return None
-        lessons = [row for row in settled if row.offer in policy.offers and not row.held_back]
+        lessons = [row for row in settled if row.is_lesson]
         version = _publish(policy, lessons, now=now, device=device) if lessons else None
         return Learned(settled=len(settled), learned=len(lessons), version=version)
 
 
 def _publish(policy: Policy, lessons: Sequence[Settled], *, now: datetime, device: str) -> int:
     """Add the lessons to the statistics, and publish what follows from them all."""
-    bandit = load_bandit(policy.kind)(
-        Hyperparameters.from_json(policy.hyperparameters), device=device
-    )
-    features = FeatureSpec.from_json(policy.features)
-    statistics = _add_up(policy, bandit, lessons, features=features)
+    bandit = make_bandit(policy, device=device)
+    news = add_up(policy, lessons, bandit=bandit)
+    totals = {offer: total + news[offer] for offer, total in read_sums(policy).items()}
+    write_sums(policy, totals)
     last = policy.versions.aggregate(last=Max("number"))["last"] or 0
     odds = bandit.publish(
-        statistics,
+        list(totals.values()),
         offers=tuple(policy.offers),
-        features=features,
+        features=FeatureSpec.from_json(policy.features),
         floor=policy.floor,
         version=last + 1,
     )
@@ -89,37 +86,9 @@ def _publish(policy: Policy, lessons: Sequence[Settled], *, now: datetime, devic
         policy=policy,
         number=last + 1,
         odds=odds.to_bytes(),
-        learned_from=sum(round(each.n) for each in statistics),
+        learned_from=sum(round(each.n) for each in totals.values()),
         published_at=now,
     )
     policy.versions.filter(number__lte=last + 1 - KEPT_VERSIONS).delete()
     announce_change()
     return last + 1
-
-
-def _add_up(
-    policy: Policy, bandit: Bandit, lessons: Sequence[Settled], *, features: FeatureSpec
-) -> list[Statistics]:
-    """Add the lessons to the stored sums and return the totals, in the order of the offers."""
-    place = {offer: index for index, offer in enumerate(policy.offers)}
-    news = bandit.accumulate(
-        np.array([place[str(row.offer)] for row in lessons], dtype=np.int64),
-        np.array([row.features for row in lessons], dtype=np.float64),  # (n, d)
-        np.array([row.value for row in lessons], dtype=np.float64),  # (n,)
-        n_offers=len(place),
-    )
-    stored = {row.offer: Statistics.from_bytes(bytes(row.sums)) for row in policy.statistics.all()}
-    totals = [
-        stored.get(offer, Statistics.zero(features.size)) + new
-        for offer, new in zip(place, news, strict=True)
-    ]
-    OfferStatistics.objects.bulk_create(
-        [
-            OfferStatistics(policy=policy, offer=offer, sums=total.to_bytes())
-            for offer, total in zip(place, totals, strict=True)
-        ],
-        update_conflicts=True,
-        unique_fields=["policy", "offer"],
-        update_fields=["sums"],
-    )
-    return totals

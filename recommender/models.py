@@ -72,6 +72,11 @@ class Policy(models.Model):
         "gets until there is a newer one. Empty: it never expires.",
     )
 
+    # What came of holding the sums against the log (`rebuilding.py`).
+    sums_checked_at = models.DateTimeField(null=True, editable=False)
+    sums_problem = models.CharField(max_length=200, blank=True, editable=False)
+    sums_are_wrong = models.BooleanField(default=False, editable=False)
+
     objects = PolicyQuerySet.as_manager()
 
     class Meta:
@@ -215,6 +220,8 @@ class Reward(models.Model):
     due_at = models.DateTimeField()
     value = models.FloatField(null=True)
     settled_at = models.DateTimeField(null=True)
+    # Whether it is in the policy's sums.
+    is_lesson = models.BooleanField(db_default=False)
 
     class Meta:
         indexes = [

@@ -71,11 +71,13 @@ SETTLE = """
         GROUP BY decision.id
     ), settled AS (
         UPDATE recommender_reward AS reward
-        SET value = earned.value, settled_at = %(now)s
-        FROM earned WHERE reward.decision_id = earned.id
-        RETURNING reward.decision_id, reward.value
+        SET value = earned.value, settled_at = %(now)s,
+            is_lesson = NOT decision.held_back
+                        AND COALESCE(decision.offer = ANY(%(offers)s), false)
+        FROM earned JOIN decision USING (id) WHERE reward.decision_id = earned.id
+        RETURNING reward.decision_id, reward.value, reward.is_lesson
     )
-    SELECT decision.offer, decision.held_back, decision.features, settled.value
+    SELECT decision.offer, settled.is_lesson, decision.features, settled.value
     FROM settled JOIN decision ON decision.id = settled.decision_id
     ORDER BY settled.decision_id
 """
@@ -83,10 +85,13 @@ SETTLE = """
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A decision whose reward is known: what was shown to whom, and what it earned."""
+    """A decision whose reward is known: what was shown to whom, and what it earned.
+
+    It is a lesson if the policy learns from it: of one of its offers, to a customer not held back.
+    """
 
     offer: str | None
-    held_back: bool
+    is_lesson: bool
     features: Sequence[float]
     value: float
 
@@ -110,6 +115,7 @@ def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled
                 "window": policy.reward_window_seconds,
                 "event": policy.reward_event,
                 "kind": policy.reward_kind,
+                "offers": policy.offers,
             },
         )
         return [Settled(*row) for row in cursor.fetchall()]

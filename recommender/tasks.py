@@ -1,17 +1,21 @@
 """Learn what is due to be learned."""
 
 import logging
+from datetime import timedelta
 
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
 from recommender.learning import learn_batch
+from recommender.rebuilding import check_sums, find_unchecked
 from recommender.rewards import find_due_policies
 
 logger = logging.getLogger(__name__)
 
 LEARN_TASK = "recommender.learn_due"
+CHECK_TASK = "recommender.check_sums"
+CHECK_EVERY = timedelta(hours=20)
 
 
 @shared_task(name=LEARN_TASK)
@@ -31,3 +35,12 @@ def learn_due() -> int:
             # One policy with damaged settings must not keep the others from learning.
             logger.exception("%s could not learn", policy)
     return settled
+
+
+@shared_task(name=CHECK_TASK)
+def check_due() -> int:
+    """Hold each policy's sums against its log once a day; return how many are wrong."""
+    wrong, now = 0, timezone.now()
+    for policy in find_unchecked(before=now - CHECK_EVERY):
+        wrong += check_sums(policy, now=now).is_wrong
+    return wrong

@@ -185,6 +185,8 @@ def delete_rows(person: Person, *, tables: Tables) -> Mapping[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(FORGET_MESSAGES, [list(person.ids)])
         removed: dict[str, int] = {ReceivedMessage._meta.db_table: cursor.rowcount}
+    for undo in tables.undo:
+        _add(removed, undo(person.ids))
     for rows in tables.rows:
         deleted = rows.of(person.ids)._raw_delete(using="default")
         _add(removed, {rows.model._meta.db_table: deleted})

@@ -4,7 +4,7 @@
 nobody spoke for is an error, not an oversight: `check_tables` finds it in the models themselves.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,11 +47,14 @@ class Tables:
         naming: Tables whose rows are deleted if any text in them names the person.
         untouched: Tables in which a name of the person is somebody else's own, or an account's:
             it is reported and stays.
+        undo: Takes what follows from the rows out of elsewhere, before they are deleted and in the
+            same transaction; given the customers' ids, says how much of what that was.
     """
 
     rows: Sequence[Rows] = ()
     naming: Sequence[type[models.Model]] = ()
     untouched: Sequence[type[models.Model]] = ()
+    undo: Sequence[Callable[[Sequence[int]], Mapping[str, int]]] = ()
 
     def __add__(self, other: "Tables") -> "Tables":
         """Return both, these first."""
@@ -59,6 +62,7 @@ class Tables:
             (*self.rows, *other.rows),
             (*self.naming, *other.naming),
             (*self.untouched, *other.untouched),
+            (*self.undo, *other.undo),
         )
 
 

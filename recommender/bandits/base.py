@@ -68,6 +68,16 @@ class Statistics:
             s=self.s + other.s,
         )
 
+    def __sub__(self, other: "Statistics") -> "Statistics":
+        """Take decisions out that were added once; the rest is what it would be without them."""
+        return Statistics(
+            precision_update=self.precision_update - other.precision_update,
+            b=self.b - other.b,
+            # Rounding must not leave less than nothing.
+            n=max(self.n - other.n, 0.0),
+            s=max(self.s - other.s, 0.0),
+        )
+
     def to_bytes(self) -> bytes:
         """Write the statistics as a safetensors blob."""
         arrays = {"precision_update": self.precision_update, "b": self.b}

@@ -38,14 +38,17 @@ from audience.privacy.erasing import request_erasure
 from audience.privacy.exporting import escape_cell
 from audience.privacy.tables import Tables, check_tables
 from audience.suppression import find_suppressed
-from campaigns.models import Delivery, Step
+from campaigns.models import Campaign, Delivery, Step
 from campaigns.privacy import TABLES
 from campaigns.spool import Unlogged
 from campaigns.tasks import erase_due
 from experiments.models import Exposure, Prediction, Subscriber
+from recommender.bandits.base import Statistics
+from recommender.learning import learn_batch
 from recommender.models import Decision, Reward
 from tests.asgi import basic, open_site
 from tests.makers import (
+    DAY,
     NOW,
     expose,
     logged,
@@ -179,6 +182,17 @@ def test_who_is_erased_is_found_nowhere(disks: Path, settings: Settings) -> None
     assert [one.customer_key for one in left.decisions] == [bob.external_key]
     if old_files:
         assert not old_files & set(settings.LAKE_DIR.rglob("*.parquet"))
+
+
+def test_what_a_person_taught_a_policy_goes_with_the_person(disks: Path) -> None:
+    ann, bob = make_ann(), make_customer()
+    policy = Campaign.objects.get().policy
+    for customer in (ann, bob):
+        make_decision(policy, customer, policy.offers[0], at=NOW)
+    learn_batch(policy.pk, now=NOW + 90 * DAY)
+    assert erase(ann).removed["policies' lessons"] == 1
+    sums = [Statistics.from_bytes(bytes(row.sums)).n for row in policy.statistics.all()]
+    assert sum(sums) == 1
 
 
 @pytest.mark.parametrize("opted_out", [True, False])

@@ -34,6 +34,15 @@ def test_the_list_says_what_each_policy_learned(admin: Client) -> None:
     page = admin.get(reverse("admin:recommender_policy_changelist")).content.decode()
     assert "v2, from 1,234 decisions" in page
     assert "has learned nothing yet" in page
+    assert page.count("Not checked yet") == 2
+
+
+def test_the_list_says_whether_the_sums_are_what_the_log_says(admin: Client) -> None:
+    make_policy(sums_checked_at=NOW)
+    make_policy(sums_checked_at=NOW, sums_are_wrong=True, sums_problem="red differs by 2.0e-01")
+    page = admin.get(reverse("admin:recommender_policy_changelist")).content.decode()
+    assert "As the log says" in page
+    assert "red differs by 2.0e-01" in page
 
 
 def test_the_list_takes_as_many_queries_for_ten_policies_as_for_one(

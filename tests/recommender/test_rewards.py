@@ -194,7 +194,7 @@ def test_nothing_is_settled_before_the_window_and_its_grace_have_passed(
 def test_a_hold_out_is_settled_too(policy: Policy, customer: Customer) -> None:
     make_decision(policy, customer, None, at=NOW)
     make_event(customer, ORDER, at=NOW + SECOND)
-    assert settle(policy) == [Settled(offer=None, held_back=False, features=[1.0], value=1.0)]
+    assert settle(policy) == [Settled(offer=None, is_lesson=False, features=[1.0], value=1.0)]
 
 
 def test_settling_again_finds_nothing(policy: Policy, customer: Customer) -> None:
