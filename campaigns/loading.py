@@ -41,7 +41,7 @@ CAMPAIGNS = """
            experiment.id AS experiment_id, experiment.seed, policy.id AS policy_id,
            policy.key AS policy_key, policy.features, policy.offers, policy.floor,
            policy.reward_window_seconds, policy.held_back_share, policy.expires_after_hours,
-           version.number AS version, version.published_at,
+           version.number AS version, version.published_at, policy.pinned_version,
            leaf.version AS leaf_version, leaf.published_at AS leaves_published_at,
            campaign.budget_cents, campaign.budget_pacing, campaign.fallback_id,
            campaign.audience_id, GREATEST(campaign.starts_at, experiment.started_at) AS began_at
@@ -51,10 +51,12 @@ CAMPAIGNS = """
     JOIN recommender_policy AS policy ON policy.id = campaign.policy_id
     LEFT JOIN LATERAL (
         SELECT number, published_at FROM recommender_policyversion
-        WHERE policy_id = policy.id ORDER BY number DESC LIMIT 1) AS version ON true
+        WHERE policy_id = policy.id AND number <= COALESCE(policy.pinned_version, number)
+        ORDER BY number DESC LIMIT 1) AS version ON true
     LEFT JOIN LATERAL (
         SELECT version, published_at FROM recommender_policyleaves
-        WHERE policy_id = policy.id ORDER BY version DESC LIMIT 1) AS leaf ON true
+        WHERE policy_id = policy.id AND version <= COALESCE(policy.pinned_version, version)
+        ORDER BY version DESC LIMIT 1) AS leaf ON true
     WHERE campaign.status = 'running'
     ORDER BY campaign.priority, campaign.id
 """
@@ -320,7 +322,8 @@ def _to_policy(row: DictRow, parts: Parts) -> RunningPolicy:
     lifetime = row["expires_after_hours"]
 
     def expiry(published_at: datetime | None) -> datetime | None:
-        if lifetime is None or published_at is None:
+        # Somebody chose a pinned version, however old it is.
+        if lifetime is None or published_at is None or row["pinned_version"] is not None:
             return None
         return published_at + timedelta(hours=lifetime)
 

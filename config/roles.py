@@ -20,6 +20,7 @@ _SEE = (
     "experiments.view_experiment",
     "experiments.view_metric",
     "recommender.view_policy",
+    "recommender.view_policyversion",
 )
 _ANALYSE = (
     "experiments.peek_at_results",
@@ -56,11 +57,17 @@ _PRIVACY = (
     "audience.view_erasure",
 )
 
+_APPROVE = (
+    "campaigns.approve_campaign",
+    "experiments.approve_experiment",
+    "recommender.pin_policyversion",
+)
+
 ROLES: dict[str, tuple[str, ...]] = {
     "Viewer": _SEE,
     "Analyst": (*_SEE, *_ANALYSE),
     "Marketer": (*_SEE, *_MARKET),
-    "Approver": (*_SEE, "experiments.approve_experiment", "campaigns.approve_campaign"),
+    "Approver": (*_SEE, *_APPROVE),
     "Auditor": (*_SEE, "audience.view_auditentry", "audience.view_erasure"),
     "Privacy officer": (*_SEE, *_PRIVACY),
 }

@@ -2,19 +2,24 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 
-from recommender.models import Policy, PolicyQuerySet
+from recommender.models import Policy, PolicyQuerySet, PolicyVersion
+from recommender.pinning import pin_version, unpin
 
 
 @admin.register(Policy)
 class PolicyAdmin(ModelAdmin):
     """Policies, to look at; a campaign makes its own."""
 
-    list_display = ["name", "kind", "reward_event", "newest_version", "sums"]
+    list_display = ["name", "kind", "reward_event", "newest_version", "decides_by", "sums"]
     list_filter = ["sums_are_wrong"]
     search_fields = ["name", "key"]
 
@@ -30,6 +35,14 @@ class PolicyAdmin(ModelAdmin):
         if number is None:
             return "has learned nothing yet"
         return f"v{number}, from {learned_from:,} decisions"
+
+    @admin.display(description="Decides by")
+    def decides_by(self, policy: Policy) -> str:
+        """Link to the versions, and say which one decides."""
+        pinned = policy.pinned_version
+        says = "The newest" if pinned is None else f"v{pinned}, pinned"
+        versions = reverse("admin:recommender_policyversion_changelist")
+        return format_html('<a href="{}?policy__id__exact={}">{}</a>', versions, policy.pk, says)
 
     @display(
         description="Sums against the log",
@@ -51,4 +64,66 @@ class PolicyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Its decisions stay, so it stays."""
+        return False
+
+
+@admin.register(PolicyVersion)
+class PolicyVersionAdmin(ModelAdmin):
+    """What policies had learned at a time; one of them can be made to decide."""
+
+    list_display = ["policy", "number", "published_at", "learned_from", "decides"]
+    list_filter = ["policy"]
+    list_select_related = ["policy"]
+    list_per_page = 25
+    show_full_result_count = False
+    fields = ["policy", "number", "published_at", "learned_from"]
+    actions = ["pin", "unpin"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PolicyVersion]:
+        """Leave the odds where they are: half a megabyte each."""
+        versions: QuerySet[PolicyVersion] = super().get_queryset(request)
+        return versions.defer("odds")
+
+    @admin.display(boolean=True, description="Pinned")
+    def decides(self, version: PolicyVersion) -> bool:
+        """Tell whether somebody made it decide."""
+        return version.number == version.policy.pinned_version
+
+    @action(description="Decide by this version", permissions=["pin"])
+    def pin(self, request: HttpRequest, queryset: QuerySet[PolicyVersion]) -> None:
+        """Go back to one version."""
+        try:
+            version = queryset.get()
+            pin_version(version)
+        except PolicyVersion.MultipleObjectsReturned:
+            messages.error(request, "Choose one version.")
+        except ValidationError as error:
+            messages.error(request, error.messages[0])
+        else:
+            says = f"{version.policy} decides by version {version.number} within seconds, and goes"
+            messages.success(request, f"{says} on learning.")
+
+    @action(description="Decide by the newest version again", permissions=["pin"])
+    def unpin(self, request: HttpRequest, queryset: QuerySet[PolicyVersion]) -> None:
+        """Let policies decide by what they learned last."""
+        policies = {version.policy for version in queryset}
+        for policy in policies:
+            unpin(policy)
+        names = ", ".join(sorted(map(str, policies)))
+        messages.success(request, f"{names}: the newest version decides within seconds.")
+
+    def has_pin_permission(self, request: HttpRequest) -> bool:
+        """Ask for more than looking."""
+        return bool(request.user.has_perm("recommender.pin_policyversion"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Policies publish them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """What was published under a number never changes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Old ones are thinned out by themselves."""
         return False

@@ -89,6 +89,7 @@ def _publish(policy: Policy, lessons: Sequence[Settled], *, now: datetime, devic
         learned_from=sum(round(each.n) for each in totals.values()),
         published_at=now,
     )
-    policy.versions.filter(number__lte=last + 1 - KEPT_VERSIONS).delete()
+    old = policy.versions.filter(number__lte=last + 1 - KEPT_VERSIONS)
+    old.exclude(number=policy.pinned_version or 0).delete()
     announce_change()
     return last + 1

@@ -72,6 +72,8 @@ class Policy(models.Model):
         "gets until there is a newer one. Empty: it never expires.",
     )
 
+    # The version to decide by, instead of the newest (`pinning.py`).
+    pinned_version = models.PositiveIntegerField(null=True, editable=False)
     # What came of holding the sums against the log (`rebuilding.py`).
     sums_checked_at = models.DateTimeField(null=True, editable=False)
     sums_problem = models.CharField(max_length=200, blank=True, editable=False)
@@ -109,6 +111,7 @@ class PolicyVersion(models.Model):
 
     class Meta:
         ordering = ["-number"]
+        permissions = [("pin_policyversion", "Can choose the version that decides")]
         constraints = [
             models.UniqueConstraint(fields=["policy", "number"], name="one_version_per_number")
         ]

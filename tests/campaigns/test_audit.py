@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 RECORDED = (
     "campaigns_campaign", "campaigns_campaignoffer", "campaigns_cap", "campaigns_message",
     "campaigns_offer", "campaigns_offercontent", "campaigns_placement", "campaigns_step",
-    "audience_audience", "audience_source",
+    "audience_audience", "audience_source", "recommender_policy",
 )  # fmt: skip
 
 

@@ -7,8 +7,11 @@ import pytest
 from campaigns.snapshot import Serves, Snapshot
 from experiments.steering import halt_arm
 from recommender.features import CategoryFeature, FeatureSpec
+from recommender.models import Policy, PolicyVersion
+from recommender.odds import Odds
+from recommender.pinning import pin_version, unpin
 from tests.campaigns.client_shop import read_snapshot
-from tests.makers import NOW, make_campaign, make_offer
+from tests.makers import HOUR, NOW, make_campaign, make_offer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,3 +60,28 @@ def test_a_damaged_campaign_does_not_keep_the_others_from_deciding(
     damaged.experiment.arms.update(payload={})
     assert list(load().campaigns) == [sound.placement.key]
     assert f"The campaign {damaged.key} cannot be run" in caplog.text
+
+
+def test_a_pinned_version_decides_and_does_not_expire() -> None:
+    campaign = make_campaign()
+    policy = campaign.policy
+    Policy.objects.update(expires_after_hours=1)
+    features = FeatureSpec.from_json(policy.features)
+    for number in (1, 2, 3):
+        odds = Odds.prior(tuple(policy.offers), features=features, floor=0.01, version=number)
+        PolicyVersion.objects.create(
+            policy=policy,
+            number=number,
+            odds=odds.to_bytes(),
+            learned_from=number,
+            published_at=NOW,
+        )
+    ((newest,),) = load().campaigns.values()
+    assert (newest.policy.version, newest.policy.expires_at) == (3, NOW + HOUR)
+    pin_version(policy.versions.get(number=2))
+    ((pinned,),) = load().campaigns.values()
+    assert (pinned.policy.version, pinned.policy.expires_at) == (2, None)
+    assert pinned.policy.odds.version == 2
+    unpin(policy)
+    ((newest,),) = load().campaigns.values()
+    assert newest.policy.version == 3

@@ -6,20 +6,23 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 
-from recommender.models import PolicyVersion
+from recommender.models import Policy, PolicyVersion
+from recommender.pinning import pin_version
 from tests.makers import NOW, make_policy, make_user
 
 pytestmark = pytest.mark.django_db
 
+SECURE = {"x-forwarded-proto": "https"}
 Queries = Callable[[int], AbstractContextManager[Any]]
 
 
 @pytest.fixture
 def admin() -> Client:
-    client = Client(headers={"x-forwarded-proto": "https"})
+    client = Client(headers=SECURE)
     client.force_login(make_user(is_superuser=True))
     return client
 
@@ -64,3 +67,46 @@ def test_a_policy_is_looked_at_and_not_touched(admin: Client) -> None:
     assert admin.get(gone).status_code == HTTPStatus.FORBIDDEN
     added = reverse("admin:recommender_policy_add")
     assert admin.get(added).status_code == HTTPStatus.FORBIDDEN
+
+
+def versions_of(policy: Policy, *numbers: int) -> list[PolicyVersion]:
+    return [
+        PolicyVersion.objects.create(
+            policy=policy, number=number, odds=b"", learned_from=number, published_at=NOW
+        )
+        for number in numbers
+    ]
+
+
+def act(client: Client, action: str, *versions: PolicyVersion) -> str:
+    address = reverse("admin:recommender_policyversion_changelist")
+    chosen = {"action": action, "_selected_action": [version.pk for version in versions]}
+    return client.post(address, chosen, follow=True).content.decode()
+
+
+def test_an_approver_goes_back_to_a_version_and_on_again() -> None:
+    policy = make_policy()
+    first, second = versions_of(policy, 1, 2)
+    viewer, approver = Client(headers=SECURE), Client(headers=SECURE)
+    looking = ["recommender.view_policyversion", "recommender.view_policy"]
+    viewer.force_login(make_user(*looking))
+    approver.force_login(make_user(*looking, "recommender.pin_policyversion"))
+    act(viewer, "pin", first)
+    policy.refresh_from_db()
+    assert policy.pinned_version is None
+    assert "Choose one version." in act(approver, "pin", first, second)
+    assert "decides by version 1 within seconds" in act(approver, "pin", first)
+    policy.refresh_from_db()
+    assert policy.pinned_version == 1
+    page = approver.get(reverse("admin:recommender_policy_changelist")).content.decode()
+    assert "v1, pinned" in page
+    assert "the newest version decides" in act(approver, "unpin", first)
+    policy.refresh_from_db()
+    assert policy.pinned_version is None
+
+
+def test_a_version_that_was_thinned_out_meanwhile_is_refused() -> None:
+    (gone,) = versions_of(make_policy(), 1)
+    PolicyVersion.objects.filter(pk=gone.pk).delete()
+    with pytest.raises(ValidationError, match="no longer kept"):
+        pin_version(gone)

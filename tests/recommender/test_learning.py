@@ -12,6 +12,7 @@ from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
 from recommender.learning import KEPT_VERSIONS, Learned, learn_batch
 from recommender.models import Policy, PolicyVersion, Reward
 from recommender.odds import Odds
+from recommender.pinning import pin_version
 from recommender.tasks import learn_due
 from tests.makers import (
     DAY,
@@ -106,6 +107,10 @@ def test_only_the_newest_versions_are_kept(policy: Policy) -> None:
     learn_batch(policy.pk, now=LATER)
     numbers = sorted(policy.versions.values_list("number", flat=True))
     assert numbers == list(range(2, KEPT_VERSIONS + 2))
+    pin_version(policy.versions.get(number=2))
+    happen(policy, 5, seed=2)
+    learn_batch(policy.pk, now=LATER)
+    assert policy.versions.filter(number=2).exists()
 
 
 def test_the_task_learns_every_policy_that_is_due(policy: Policy) -> None:
