@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from audience.audiences import save_rule
 from audience.models import Audience
 from campaigns.models import Campaign, Message, Offer, OfferContent, Placement, Status, Step
 from campaigns.preflight import find_issues
+from tests.asgi import database_url
 from tests.makers import (
     DAY,
     NOW,
@@ -46,6 +48,16 @@ def test_a_sound_campaign_has_nothing_to_put_right() -> None:
 
 def test_a_goal_that_nobody_reaches_is_worth_knowing() -> None:
     assert codes(draft(), blocking=False) == {"no_events"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_goal_is_not_searched_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = draft()
+    monkeypatch.setattr("experiments.preflight.PATIENCE_MS", 50)
+    with psycopg.connect(database_url()) as other:
+        other.execute("LOCK TABLE audience_event IN ACCESS EXCLUSIVE MODE")
+        assert codes(campaign, blocking=False) == {"unknown_event"}
+    assert codes(campaign, blocking=False) == {"no_events"}
 
 
 def test_an_audience_of_nobody_blocks() -> None:
