@@ -252,9 +252,10 @@ def run_statement(statement: Statement, scope: Scope) -> list[tuple[Any, ...]]:
     """Run a statement where the scope's people are.
 
     Engines that read the lake know of customers only who met an experiment. What asks for everybody
-    who did something, as planning and replaying do, is answered by PostgreSQL.
+    who did something, as planning and replaying do, or for what people were given, is answered by
+    PostgreSQL.
     """
-    if scope.entry is not None:
+    if scope.is_in_postgres_alone:
         postgres = load_engine("postgres")
         return postgres.run(
             statement.text, experiment_id=scope.experiment_id, since=statement.since

@@ -147,7 +147,14 @@ class Predicted:
     is_known: bool = False
 
 
-Column = Total | Mature | Reached | AtMost | Predicted
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a customer was given, added up; a scope says by this name where it is written down."""
+
+    name: str
+
+
+Column = Total | Mature | Reached | AtMost | Predicted | Given
 
 
 @dataclass(frozen=True, slots=True)

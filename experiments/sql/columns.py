@@ -1,12 +1,14 @@
 """Writes what columns need of each step of a statement, so that nothing is asked for twice."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from experiments.metrics.columns import (
     AtMost,
     Column,
     Events,
+    Given,
     Mature,
     Reached,
     Total,
@@ -48,18 +50,27 @@ class Scope:
         since: When its first customer was exposed.
         now: What is later is not known yet.
         entry: What people are taken from instead of an experiment, all into one arm, number 1.
+        given: What people were given, by the name that columns know it by: SQL of `customer_id`
+            and `amount`, once for each time. PostgreSQL alone has it.
     """
 
     experiment_id: int
     since: datetime
     now: datetime
     entry: Entry | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_in_postgres_alone(self) -> bool:
+        """Whether other engines lack the people or what they were given."""
+        return self.entry is not None or bool(self.given)
 
 
 class ColumnPlan:
     """Collects what columns need of each step, so that nothing is asked for twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Mapping[str, str] | None = None) -> None:
+        self._given = given or {}
         self._names: set[str] = set()
         self._earliest = 0
         self._marks: dict[tuple[Events, Window], str] = {}
@@ -74,9 +85,9 @@ class ColumnPlan:
         match column:
             case Total():
                 total = self._capped(column, f"COALESCE({self._total(column)}, 0)")
-                if column.mature_after is None:
-                    return total
-                return f"CASE WHEN {is_mature(column.mature_after, now)} THEN {total} ELSE 0 END"
+                after = column.mature_after
+                is_known = "TRUE" if after is None else is_mature(after, now)
+                return f"CASE WHEN {is_known} THEN {total} ELSE 0 END"
             case Mature():
                 return f"CASE WHEN {is_mature(column.after, now)} THEN 1 ELSE 0 END"
             case Reached():
@@ -84,6 +95,8 @@ class ColumnPlan:
                 return f"CASE WHEN {step}.reached_at IS NOT NULL THEN 1 ELSE 0 END"
             case AtMost():
                 return f"COALESCE({self._at_most(column)}, 0)"
+            case Given():
+                return f"COALESCE({self._given_to(column.name)}.amount, 0)"
         relation = self._predicted(column.name)
         known = f"CASE WHEN {relation}.person IS NOT NULL THEN 1 ELSE 0 END"
         return known if column.is_known else tame(f"COALESCE({relation}.value, 0)")
@@ -214,6 +227,16 @@ happened AS (
             f"FROM happened{after} WHERE happened.{mark} GROUP BY happened.person"
         )
         return name
+
+    def _given_to(self, name: str) -> str:
+        """Return the name of the relation of what people were given, added up."""
+        relation = f"given_{list(self._given).index(name)}"
+        self.beside[relation] = f"""SELECT exposed.person, sum(given.amount) AS amount
+        FROM ({self._given[name]}) AS given
+        JOIN audience_customer AS customer ON customer.id = given.customer_id
+        JOIN exposed ON exposed.person = COALESCE(customer.merged_into_id, customer.id)
+        GROUP BY exposed.person"""
+        return relation
 
     def _predicted(self, prediction: str) -> str:
         """Return the name of the relation of people's last predictions before exposure."""

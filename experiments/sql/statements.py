@@ -12,6 +12,7 @@ on all of them. Its steps:
     happened     the events of these people that some column may count.
     step_…       when each step of a funnel was reached.
     predicted_…  the last prediction before exposure.
+    given_…      what a person was given, added up.
     done         the events of a person added up, one row for whoever had any.
     contributed  the columns, one row for each person.
 """
@@ -141,7 +142,7 @@ def moments_statement(
     pairs = [f"covar_samp({names[i]}, {names[j]})" for i in range(len(names)) for j in range(i + 1)]
     keys = [f"d{index}" for index in range(len(dimensions))]
     groups = ["(arm_id)", *(f"(arm_id, {key})" for key in keys)]
-    plan = ColumnPlan()
+    plan = ColumnPlan(scope.given)
     text = f"""
 WITH {_contributed(plan, scope, columns, dimensions)}
 SELECT arm_id, {"".join(f"GROUPING({key}), {key}, " for key in keys)}count(*),
@@ -226,7 +227,7 @@ def values_statement(
     scope: Scope, columns: Sequence[Column], *, most: int | None = None
 ) -> Statement:
     """Ask for the columns' values of each person, or of a sample of so many, always the same."""
-    plan = ColumnPlan()
+    plan = ColumnPlan(scope.given)
     names = ", ".join(f"c{index}" for index in range(len(columns)))
     contributed = _contributed(plan, scope, columns, (), most=most)
     text = f"WITH {contributed} SELECT {names} FROM contributed"

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from audience.models import Customer
-from experiments.metrics.columns import Column, Events, Total, Window
+from experiments.metrics.columns import Column, Events, Given, Total, Window
 from experiments.models import Arm, Experiment
 from experiments.queries import ArmMoments, measure
 from experiments.sql.columns import Scope
@@ -196,3 +196,15 @@ def test_an_analysis_of_a_customer_exposed_twice_stays_with_the_first(
     found = measured(experiment, [ORDERED])
     assert of_arm(found, experiment).n == 1
     assert len(found.by_arm) == 1
+
+
+def test_what_people_were_given_adds_up_over_all_their_names(experiment: Experiment) -> None:
+    ann, bob = exposed(2, experiment=experiment)
+    visitor = make_customer()
+    merge(visitor, into=ann)
+    rows = ", ".join(f"({one.pk}, {amount})" for one, amount in ((ann, 2.5), (visitor, 4)))
+    points = f"SELECT * FROM (VALUES {rows}) AS given (customer_id, amount)"
+    make_event(bob, ORDER, at=NOW + HOUR, value=20)
+    scope = Scope(experiment.pk, NOW, LATER, given={"points": points})
+    found = of_arm(measure(scope, [TAKINGS, Given("points")]), experiment)
+    assert found == Moments.of(np.array([[0, 6.5], [20, 0]]))
