@@ -8,6 +8,7 @@ from django.utils import timezone
 from audience.models import Erasure
 from campaigns.models import Campaign
 from campaigns.privacy import erase_person
+from campaigns.results.computing import compute_result, find_due
 from campaigns.retention import forget_old as forget
 from campaigns.scheduling import finish_due, start_due
 from recommender.evaluation import evaluate_policy
@@ -16,6 +17,7 @@ from recommender.models import PolicyEvaluation
 logger = logging.getLogger(__name__)
 
 EVALUATE_TASK = "campaigns.evaluate_due"
+RESULTS_TASK = "campaigns.compute_results"
 SCHEDULE_TASK = "campaigns.keep_schedule"
 ERASE_TASK = "campaigns.erase_due"
 FORGET_TASK = "campaigns.forget_old"
@@ -47,6 +49,21 @@ def evaluate_due() -> int:
             done += 1
             if evaluation is not None:
                 logger.info("%s: the policy was judged on %s", campaign, evaluation.population)
+    return done
+
+
+@shared_task(name=RESULTS_TASK)
+def compute_results() -> int:
+    """Compute what campaigns were worth whose experiment was analysed anew; return how many."""
+    done = 0
+    for campaign in find_due():
+        try:
+            compute_result(campaign, now=timezone.now())
+        except Exception:
+            # One damaged campaign must not keep the others from their results.
+            logger.exception("What %s was worth could not be computed", campaign)
+        else:
+            done += 1
     return done
 
 

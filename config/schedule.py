@@ -37,6 +37,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60.0},
     },
+    "compute-results": {
+        "task": "campaigns.compute_results",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
     "refresh-audiences": {
         "task": "audience.refresh_audiences",
         "schedule": 30.0,

@@ -193,7 +193,7 @@ def measure(
         if arm_id is None:
             moved += n if place is None else 0
             continue
-        moments = _to_moments(n, means, covariances)
+        moments = to_moments(n, means, covariances)
         if place is None:
             by_arm[arm_id] = moments
             largest[arm_id] = tuple(float(value) for value in maxima)
@@ -230,7 +230,7 @@ def _count_exposed_since(moments: Sequence[datetime | None], scope: Scope) -> li
     return found or [0] * len(moments)
 
 
-def _to_moments(n: int, means: Sequence[float], covariances: Sequence[float | None]) -> Moments:
+def to_moments(n: int, means: Sequence[float], covariances: Sequence[float | None]) -> Moments:
     """Put means and the lower triangle of covariances, row by row, together."""
     k = len(means)
     matrix = np.zeros((k, k))

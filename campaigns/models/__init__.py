@@ -13,6 +13,7 @@ from campaigns.models.campaigns import (
 from campaigns.models.limits import Cap, CapWindow, Counted, Counter
 from campaigns.models.messages import Delivery, DeliveryState, Message, Step
 from campaigns.models.offers import ONSITE, Offer, OfferContent, Placement, Uncounted
+from campaigns.models.results import CampaignResult
 
 __all__ = [
     "LIVE",
@@ -20,6 +21,7 @@ __all__ = [
     "UNSTARTED",
     "Campaign",
     "CampaignOffer",
+    "CampaignResult",
     "CampaignReview",
     "Cap",
     "CapWindow",

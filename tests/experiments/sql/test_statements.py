@@ -217,6 +217,7 @@ def value_of(  # noqa: C901, PLR0911 - one case for each kind of column
             if column.is_known:
                 return float(bool(known))
             return max(known)[1] if known else 0.0
+    raise TypeError(f"{column} is in no statement here")
 
 
 def contribution(person: Person) -> tuple[str | None, list[float]] | None:

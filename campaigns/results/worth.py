@@ -1,0 +1,128 @@
+"""Compares those who were given offers with those who were held out, line by line.
+
+A line is one number of each customer: whether the goal was reached, what was ordered, what the
+offers cost, what is left. Customers are told apart by the arm that they met, whatever they did or
+were given after, so all of it is the campaign's doing but for chance.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.stats.estimate import Estimate, Inconclusive, Result
+from experiments.stats.lift import compare_means
+from experiments.stats.moments import Moments
+from experiments.wording import Unit
+
+NO_HOLDOUT = Inconclusive(
+    "Nobody was held out, so nothing tells what would have been without offers."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One number of each customer, and how it is read off moments.
+
+    Attributes:
+        key: By which programs know it.
+        name: What people call it.
+        unit: Of the number.
+        value: The mean per customer of a group; None where that is not known.
+        compare: A comparison of the second group with the first.
+    """
+
+    key: str
+    name: str
+    unit: Unit
+    value: Callable[[Moments], float | None]
+    compare: Callable[[Moments, Moments], Result]
+
+    @staticmethod
+    def of_money(
+        key: str, name: str, unit: Unit, weights: Mapping[int, float], *, confidence: float
+    ) -> "Line":
+        """Make a line of the sum of some columns, each with its weight; it may be below zero."""
+
+        def value(moments: Moments) -> float | None:
+            return moments.combine(weights).mean[0] if moments.n else None
+
+        def compare(before: Moments, after: Moments) -> Result:
+            return compare_means(
+                before.combine(weights),
+                after.combine(weights),
+                confidence=confidence,
+                can_be_negative=True,
+            )
+
+        return Line(key, name, unit, value, compare)
+
+    def without(self, reason: str) -> "Line":
+        """Return the line where something keeps its numbers from meaning anything."""
+        return Line(self.key, self.name, self.unit, lambda _: None, lambda *_: Inconclusive(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Customers by what their arm gave them.
+
+    Attributes:
+        held_out: Those whose arm gives no offer.
+        served: All others together.
+        arms: Each arm that gives offers, by its key.
+    """
+
+    held_out: Moments
+    served: Moments
+    arms: Mapping[str, Moments]
+
+
+def to_groups(by_arm: Mapping[str, Moments], *, silent: Sequence[str], nobody: Moments) -> Groups:
+    """Put arms together.
+
+    Args:
+        by_arm: Every arm's moments by its key.
+        silent: The arms that give no offer.
+        nobody: The moments of an empty group.
+    """
+    arms = {key: moments for key, moments in by_arm.items() if key not in silent}
+    held_out = sum((by_arm[key] for key in silent), start=nobody)
+    return Groups(held_out, sum(arms.values(), start=nobody), arms)
+
+
+def to_rows(lines: Sequence[Line], groups: Groups) -> list[dict[str, Any]]:
+    """Write down each line: means per customer, what offers changed, and what that is in total."""
+    return [_to_row(line, groups) for line in lines]
+
+
+def _to_row(line: Line, groups: Groups) -> dict[str, Any]:
+    result = _compare(line, groups, groups.served)
+    return {
+        "key": line.key,
+        "name": line.name,
+        "unit": line.unit,
+        "held_out": line.value(groups.held_out),
+        "served": line.value(groups.served),
+        "result": result.to_json(),
+        "total": _add_up(result),
+        "arms": {
+            key: {
+                "mean": line.value(moments),
+                "result": _compare(line, groups, moments).to_json(),
+            }
+            for key, moments in groups.arms.items()
+        },
+    }
+
+
+def _compare(line: Line, groups: Groups, served: Moments) -> Result:
+    if groups.held_out.n == 0 and served.n > 0:
+        return NO_HOLDOUT
+    return line.compare(groups.held_out, served)
+
+
+def _add_up(result: Result) -> dict[str, float] | None:
+    """Return what all who were given offers brought more than they would have without."""
+    if not isinstance(result, Estimate):
+        return None
+    n, ends = result.n_treatment, result.difference_interval
+    return {"point": n * result.difference, "low": n * ends.low, "high": n * ends.high}

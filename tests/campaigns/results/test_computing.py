@@ -1,0 +1,218 @@
+"""A campaign's result is what pandas, scipy and statsmodels make of the raw rows."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+
+from campaigns.models import CampaignResult
+from campaigns.results.computing import compute_result, find_due
+from experiments.analysis import analyse
+from experiments.lifecycle import stop_experiment
+from tests.campaigns.results.shop import (
+    COSTS,
+    LATER,
+    ORDER,
+    WINDOW,
+    Shop,
+    draft_shop,
+    open_shop,
+    write,
+)
+from tests.makers import DAY, HOUR, NOW, expose, log_all, make_customer, make_event
+
+pytestmark = pytest.mark.django_db
+CLOSE = 1e-9
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return open_shop(900, seed=7)
+
+
+def per_customer(shop: Shop) -> pd.DataFrame:
+    """Add up what each customer ordered and was given, whatever it belongs to."""
+    frame = pd.DataFrame(
+        {"arm": pd.Series(shop.arms), "country": pd.Series(shop.countries)}
+    ).assign(goal=0.0, revenue=0.0, cost=0.0)
+    for event in shop.events:
+        is_order = event.name == ORDER
+        frame.loc[event.person, "revenue"] += event.value if is_order else -event.value
+        frame.loc[event.person, "goal"] = max(frame.loc[event.person, "goal"], float(is_order))
+    for decision in shop.decisions:
+        frame.loc[decision.person, "cost"] += COSTS.get(decision.offer or "", 0.0)
+    return frame.assign(net=frame.revenue - frame.cost, is_out=frame.arm == "hold-out")
+
+
+def rows_of(part: dict[str, Any]) -> dict[str, Any]:
+    return {row["key"]: row for row in part["rows"]}
+
+
+def check_rows(part: dict[str, Any], frame: pd.DataFrame) -> None:
+    """Hold every line against Welch's test on the raw rows."""
+    out, served = frame[frame.is_out], frame[~frame.is_out]
+    assert (part["held_out"], part["served"]) == (len(out), len(served))
+    for key, row in rows_of(part).items():
+        assert row["held_out"] == pytest.approx(out[key].mean(), abs=CLOSE)
+        assert row["served"] == pytest.approx(served[key].mean(), abs=CLOSE)
+        difference = served[key].mean() - out[key].mean()
+        assert row["result"]["difference"] == pytest.approx(difference, abs=CLOSE)
+        total = row["total"]
+        assert total["point"] == pytest.approx(len(served) * difference, abs=1e-6)
+        if key == "goal":
+            continue
+        welch = stats.ttest_ind(served[key], out[key], equal_var=False)
+        low, high = welch.confidence_interval(0.95)
+        ends = row["result"]["difference_interval"]
+        assert (ends["low"], ends["high"]) == pytest.approx((low, high), rel=1e-6)
+        assert total["low"] == pytest.approx(len(served) * low, rel=1e-6)
+
+
+def test_the_campaign_is_compared_with_its_hold_out_and_so_is_each_segment(shop: Shop) -> None:
+    report = compute_result(shop.campaign, now=LATER).report
+    frame = per_customer(shop)
+    check_rows(report, frame)
+    assert [(s["dimension"], s["value"]) for s in report["segments"]] == [
+        ("country", "de"),
+        ("country", "fr"),
+    ]
+    for segment in report["segments"]:
+        check_rows(segment, frame[frame.country == segment["value"]])
+    arm = rows_of(report)["net"]["arms"]["control"]
+    assert arm["mean"] == pytest.approx(frame[frame.arm == "control"].net.mean(), abs=CLOSE)
+    assert report["currency"] == "EUR"
+    assert report["problem"] == ""
+
+
+def attribute(shop: Shop) -> pd.DataFrame:
+    """Give each event to the last decision before it, event by event."""
+    earned: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for event in shop.events:
+        before = [
+            (given.at, number)
+            for number, given in enumerate(shop.decisions)
+            if given.person == event.person
+            and given.offer is not None
+            and given.at <= event.at < given.at + WINDOW
+        ]
+        if before:
+            found = earned[max(before)[1]]
+            found[0] = max(found[0], float(event.name == ORDER))
+            found[1] += event.value if event.name == ORDER else -event.value
+    rows = [
+        (given.person, given.offer, given.propensity, *earned[number])
+        for number, given in enumerate(shop.decisions)
+        if given.offer is not None
+    ]
+    return pd.DataFrame(rows, columns=["person", "offer", "propensity", "goal", "revenue"])
+
+
+def test_offers_are_valued_by_the_chances_that_were_logged(shop: Shop) -> None:
+    report = compute_result(shop.campaign, now=LATER).report
+    decided = attribute(shop)
+    assert [offer["key"] for offer in report["offers"]] == ["blue", "red"]
+    for offer in report["offers"]:
+        own = decided[decided.offer == offer["key"]]
+        assert offer["given"] == len(own)
+        assert offer["customers"] == own.person.nunique()
+        assert offer["goals"] == own.goal.sum()
+        assert offer["revenue"] == pytest.approx(own.revenue.sum(), abs=1e-6)
+        assert offer["cost"] == pytest.approx(len(own) * COSTS[offer["key"]])
+        assert offer["plain"]["goal"] == pytest.approx(own.goal.mean())
+        assert offer["plain"]["revenue"] == pytest.approx(own.revenue.mean())
+        # An average weighted by 1 / p whose errors count customers.
+        asked = decided.person.nunique()
+        for name in ("goal", "revenue"):
+            fit = sm.WLS(own[name], np.ones(len(own)), weights=1 / own.propensity).fit(
+                cov_type="cluster",
+                cov_kwds={"groups": own.person, "use_correction": False},
+            )
+            value = offer["values"][name]
+            assert value["estimate"] == pytest.approx(fit.params.iloc[0], abs=CLOSE)
+            margin = stats.norm.ppf(0.975) * fit.bse.iloc[0] * np.sqrt(asked / (asked - 1))
+            assert value["high"] - value["estimate"] == pytest.approx(margin, rel=1e-6)
+        net, revenue = offer["values"]["net"], offer["values"]["revenue"]
+        assert revenue["low"] - net["low"] == pytest.approx(COSTS[offer["key"]])
+
+
+def test_weighting_finds_the_effect_that_plain_means_flatter() -> None:
+    shop = open_shop(1_500, seed=3)
+    blue, red = compute_result(shop.campaign, now=LATER).report["offers"]
+    decided = attribute(shop)
+    # Whom red is given to depends on the country, whose shares are even.
+    de = {person for person, country in shop.countries.items() if country == "de"}
+    means = decided.groupby([decided.person.isin(de), decided.offer]).goal.mean()
+    truth = {key: (means[True, key] + means[False, key]) / 2 for key in ("blue", "red")}
+    values = [offer["values"]["goal"] for offer in (red, blue)]
+    weighted = values[0]["estimate"] - values[1]["estimate"]
+    plain = red["plain"]["goal"] - blue["plain"]["goal"]
+    effect = truth["red"] - truth["blue"]
+    errors = [(value["high"] - value["low"]) / 2 / stats.norm.ppf(0.975) for value in values]
+    assert abs(weighted - effect) < 3 * np.hypot(*errors)
+    assert plain - effect > 3 * np.hypot(*errors)
+
+
+def test_without_a_hold_out_nothing_is_compared() -> None:
+    campaign = draft_shop()
+    for at in range(3):
+        customer = make_customer()
+        expose(campaign.experiment, customer, "personalised", at=NOW)
+        log_all([write(campaign, customer, "red", at=NOW)])
+        make_event(customer, ORDER, at=NOW + at * HOUR, value=10)
+    report = compute_result(campaign, now=LATER).report
+    for row in report["rows"]:
+        assert row["held_out"] is None
+        assert row["total"] is None
+        assert "Nobody was held out" in row["result"]["reason"]
+    assert rows_of(report)["net"]["served"] == pytest.approx(10 - COSTS["red"])
+
+
+def test_a_campaign_of_minutes_says_what_is_missing() -> None:
+    report = compute_result(draft_shop(), now=NOW).report
+    assert (report["held_out"], report["served"], report["offers"]) == (0, 0, [])
+    assert all(row["result"]["kind"] == "inconclusive" for row in report["rows"])
+
+
+def test_money_in_two_currencies_is_not_added_up() -> None:
+    campaign = draft_shop()
+    for arm, currency in (("hold-out", "EUR"), ("personalised", "usd")):
+        customer = make_customer()
+        expose(campaign.experiment, customer, arm, at=NOW)
+        log_all([write(campaign, customer, "red" if arm == "personalised" else None, at=NOW)])
+        properties = {"currency": currency}
+        make_event(customer, ORDER, at=NOW + HOUR, value=10, properties=properties)
+    report = compute_result(campaign, now=LATER).report
+    assert "EUR and USD" in report["problem"]
+    rows = rows_of(report)
+    assert rows["goal"]["served"] == 1
+    assert rows["net"]["result"]["reason"] == report["problem"]
+    (offer,) = (each for each in report["offers"] if each["key"] == "red")
+    assert offer["given"] == 1
+    assert offer["revenue"] is offer["cost"] is None
+    assert offer["values"]["net"] == {"withheld": report["problem"]}
+
+
+def test_what_happens_long_after_the_end_does_not_count() -> None:
+    campaign = draft_shop(cost=False)
+    customer = make_customer()
+    expose(campaign.experiment, customer, "control", at=NOW)
+    stop_experiment(campaign.experiment, by=None, now=NOW + DAY)
+    make_event(customer, ORDER, at=NOW + DAY + WINDOW - HOUR, value=1)
+    make_event(customer, ORDER, at=NOW + DAY + WINDOW + HOUR, value=10)
+    assert rows_of(compute_result(campaign, now=LATER).report)["revenue"]["served"] == 1
+
+
+def test_a_result_is_due_once_its_experiment_was_analysed_anew() -> None:
+    campaign = draft_shop()
+    assert not find_due().exists()
+    analyse(campaign.experiment, now=NOW + HOUR)
+    assert list(find_due()) == [campaign]
+    compute_result(campaign, now=NOW + 2 * HOUR)
+    assert not find_due().exists()
+    analyse(campaign.experiment, now=NOW + 3 * HOUR)
+    compute_result(find_due().get(), now=NOW + 4 * HOUR)
+    assert CampaignResult.objects.get().computed_at == NOW + 4 * HOUR
