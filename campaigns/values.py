@@ -38,8 +38,8 @@ def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit) -> ValueTable:
     rows = [
         ValueRow(
             policy=row["policy"],
-            snips=_say(row["snips"], unit=unit),
-            dr=_say(row["dr"], unit=unit),
+            snips=say_estimate(row["snips"], unit=unit),
+            dr=say_estimate(row["dr"], unit=unit),
             advantage="" if row["advantage"] is None else _say_change(row["advantage"], unit=unit),
         )
         for row in evaluation.rows
@@ -50,7 +50,7 @@ def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit) -> ValueTable:
             row["dr"]["estimate"],
             row["dr"]["low"],
             row["dr"]["high"],
-            _say(row["dr"], unit=unit),
+            say_estimate(row["dr"], unit=unit),
         )
         for row in evaluation.rows
         if "withheld" not in row["dr"]
@@ -77,7 +77,8 @@ def say_comparison(rows: Sequence[Mapping[str, Any]], *, unit: Unit) -> str:
     )
 
 
-def _say(value: Mapping[str, Any], *, unit: Unit) -> str:
+def say_estimate(value: Mapping[str, Any], *, unit: Unit) -> str:
+    """Say a stored value with its interval, or why it is withheld."""
     if "withheld" in value:
         return f"withheld: {value['withheld']}"
     estimate, low, high = (

@@ -15,7 +15,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
-from campaigns.models import Campaign
+from campaigns.models import Campaign, CampaignResult
+from campaigns.results.page import to_result_page
 from campaigns.snapshot import Serves
 from campaigns.values import to_value_table, unit_of
 from experiments.assignment import BUCKETS
@@ -74,11 +75,13 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
         PolicyEvaluation.objects.filter(campaign=campaign.key).order_by("-computed_at").first()
     )
     version = campaign.policy.versions.defer("odds").first()
+    result = CampaignResult.objects.filter(campaign=campaign).first()
     context: dict[str, Any] = {
         **report_context(campaign.experiment, user=request.user, now=timezone.now()),
         "campaign": campaign,
         "version": version,
         "evaluation": evaluation,
+        "result": None if result is None else to_result_page(result),
         "values": (
             None
             if evaluation is None

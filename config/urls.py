@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from campaigns.results.api import results
 from campaigns.sending import anymail_events
 
 anymail_events.connect()
@@ -14,6 +15,7 @@ urlpatterns = [
     path("", include("audience.urls")),
     path("", include("experiments.urls")),
     path("campaigns/", include("campaigns.urls")),
+    path("api/v1/campaigns/<slug:key>/results", results, name="campaign-results"),
     path("customers/", include("campaigns.customer_urls")),
     # Where mail services tell of bounces and complaints; each request carries a shared secret.
     path("mail-events/", include("anymail.urls")),

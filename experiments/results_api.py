@@ -12,6 +12,8 @@ from audience.refusing import refuse
 from experiments.models import Analysis, Experiment
 from experiments.views import PEEK, VIEW
 
+NO_KEY = "Send a source's key with the scope `read` as a Bearer token."
+
 
 @require_safe
 def results(request: HttpRequest, key: str) -> JsonResponse:
@@ -20,8 +22,8 @@ def results(request: HttpRequest, key: str) -> JsonResponse:
     A source's key with the scope `read` opens it, and so does being logged in. What is hidden from
     people before the minimum duration is hidden from keys.
     """
-    if not _may_read(request):
-        return refuse(401, "Send a source's key with the scope `read` as a Bearer token.")
+    if not may_read(request):
+        return refuse(401, NO_KEY)
     experiment = Experiment.objects.filter(key=key).first()
     if experiment is None:
         return refuse(404, f"There is no experiment {key}.")
@@ -55,7 +57,8 @@ def to_document(
     return document | ({"moments": analysis.moments} if with_moments else {})
 
 
-def _may_read(request: HttpRequest) -> bool:
+def may_read(request: HttpRequest) -> bool:
+    """Tell whether a request has a key that may read, or is by somebody who may see reports."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         source = find_source(token.strip())

@@ -14,6 +14,7 @@ from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
 from experiments.wording import Unit
 
+NOBODY_SERVED = Inconclusive("Nobody has met an arm that gives offers yet.")
 NO_HOLDOUT = Inconclusive(
     "Nobody was held out, so nothing tells what would have been without offers."
 )
@@ -115,7 +116,9 @@ def _to_row(line: Line, groups: Groups) -> dict[str, Any]:
 
 
 def _compare(line: Line, groups: Groups, served: Moments) -> Result:
-    if groups.held_out.n == 0 and served.n > 0:
+    if served.n == 0:
+        return NOBODY_SERVED
+    if groups.held_out.n == 0:
         return NO_HOLDOUT
     return line.compare(groups.held_out, served)
 

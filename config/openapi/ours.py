@@ -83,6 +83,20 @@ OPERATIONS = {
         answers={200: Answer("Their comparisons.", Content(ANYTHING)), **refusals()},
         scope=a_key("read"),
     ),
+    ("GET", "/api/v1/campaigns/{key}/results"): Operation(
+        name="worth",
+        tag="Statistics",
+        meaning="Return what a campaign was worth: against its hold-out, by segment and by offer."
+        "\nAnswered by Django, where being logged in opens it too.",
+        answers={
+            200: Answer("The result.", Content(ANYTHING)),
+            400: Answer("The Host header is not one of this site."),
+            401: problem("No source that may read has this key."),
+            403: problem("Results are hidden for now."),
+            404: problem("There is no such campaign, or no result yet."),
+        },
+        scope=a_key("read"),
+    ),
     ("GET", "/api/v1/experiments/{key}/results"): Operation(
         name="results",
         tag="Statistics",

@@ -82,8 +82,9 @@ def test_the_report_takes_few_queries(django_assert_num_queries: Queries) -> Non
     analyse(campaign.experiment, now=LATER)
     judge(campaign)
     client = browse(is_superuser=True)
-    # Session, user, campaign, evaluation, version, analysis, plan, timeline, looks, changes.
-    with django_assert_num_queries(10):
+    # Session, user, campaign, evaluation, version, result, and of the report: analysis, plan,
+    # timeline, looks, changes.
+    with django_assert_num_queries(11):
         client.get(campaign.get_absolute_url())
 
 

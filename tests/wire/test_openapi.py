@@ -20,7 +20,11 @@ from wire.dispatcher import Scope as Connection
 from wire.openapi import Answer, Content, Operation, Parameter, describe
 
 # Answered by Django.
-BEHIND = {("GET", "/api/v1/experiments/{key}/results"), ("POST", "/api/v1/subscribe")}
+BEHIND = {
+    ("GET", "/api/v1/campaigns/{key}/results"),
+    ("GET", "/api/v1/experiments/{key}/results"),
+    ("POST", "/api/v1/subscribe"),
+}
 
 
 class Thing(msgspec.Struct):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from audience.models import Customer
+from campaigns.drafting import Split
 from campaigns.lifecycle import start_campaign
 from campaigns.models import Campaign
 from recommender.decision_ids import RANDOM_BITS, decision_id
@@ -72,7 +73,10 @@ def draft_shop(*, cost: bool = True, segments: Sequence[str] = ("country",)) -> 
         make_offer(key=key, cost_cents=round(100 * COSTS[key]) if cost else 0) for key in OFFERS
     ]
     campaign = make_campaign(
-        offers=offers, started_at=None, reward_window_seconds=int(WINDOW.total_seconds())
+        offers=offers,
+        split=Split(holdout_percent=25, control_percent=25),
+        started_at=None,
+        reward_window_seconds=int(WINDOW.total_seconds()),
     )
     campaign.experiment.segments = list(segments)
     campaign.experiment.save()
