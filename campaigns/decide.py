@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from campaigns.choice import Chooser
 from campaigns.draw import is_held_back
 from campaigns.eligibility import Uses, audience_against, reason_against
+from campaigns.holdout import ARM, RunningHoldout
 from campaigns.recall import Held, Known
 from campaigns.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves, Snapshot
 from campaigns.tally import Tally
@@ -53,22 +54,25 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Slate:
-    """What a campaign shows in a placement, and the arm newly met, if one was.
+    """What a campaign shows in a placement, and the arms newly met.
 
-    `met` is the ids of the experiment and of the arm.
+    `met` are pairs of the ids of an experiment and of its arm: of the campaign's own, and of the
+    hold-out of all campaigns.
     """
 
     campaign: str
     slots: Sequence[Slot | Kept]
-    met: tuple[int, int] | None = None
+    met: tuple[tuple[int, int], ...] = ()
 
 
 def decide(snapshot: Snapshot, asked: Asked, customer: Known, tally: Tally) -> Slate | None:
     """Let the first campaign of the placement that runs and has an arm for the customer decide.
 
     Later campaigns do not see the customer, not even where the first one shows nothing: a
-    hold-out that is filled by another campaign would prove nothing. What is decided is added to
-    what is known of the customer, and what is given out to the tally.
+    hold-out that is filled by another campaign would prove nothing. Nor does anybody get anything
+    whom the epoch's hold-out keeps from all campaigns; who that is shows only where a campaign
+    would have decided, so that both sides of it are met alike. What is decided is added to what is
+    known of the customer, and what is given out to the tally.
     """
     for campaign in snapshot.campaigns.get(asked.placement, ()):
         if not campaign.window.holds(asked.now):
@@ -78,13 +82,61 @@ def decide(snapshot: Snapshot, asked: Asked, customer: Known, tally: Tally) -> S
         arm, is_new = _arm_of(campaign, asked, customer)
         if arm is None:
             continue
+        met = _meet_holdout(snapshot.holdout, asked, customer)
+        if snapshot.holdout is not None and _is_held_out(snapshot.holdout, customer):
+            slot = _withheld(campaign, snapshot.holdout, asked, customer)
+            return Slate(campaign.key, [slot], met)
+        if is_new:
+            customer.arms[campaign.experiment_id] = arm.id
+            met = (*met, (campaign.experiment_id, arm.id))
         kept = _kept(campaign, arm, asked, customer)
         if kept is not None:
-            return Slate(campaign.key, kept)
+            return Slate(campaign.key, kept, met)
         slots = _decided(campaign, arm, asked, customer, tally, zone=snapshot.zone)
-        met = (campaign.experiment_id, arm.id) if is_new else None
         return Slate(campaign.key, slots, met)
     return None
+
+
+def _meet_holdout(
+    holdout: RunningHoldout | None, asked: Asked, customer: Known
+) -> tuple[tuple[int, int], ...]:
+    """Let a customer meet the arm of the epoch's hold-out; return it if that is new."""
+    if holdout is None or customer.arms.get(holdout.experiment_id) in holdout.arms:
+        return ()
+    arm_id = holdout.place(asked.key)
+    if arm_id is None:
+        return ()
+    customer.arms[holdout.experiment_id] = arm_id
+    return ((holdout.experiment_id, arm_id),)
+
+
+def _is_held_out(holdout: RunningHoldout, customer: Known) -> bool:
+    return customer.arms.get(holdout.experiment_id) == holdout.held_out
+
+
+def _withheld(
+    campaign: RunningCampaign, holdout: RunningHoldout, asked: Asked, customer: Known
+) -> Slot | Kept:
+    """Decide for nothing, or let the last such decision hold; no policy learns from it."""
+    last = customer.held.get(campaign.key)
+    if last and last[0].arm == ARM and _is_fresh(last[0], campaign, now=asked.now):
+        return Kept(last[0], None)
+    decision = Logged(
+        id=_ids(asked.now, 1)[0],
+        decided_at=asked.now,
+        customer_key=customer.key,
+        campaign=campaign.key,
+        placement=campaign.placement,
+        arm=ARM,
+        policy_id=None,
+        policy_version=None,
+        offer=None,
+        propensity=1.0,
+        due_at=asked.now,
+        reasons=(holdout.reason,),
+    )
+    customer.held[campaign.key] = [_to_held(decision)]
+    return Slot(decision, None)
 
 
 def _arm_of(
@@ -103,10 +155,7 @@ def _arm_of(
     if index is None:
         return None, False
     arm = campaign.arms[index]
-    if arm.is_halted:
-        return arm, False
-    customer.arms[campaign.experiment_id] = arm.id
-    return arm, True
+    return arm, not arm.is_halted
 
 
 def _kept(
@@ -132,15 +181,19 @@ def _kept(
 
 def _holds(held: Held, campaign: RunningCampaign, arm: RunningArm, *, now: datetime) -> bool:
     """Tell whether a slate, by its first place, is still that of the customer's arm."""
-    # Of two requests at once, the later decision may be the one that is looked at first.
-    age = max(now - held.decided_at, timedelta(0))
-    if held.arm != arm.key or age >= timedelta(seconds=campaign.hold_seconds):
+    if held.arm != arm.key or not _is_fresh(held, campaign, now=now):
         return False
     # What the policy of a halted arm chose may be what did harm.
     if arm.is_halted and held.policy_version is not None:
         return False
     # A hold-out stays one; where no offer was eligible, one may be by now.
     return (held.offer is None) is (arm.serves is Serves.NOTHING)
+
+
+def _is_fresh(held: Held, campaign: RunningCampaign, *, now: datetime) -> bool:
+    # Of two requests at once, the later decision may be the one that is looked at first.
+    age = max(now - held.decided_at, timedelta(0))
+    return age < timedelta(seconds=campaign.hold_seconds)
 
 
 def _decided(

@@ -163,8 +163,12 @@ class Batch:
                 names_of = counters if limit.counts_decisions else heard
                 names_of.update(limit.counters(self.now, self.snapshot.zone))
         audiences = {id_ for campaign in self.campaigns for id_ in campaign.audiences}
+        holdout = self.snapshot.holdout
         wanted = Wanted(
-            experiments=[campaign.experiment_id for campaign in self.campaigns],
+            experiments=[
+                *(campaign.experiment_id for campaign in self.campaigns),
+                *([] if holdout is None else [holdout.experiment_id]),
+            ],
             holds={campaign.key: campaign.hold_seconds for campaign in self.campaigns},
             capped_days={k: n for c in self.campaigns for k, n in c.capped_days.items()},
             limits=list({limit.id: limit for limit in limits if limit.is_per_customer}.values()),
@@ -214,9 +218,10 @@ class Batch:
         if decisions:
             await log_decisions(connection, decisions)
         met = {
-            Met(slate.met[0], customer.id, slate.met[1], self.now)
+            Met(experiment_id, customer.id, arm_id, self.now)
             for customer, slate in self._slates()
-            if slate.met is not None and customer.id is not None
+            for experiment_id, arm_id in slate.met
+            if customer.id is not None
         }
         if met:
             await record_exposures(connection, list(met))
@@ -226,9 +231,9 @@ class Batch:
         return Unlogged(
             decisions=[slot.decision for slot in self._new_slots()],
             met=[
-                NewlyMet(customer.key, slate.met[0], slate.met[1], self.now)
+                NewlyMet(customer.key, experiment_id, arm_id, self.now)
                 for customer, slate in self._slates()
-                if slate.met is not None
+                for experiment_id, arm_id in slate.met
             ],
             added=self.tally.added,
         )

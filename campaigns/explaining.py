@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from campaigns.holdout import epoch_in
 from campaigns.snapshot import Serves
 
 
@@ -38,6 +39,7 @@ class CampaignState:
         arm_name: The arm that the person met, or will meet; None where there is none.
         serves: What that arm gives.
         has_met: Whether the person met it.
+        held_out_by: The hold-out that keeps the person from all campaigns, by name; empty if none.
     """
 
     name: str
@@ -49,6 +51,7 @@ class CampaignState:
     arm_name: str | None = None
     serves: str = ""
     has_met: bool = False
+    held_out_by: str = ""
 
 
 def say_share(share: float) -> str:
@@ -75,6 +78,12 @@ def say_draw(draw: PastDraw, names: Mapping[str, str], *, about: str | None = No
         about: The offer that was asked about; None for all of them.
     """
     when = say_time(draw.decided_at)
+    epoch = next(filter(None, map(epoch_in, draw.reasons)), None)
+    if epoch is not None:
+        return [
+            f"{when}: no offer. “{epoch}” held the customer out from all campaigns, so that what "
+            "they come to together can be measured."
+        ]
     if draw.is_hold_out:
         return [
             f"{when}: no offer, because the customer is in “{draw.arm_name}”, which gets none, so "
@@ -103,6 +112,11 @@ def say_state(state: CampaignState, *, now: datetime) -> list[str]:
         return [f"“{state.name}” begins on {say_time(state.starts_at)}."]
     if state.ends_at is not None and now >= state.ends_at:
         return [f"“{state.name}” ended on {say_time(state.ends_at)}."]
+    if state.held_out_by:
+        return [
+            f"“{state.held_out_by}” holds the customer out from all campaigns: until it ends there "
+            "is no offer."
+        ]
     said = []
     if state.earlier:
         first = " and ".join(f"“{name}”" for name in state.earlier)

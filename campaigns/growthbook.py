@@ -11,6 +11,8 @@ same hash. They draw the offer:
 - by the baseline's shares: a plain rule. So it is too where the policy has no leaves yet or they
   have expired.
 
+Whom the epoch's hold-out keeps from all campaigns every rule leaves aside.
+
 What only a server can count is left out: offers with limits, and those that cost something where
 the campaign has a budget.
 """
@@ -27,6 +29,7 @@ from campaigns.client_draws import (
     eligible_in,
 )
 from campaigns.eligibility import reason_against
+from campaigns.holdout import RunningHoldout
 from campaigns.snapshot import RunningCampaign, Serves, Snapshot
 from experiments.assignment import BUCKETS, ranges
 from experiments.growthbook.context import DEFAULT_ATTRIBUTE
@@ -47,6 +50,8 @@ def to_extras(snapshot: Snapshot, *, now: datetime) -> Extras:
         if not campaign.window.holds(now) or campaign.audience is not None:
             continue
         rules = [_to_arms(campaign), *_to_rules(campaign, now=now)]
+        if snapshot.holdout is not None:
+            rules = [_without(snapshot.holdout, rule) for rule in rules]
         features[campaign.key] = {"defaultValue": None, "rules": rules}
         leaves = find_leaves(campaign, now=now)
         if leaves is not None:
@@ -174,6 +179,18 @@ def _serving(campaign: RunningCampaign, *serves: Serves) -> Document:
         "hashVersion": HASH_VERSION,
     }
     return {"filters": [share]}
+
+
+def _without(holdout: RunningHoldout, rule: Document) -> Document:
+    """Keep a rule from those who are held out from all campaigns."""
+    start, end = holdout.held_range
+    others = {
+        "seed": holdout.seed,
+        "ranges": [_share(0, start), _share(end, BUCKETS)],
+        "attribute": DEFAULT_ATTRIBUTE,
+        "hashVersion": HASH_VERSION,
+    }
+    return {**rule, "filters": [*rule.get("filters", ()), others]}
 
 
 def _vary_offers(campaign: RunningCampaign, draw: ClientDraw) -> Document:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from audience.rules.grammar import In, NoRule
 from audience.rules.nesting import inline
 from audience.rules.sql import Compiled, holds_for
 from campaigns.eligibility import UTC, Budget, Caps, OfferRules, Window
+from campaigns.holdout import RunningHoldout
 from campaigns.limits import Limit, Scope
 from campaigns.recall import MOMENT
 from campaigns.snapshot import (
@@ -26,6 +27,7 @@ from campaigns.snapshot import (
     Serves,
     Snapshot,
 )
+from experiments.assignment import ranges
 from recommender.features import FeatureSpec
 from recommender.leaves import Leaves
 from recommender.odds import Odds
@@ -100,6 +102,16 @@ LIMITS = """
     LEFT JOIN campaigns_placement AS placement ON placement.id = cap.placement_id
     WHERE cap.channel = '' ORDER BY cap.id
 """
+# At most one runs at a time. Paused, it lets nobody newly meet it in experiments; whom it holds out
+# it goes on holding out.
+HOLDOUT = """
+    SELECT experiment.id AS experiment_id, experiment.name, experiment.seed, experiment.traffic,
+           arm.id, arm.weight, arm.is_control
+    FROM experiments_experiment AS experiment
+    JOIN experiments_arm AS arm ON arm.experiment_id = experiment.id
+    WHERE experiment.is_global AND experiment.status IN ('running', 'paused')
+    ORDER BY arm.position, arm.id
+"""
 AUDIENCES = "SELECT id, key, kind, rule FROM audience_audience"
 
 
@@ -121,6 +133,7 @@ class SnapshotLoader:
             placements = await cursor.fetchall()
             limits = await (await cursor.execute(LIMITS)).fetchall()
             audiences = await (await cursor.execute(AUDIENCES)).fetchall()
+            held_out = await (await cursor.execute(HOLDOUT)).fetchall()
             rows = await (await cursor.execute(CAMPAIGNS)).fetchall()
             experiments = [row["experiment_id"] for row in rows]
             ids = [row["campaign_id"] for row in rows]
@@ -136,7 +149,8 @@ class SnapshotLoader:
                 ),
             )
         self._odds, self._leaves = parts.odds, parts.leaves
-        return _to_snapshot(placements, rows, parts, audiences, zone=self._zone)
+        snapshot = _to_snapshot(placements, rows, parts, audiences)
+        return replace(snapshot, holdout=_to_holdout(held_out), zone=self._zone)
 
 
 async def _keep_or_read(
@@ -214,8 +228,6 @@ def _to_snapshot(
     rows: Sequence[DictRow],
     parts: Parts,
     audiences: Sequence[DictRow],
-    *,
-    zone: ZoneInfo,
 ) -> Snapshot:
     campaigns: dict[str, list[RunningCampaign]] = {}
     for row in rows:
@@ -236,7 +248,20 @@ def _to_snapshot(
             for limit in chain(*parts.limits.values())
             if not limit.is_per_customer and not limit.counts_decisions
         ),
-        zone=zone,
+    )
+
+
+def _to_holdout(arms: Sequence[DictRow]) -> RunningHoldout | None:
+    """Read the hold-out of all campaigns from its arms; the control is who is held out."""
+    if not arms:
+        return None
+    return RunningHoldout(
+        experiment_id=arms[0]["experiment_id"],
+        name=arms[0]["name"],
+        seed=arms[0]["seed"],
+        arms=tuple(arm["id"] for arm in arms),
+        ranges=ranges([arm["weight"] for arm in arms], arms[0]["traffic"]),
+        held_out=next(arm["id"] for arm in arms if arm["is_control"]),
     )
 
 

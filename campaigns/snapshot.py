@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from audience.rules.sql import Compiled
 from campaigns.eligibility import UTC, Budget, OfferRules, Window
+from campaigns.holdout import RunningHoldout
 from campaigns.languages import choose_language
 from campaigns.limits import Limit
 from recommender.leaves import Leaves
@@ -153,6 +154,8 @@ class Snapshot:
     heard_limits: tuple[Limit, ...] = ()
     # Of the site's clock.
     zone: ZoneInfo = UTC
+    # What keeps a share of the customers from all campaigns; None while there is none.
+    holdout: RunningHoldout | None = None
 
     @property
     def all_campaigns(self) -> Iterator[RunningCampaign]:

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from audience.models import Erasure
+from campaigns.epochs import end_epoch
 from campaigns.models import Campaign
 from campaigns.privacy import erase_person
 from campaigns.results.computing import compute_result, find_due
@@ -27,6 +28,7 @@ FORGET_TASK = "campaigns.forget_old"
 def keep_schedule() -> tuple[int, int]:
     """Start and finish what is due; return how many were started and finished."""
     now = timezone.now()
+    end_epoch(now=now)
     return start_due(now=now), finish_due(now=now)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns import calendar_views, delivery_views, message_views, views
+from campaigns import calendar_views, delivery_views, epoch_views, message_views, views
 from campaigns.setup import views as setup
 
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("new/count/", setup.count_live, name="campaign-count"),
     path("all/calendar/", calendar_views.calendar, name="campaign-calendar"),
     path("all/approvals/", calendar_views.approvals, name="campaign-approvals"),
+    path("all/holdout/", epoch_views.epochs, name="campaign-holdout"),
     path("<slug:key>/", views.report, name="campaign-report"),
     path("<slug:key>/refresh/", views.refresh, name="campaign-refresh"),
     path("<slug:key>/setup/", setup.review, name="campaign-setup"),

@@ -9,6 +9,7 @@ from django.db.models import Q
 from audience.audiences import find_holding, find_rule
 from audience.models import Customer
 from campaigns.eligibility import Budget, Caps, OfferRules, Window, limit_reached, reason_against
+from campaigns.epochs import find_holdout_of
 from campaigns.explaining import (
     CampaignState,
     PastDraw,
@@ -158,6 +159,7 @@ def _state_of(
         arm_name=None if arm is None else arm.name,
         serves="" if arm is None else _serves_now(arm, campaign),
         has_met=has_met,
+        held_out_by=find_holdout_of(person, customer_ids),
     )
 
 

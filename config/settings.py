@@ -197,6 +197,11 @@ UNFOLD = {
                         "link": reverse_lazy("replays"),
                     },
                     {
+                        "title": "All campaigns",
+                        "icon": "join",
+                        "link": reverse_lazy("campaign-holdout"),
+                    },
+                    {
                         "title": "Programme",
                         "icon": "trending_up",
                         "link": reverse_lazy("programme"),

@@ -175,6 +175,9 @@ ACTS: dict[str, Act] = {
 }
 
 
+OF_GLOBAL = ("start", "extend", "stop")
+
+
 class ActForm(forms.Form):
     """Why, and what the act has to know."""
 
@@ -215,7 +218,17 @@ def possible_acts(experiment: Experiment) -> dict[str, Act]:
     """Return what can be done to an experiment as it is."""
     if not experiment.is_standalone:
         return {}
-    return {verb: act for verb, act in ACTS.items() if act.is_possible(experiment)}
+    return {verb: act for verb, act in ACTS.items() if is_possible(verb, experiment)}
+
+
+def is_possible(verb: str, experiment: Experiment) -> bool:
+    """Tell whether something can be done to an experiment as it is.
+
+    Who is held out from all campaigns stays so until the end of the epoch: there is nothing to
+    pause, to halt or to ship.
+    """
+    is_open = not experiment.is_global or verb in OF_GLOBAL
+    return is_open and ACTS[verb].is_possible(experiment)
 
 
 def _has_arm(experiment: Experiment, *, is_halted: bool) -> bool:

@@ -20,7 +20,9 @@ def trip(experiment: Experiment, analysis: Analysis, *, now: datetime) -> list[s
     An arm that somebody released after it was halted is theirs: the same harm, which stands in
     every later analysis, does not halt it again.
     """
-    if not experiment.is_standalone or experiment.status not in LIVE:
+    # What all campaigns do together is for people to judge: there is no arm to give them instead.
+    is_ours = experiment.is_standalone and not experiment.is_global
+    if not is_ours or experiment.status not in LIVE:
         return []
     verdict = analysis.report["verdict"]
     halted = []

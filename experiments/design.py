@@ -21,6 +21,7 @@ def describe_design(experiment: Experiment) -> dict[str, Any]:
         "payloads": {arm.key: arm.payload for arm in experiment.arms.all()},
         "audience": experiment.audience,
         "traffic": experiment.traffic,
+        **({"holds out from everything": True} if experiment.is_global else {}),
         "group": group and [group.key, experiment.group_from, experiment.group_until],
         "requires": sorted(
             [row.arm.experiment.key, row.arm.key]

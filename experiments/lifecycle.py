@@ -26,6 +26,7 @@ from wire.notices import announce_change
 from wire.wakeups import wake
 
 ANALYSE_TASK = "experiments.analyse_due"
+APPROVE = "experiments.approve_experiment"
 
 
 def start_experiment(
@@ -40,6 +41,7 @@ def start_experiment(
     with transaction.atomic():
         locked = lock(experiment)
         require(locked, *UNSTARTED, message="Only a draft can be started.")
+        _check_global(locked, by=by)
         if locked.is_standalone and settings.REVIEW_IS_REQUIRED:
             _check_approval(locked)
         check_design(locked)
@@ -62,6 +64,7 @@ def stop_experiment(
     with transaction.atomic():
         locked = lock(experiment)
         require(locked, *LIVE, message="Only a running experiment can be stopped.")
+        _check_right(locked, by=by)
         locked.status, locked.stopped_at = Status.STOPPED, now
         locked.save(update_fields=["status", "stopped_at"])
         record_change(locked, "stopped", by=by, now=now, reason=reason)
@@ -129,6 +132,24 @@ def check_design(experiment: Experiment) -> None:
         raise ValidationError("The arms' shares add up to more than all customers.")
     if not experiment.measured.filter(role=Role.GOAL).exists():
         raise ValidationError("An experiment needs a goal metric.")
+
+
+def _check_global(experiment: Experiment, *, by: User | None) -> None:
+    """Refuse a second hold-out from everything: each customer is in one epoch at a time."""
+    _check_right(experiment, by=by)
+    if not experiment.is_global:
+        return
+    other = Experiment.objects.filter(is_global=True, status__in=LIVE).first()
+    if other is not None:
+        raise ValidationError(f"{other} still runs. Stop it first: epochs follow each other.")
+
+
+def _check_right(experiment: Experiment, *, by: User | None) -> None:
+    """Let only who may approve begin or end what keeps customers from everything."""
+    if experiment.is_global and by is not None and not by.has_perm(APPROVE):
+        raise ValidationError(
+            "A hold-out from all campaigns is begun and ended by those who may approve experiments."
+        )
 
 
 def _check_approval(experiment: Experiment) -> None:

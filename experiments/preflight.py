@@ -171,13 +171,25 @@ def check_requirements(experiment: Experiment, now: datetime) -> Iterator[Issue]
     if experiment.is_holdout:
         return
     ids = {other.pk for other in required}
-    for holdout in Experiment.objects.filter(is_holdout=True, status__in=LIVE).exclude(pk__in=ids):
+    holdouts = Experiment.objects.filter(is_holdout=True, is_global=False, status__in=LIVE)
+    for holdout in holdouts.exclude(pk__in=ids):
         yield Issue(
             "holdout",
             False,
             f"It does not keep to the hold-out {holdout}, so its effect is in both sides of that.",
             "audience",
         )
+
+
+def check_global(experiment: Experiment, now: datetime) -> Iterator[Issue]:
+    """Look whether a hold-out from everything is one of everybody, and whether one runs already."""
+    if not experiment.is_global:
+        return
+    if experiment.audience:
+        yield Issue("global", True, "Everybody takes part in it: leave no condition.", "audience")
+    running = Experiment.objects.filter(is_global=True, status__in=LIVE)
+    for other in running.exclude(pk=experiment.pk):
+        yield Issue("epoch", False, f"{other} has to be stopped before it can start.", "audience")
 
 
 def check_end(experiment: Experiment, now: datetime) -> Iterator[Issue]:
@@ -202,6 +214,7 @@ PREFLIGHT: tuple[Callable[[Experiment, datetime], Iterator[Issue]], ...] = (
     check_overlaps,
     check_group,
     check_requirements,
+    check_global,
     check_end,
 )
 

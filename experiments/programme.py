@@ -87,7 +87,8 @@ def find_impact() -> tuple[list[Impact], Prior]:
             key, name, shipped = read
             by_metric.setdefault(key, []).append(shipped)
             names[key] = name
-    holdouts = list(_with_newest(Experiment.objects.filter(is_holdout=True)))
+    # One that keeps from campaigns too measures more than what was shipped.
+    holdouts = list(_with_newest(Experiment.objects.filter(is_holdout=True, is_global=False)))
     impacts = []
     for key, shipped_ones in by_metric.items():
         naive = 1.0

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.acts import ACTS, ActForm, possible_acts
+from experiments.acts import ACTS, ActForm, is_possible, possible_acts
 from experiments.lifecycle import request_analysis
 from experiments.models import Analysis, Experiment
 from experiments.reports import to_page
@@ -60,7 +60,7 @@ def act(request: HttpRequest, key: str, verb: str) -> HttpResponse:
     if verb not in ACTS:
         raise Http404
     chosen = ACTS[verb]
-    if not chosen.is_possible(experiment):
+    if not is_possible(verb, experiment):
         label = experiment.get_status_display().lower()
         messages.error(request, f"{chosen.verb}: that cannot be done. {experiment} is {label}.")
         return redirect(experiment)

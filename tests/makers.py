@@ -16,6 +16,7 @@ from audience.partitions import make_partitions, month_of
 from campaigns.drafting import CampaignPlan, Split, add_offers, draft_campaign
 from campaigns.lifecycle import start_campaign
 from campaigns.models import Campaign, Offer, Placement
+from experiments.assignment import BUCKETS
 from experiments.design import digest_design
 from experiments.drafting import ArmPlan, plan_experiment
 from experiments.exposures import RECORD
@@ -145,6 +146,25 @@ def make_experiment(
             approve(experiment, now=started_at)
         start_experiment(experiment, by=None, now=started_at)
     return experiment
+
+
+def make_holdout(
+    *, percent: int = 50, started_at: datetime | None = NOW, **promises: Any
+) -> Experiment:
+    """Hold so many of all customers out from all campaigns, unless `started_at` is None."""
+    held = BUCKETS * percent // 100
+    arms = (
+        ArmPlan("held-out", "Held out", held, is_control=True),
+        ArmPlan("open", "Open", BUCKETS - held),
+    )
+    return make_experiment(
+        arms=arms,
+        started_at=started_at,
+        is_standalone=True,
+        is_holdout=True,
+        is_global=True,
+        **promises,
+    )
 
 
 def approve(experiment: Experiment, *, now: datetime = NOW) -> None:

@@ -150,12 +150,20 @@ def say_result(report: Mapping[str, Any]) -> str:
 
 
 def _to_line(row: Mapping[str, Any]) -> LineRow:
-    return _line(row, row["served"], result_from_json(row["result"]), row["total"])
+    return say_line(row, row["served"], result_from_json(row["result"]), row["total"])
 
 
-def _line(
+def say_line(
     row: Mapping[str, Any], served: float | None, result: Result, total: Mapping[str, float] | None
 ) -> LineRow:
+    """Say one line.
+
+    Args:
+        row: Its name, its unit and the mean of those held out.
+        served: The mean of those with offers.
+        result: Their comparison.
+        total: What that is for all of them, if it is to be said.
+    """
     unit: Unit = row["unit"]
     means = {"served": _say(served, unit), "held_out": _say(row["held_out"], unit)}
     if not isinstance(result, Estimate):
@@ -188,7 +196,7 @@ def _to_arms(report: Mapping[str, Any]) -> list[ArmRow]:
             arm["name"],
             arm["customers"],
             [
-                _line(row, own["mean"], result_from_json(own["result"]), None)
+                say_line(row, own["mean"], result_from_json(own["result"]), None)
                 for row in report["rows"]
                 for own in [row["arms"][arm["key"]]]
             ],

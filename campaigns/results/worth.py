@@ -104,7 +104,7 @@ def _to_row(line: Line, groups: Groups) -> dict[str, Any]:
         "held_out": line.value(groups.held_out),
         "served": line.value(groups.served),
         "result": result.to_json(),
-        "total": _add_up(result),
+        "total": add_up(result),
         "arms": {
             key: {
                 "mean": line.value(moments),
@@ -123,7 +123,7 @@ def _compare(line: Line, groups: Groups, served: Moments) -> Result:
     return line.compare(groups.held_out, served)
 
 
-def _add_up(result: Result) -> dict[str, float] | None:
+def add_up(result: Result) -> dict[str, float] | None:
     """Return what all who were given offers brought more than they would have without."""
     if not isinstance(result, Estimate):
         return None

@@ -19,9 +19,9 @@ from psycopg import AsyncConnection
 
 from audience.finding import Name
 from audience.partitions import make_months, month_of
-from audience.rules.sql import Compiled
 from campaigns.decide import Slate, Slot
 from campaigns.desk import Batch, Visit
+from campaigns.holdout import ARM
 from campaigns.loading import SnapshotLoader
 from campaigns.sending.claiming import Claimed
 from campaigns.snapshot import RunningCampaign, Serves, Snapshot
@@ -105,9 +105,9 @@ class Decider:
         connection = await self._connect()
         await self._prepare(connection, now)
         try:
-            return await _serve(connection, campaign, claimed, self._snapshot.rules, now)
+            return await _serve(connection, campaign, claimed, self._snapshot, now)
         except psycopg.errors.DeadlockDetected:
-            return await _serve(connection, campaign, claimed, self._snapshot.rules, now)
+            return await _serve(connection, campaign, claimed, self._snapshot, now)
         except psycopg.OperationalError:
             await self._disconnect()
             raise
@@ -141,14 +141,16 @@ async def _serve(
     connection: AsyncConnection[Any],
     campaign: RunningCampaign,
     claimed: Sequence[Claimed],
-    rules: Mapping[int, Compiled],
+    snapshot: Snapshot,
     now: datetime,
 ) -> Mapping[int, Decided]:
     # By itself: what else is sent in the placement has customers of its own.
     # Who joined stays in it, whoever belongs to the audience by now.
     open_to_all = replace(campaign, audience=None)
-    alone = Snapshot(
-        frozenset({campaign.placement}), {campaign.placement: (open_to_all,)}, rules=rules
+    alone = replace(
+        snapshot,
+        placements=frozenset({campaign.placement}),
+        campaigns={campaign.placement: (open_to_all,)},
     )
     visits = [Visit(Name(each.customer_key), {campaign.placement: 1}, {}) for each in claimed]
     batch = Batch(alone, visits, now)
@@ -181,5 +183,5 @@ def _to_decided(campaign: RunningCampaign, slate: Slate | None) -> Decided:
     if made.offer is not None and slot.content is not None:
         return Decided(made.id, made.offer, slot.content)
     serves = {arm.key: arm.serves for arm in campaign.arms}
-    is_held_out = serves.get(made.arm) is Serves.NOTHING
+    is_held_out = made.arm == ARM or serves.get(made.arm) is Serves.NOTHING
     return Decided(made.id, "", None, HOLD_OUT if is_held_out else NO_OFFER)

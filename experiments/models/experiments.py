@@ -110,6 +110,8 @@ class Experiment(models.Model):
     )
     # A hold-out is one whose control is kept from the experiments that require its other arm.
     is_holdout = models.BooleanField(default=False, editable=False)
+    # A hold-out that also keeps its control from all that decides without naming it.
+    is_global = models.BooleanField(default=False, editable=False)
     # Whether clients ask for its arms by its key; a campaign's arms are served by the campaign.
     is_standalone = models.BooleanField(default=False, editable=False)
     audience = models.JSONField(
@@ -217,6 +219,15 @@ class Experiment(models.Model):
                 condition=models.Q(outcome="")
                 | models.Q(status=Status.STOPPED, served_arm__isnull=False),
                 name="decided_when_stopped_and_served",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_global=False) | models.Q(is_holdout=True),
+                name="only_a_holdout_is_global",
+            ),
+            models.UniqueConstraint(
+                fields=["is_global"],
+                condition=models.Q(is_global=True, status__in=LIVE),
+                name="one_global_holdout_at_a_time",
             ),
             models.CheckConstraint(
                 condition=models.Q(traffic__lte=BUCKETS), name="traffic_within_buckets"

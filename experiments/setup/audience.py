@@ -218,9 +218,15 @@ class AudienceStep(Step):
 
 
 def keep_to_holdouts(experiment: Experiment) -> None:
-    """Let a new draft leave out the customers of every hold-out, until somebody says otherwise."""
+    """Let a new draft leave out the customers of every hold-out, until somebody says otherwise.
+
+    But for the one from all campaigns, which is to measure campaigns alone.
+    """
     open_arms = Arm.objects.filter(
-        experiment__is_holdout=True, experiment__status__in=LIVE, is_control=False
+        experiment__is_holdout=True,
+        experiment__is_global=False,
+        experiment__status__in=LIVE,
+        is_control=False,
     )
     Prerequisite.objects.bulk_create(
         Prerequisite(experiment=experiment, arm=arm) for arm in open_arms

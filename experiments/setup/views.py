@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,7 +20,7 @@ from audience.matching import NotInSql, count_customers
 from audience.naming import free_key
 from experiments.assignment import BUCKETS
 from experiments.drafting import ArmPlan, plan_experiment
-from experiments.lifecycle import record_change
+from experiments.lifecycle import APPROVE, record_change
 from experiments.models import UNSTARTED, Experiment, Status
 from experiments.preflight import find_issues
 from experiments.reviewing import answer_review, reopen_draft, request_review
@@ -32,7 +32,6 @@ from experiments.setup.planner import PlannerForm, seek_advice
 ADD = "experiments.add_experiment"
 CHANGE = "experiments.change_experiment"
 VIEW = "experiments.view_experiment"
-APPROVE = "experiments.approve_experiment"
 
 # Until the planner says better.
 USUAL_CUSTOMERS = 10_000
@@ -50,7 +49,9 @@ USUAL_ARMS = (
 @permission_required(ADD, raise_exception=True)
 def begin(request: HttpRequest) -> HttpResponse:
     """Ask for the idea of a new experiment, and draft it."""
-    is_holdout = "holdout" in request.GET
+    is_holdout, is_global = "holdout" in request.GET, request.GET.get("holdout") == "all"
+    if is_global and not request.user.has_perm(APPROVE):
+        raise PermissionDenied
     form = IdeaStep(Experiment(), request.POST or None)
     if request.method == "POST" and form.is_valid():
         user = _user(request)
@@ -65,13 +66,19 @@ def begin(request: HttpRequest) -> HttpResponse:
                 minimum_days=28 if is_holdout else 14,
                 is_standalone=True,
                 is_holdout=is_holdout,
+                is_global=is_global,
                 created_by=user,
             )
             if not is_holdout:
                 keep_to_holdouts(experiment)
             record_change(experiment, "drafted", by=user, now=timezone.now())
         return redirect("setup-step", key=experiment.key, name="arms")
-    context = {"form": form, "is_holdout": is_holdout, "steps": _steps("idea")}
+    context = {
+        "form": form,
+        "is_holdout": is_holdout,
+        "is_global": is_global,
+        "steps": _steps("idea"),
+    }
     return render(request, "experiments/setup/begin.html", context)
 
 

@@ -25,7 +25,8 @@ from audience.models import (
 )
 from campaigns.models import Campaign, Counter, Offer
 from campaigns.timeline import Place, read_timeline
-from experiments.models import Arm
+from experiments.assignment import bucket_of
+from experiments.models import Arm, Experiment
 from tests.makers import (
     DAY,
     HOUR,
@@ -34,8 +35,10 @@ from tests.makers import (
     expose,
     make_campaign,
     make_customer,
+    make_customers,
     make_decision,
     make_event,
+    make_holdout,
     make_offer,
     make_placement,
     make_user,
@@ -156,6 +159,25 @@ def test_a_hold_out_is_explained() -> None:
         cursor.execute("UPDATE recommender_decision SET reasons = %s", [f'["{made}"]'])
     page = page_of(ann, about=f"campaign:{campaign.key}")
     assert "which gets none, so that the others can be compared" in page
+
+
+def test_who_is_held_out_from_all_campaigns_is_told_so() -> None:
+    campaign, holdout = make_campaign(), make_holdout(percent=50)
+    customers = make_customers(40)
+    asked = f"campaign:{campaign.key}"
+    out = next(c for c in customers if bucket_of(holdout.seed, c.external_key) < 5000)
+    other = next(c for c in customers if bucket_of(holdout.seed, c.external_key) >= 5000)
+    said = f"“{holdout.name}” holds the customer out from all campaigns"
+    assert said in page_of(out, about=asked)
+    assert said not in page_of(other, about=asked)
+    # Whom somebody met as, one stays.
+    expose(holdout, out, "open", at=NOW)
+    expose(holdout, other, "held-out", at=NOW)
+    assert said not in page_of(out, about=asked)
+    assert said in page_of(other, about=asked)
+    Experiment.objects.filter(pk=holdout.pk).update(traffic=0)
+    (stranger,) = make_customers(1)
+    assert said not in page_of(stranger, about=asked)
 
 
 def test_an_offer_that_was_given_and_one_that_was_not_are_explained() -> None:

@@ -36,6 +36,15 @@ def test_a_hold_out_is_explained_by_what_it_is_for() -> None:
     assert "gets none, so that the others can be compared" in said
 
 
+def test_who_is_held_out_from_all_campaigns_is_told_by_which_epoch() -> None:
+    reasons = ["hold-out of all campaigns: Spring 2026"]
+    held = replace(DRAW, offer=None, is_hold_out=True, reasons=reasons)
+    (said,) = say_draw(held, NAMES, about="red")
+    assert said.startswith(f"{WHEN}: no offer. “Spring 2026” held the customer out from all")
+    (state,) = say_state(replace(STATE, held_out_by="Spring 2026"), now=NOW)
+    assert "until it ends there is no offer" in state
+
+
 def test_the_offer_that_was_asked_about_could_have_been_drawn() -> None:
     said = say_draw(DRAW, NAMES, about="blue")
     assert said[1:] == [

@@ -11,6 +11,7 @@ from campaigns.client_draws import DrawName, draw_by_baseline, draw_by_leaves
 from campaigns.decide import Asked, _arm_of
 from campaigns.eligibility import Window
 from campaigns.growthbook import next_change, to_extras
+from campaigns.holdout import RunningHoldout
 from campaigns.recall import Known
 from campaigns.snapshot import RunningArm, RunningCampaign, Serves, Snapshot
 from experiments.growthbook.context import Context
@@ -67,6 +68,21 @@ def test_who_is_held_out_gets_nothing_and_counts() -> None:
     for customer in held_out:
         assert value_of(SUMMER, **customer) is None
         assert list(tracked(SUMMER, **customer)) == ["summer"]
+
+
+def test_no_client_shows_anything_to_who_is_held_out_from_all_campaigns() -> None:
+    holdout = RunningHoldout(9, "Q1", "q1", (7, 8), ((3000, 6000), (6000, 9000)), held_out=7)
+    snapshot = replace(make_snapshot(make_campaign()), holdout=holdout)
+    extras = to_extras(snapshot, now=NOW)
+    out = [customer for customer in CUSTOMERS if holdout.place(customer["id"]) == 7]
+    assert len(out) > 100
+    for customer in CUSTOMERS:
+        if customer in out:
+            assert value_of(extras, **customer) is None
+            assert tracked(extras, **customer) == {}
+        else:
+            assert value_of(extras, **customer) == value_of(SUMMER, **customer)
+            assert tracked(extras, **customer) == tracked(SUMMER, **customer)
 
 
 def test_the_control_gets_the_baseline_by_its_shares() -> None:

@@ -20,6 +20,7 @@ from campaigns.models import DeliveryState as State
 from campaigns.sending import claiming
 from campaigns.sending.enrolling import enrol, enrol_due
 from campaigns.sending.worker import Worker
+from experiments.assignment import bucket_of
 from recommender.models import Decision
 from tests.campaigns.mailed import (
     BODY,
@@ -29,7 +30,7 @@ from tests.campaigns.mailed import (
     make_mailed,
     make_readers,
 )
-from tests.makers import make_event, make_offer, merge
+from tests.makers import make_event, make_holdout, make_offer, merge
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -466,3 +467,16 @@ def test_two_workers_send_everything_once(sink: Sink) -> None:
     after = states(campaign)
     assert after["sent"] == len(sink.mails)
     assert after["sent"] + after["skipped"] == 200
+
+
+def test_nothing_is_sent_to_who_is_held_out_from_all_campaigns(sink: Sink) -> None:
+    readers = make_readers(40)
+    holdout = make_holdout(started_at=timezone.now())
+    campaign = make_mailed(holdout_percent=1)
+    send()
+    out = {reader for reader in readers if bucket_of(holdout.seed, reader.external_key) < 5000}
+    assert 5 < len(out) < 35
+    kept = campaign.deliveries.filter(customer__in=out)
+    assert set(kept.values_list("state", "reason")) == {(State.SKIPPED, "hold-out")}
+    assert not {reader.attributes["email"] for reader in out} & set(sink.receivers)
+    assert len(sink.mails) > 0
