@@ -26,7 +26,7 @@ from wire.notices import announce_change
 from wire.wakeups import wake
 
 ANALYSE_TASK = "experiments.analyse_due"
-APPROVE = "experiments.approve_experiment"
+RUN, APPROVE = "experiments.run_experiment", "experiments.approve_experiment"
 
 
 def start_experiment(
@@ -71,6 +71,11 @@ def stop_experiment(
         request_analysis(locked, now=now)
         announce_change()
     experiment.refresh_from_db()
+
+
+def right_to_run(experiment: Experiment) -> str:
+    """Return the permission that it takes to start and stop an experiment."""
+    return APPROVE if experiment.is_global else RUN
 
 
 def record_change(

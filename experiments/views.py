@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.acts import ACTS, ActForm, is_possible, possible_acts
-from experiments.lifecycle import request_analysis
+from experiments.lifecycle import request_analysis, right_to_run
 from experiments.models import Analysis, Experiment
 from experiments.reports import to_page
 from experiments.reports.differences import find_differences
@@ -23,7 +23,6 @@ from experiments.timeline import draw_timelines
 VIEW = "experiments.view_experiment"
 PEEK = "experiments.peek_at_results"
 ANALYSE = "experiments.analyse_experiment"
-RUN = "experiments.run_experiment"
 # What a report can be taken along as.
 EXPORTS = {"pdf": "PDF", "csv": "CSV", "ipynb": "Notebook that checks it", "sql": "SQL behind it"}
 # Findings that say which way the effect goes: they are results too.
@@ -53,10 +52,12 @@ def refresh(request: HttpRequest, key: str) -> HttpResponse:
 
 
 @staff_member_required
-@permission_required(RUN, raise_exception=True)
+@permission_required(VIEW, raise_exception=True)
 def act(request: HttpRequest, key: str, verb: str) -> HttpResponse:
     """Explain what can be done to an experiment, and do it when it is confirmed."""
     experiment = get_object_or_404(Experiment, key=key, is_standalone=True)
+    if not request.user.has_perm(right_to_run(experiment)):
+        raise PermissionDenied
     if verb not in ACTS:
         raise Http404
     chosen = ACTS[verb]
@@ -140,6 +141,6 @@ def report_context(
         "is_waiting": experiment.analysis_requested_at is not None,
         "halted": experiment.arms.exclude(halted_at=None) if experiment.is_standalone else (),
         "exports": EXPORTS,
-        "acts": possible_acts(experiment) if user.has_perm(RUN) else {},
+        "acts": possible_acts(experiment) if user.has_perm(right_to_run(experiment)) else {},
         "changes": experiment.changes.select_related("by")[:20],
     }

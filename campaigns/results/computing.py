@@ -117,7 +117,7 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
         ],
         "goal_unit": unit_of(campaign.policy),
         "window_seconds": campaign.policy.reward_window_seconds,
-        "rows": to_rows(lines, groups),
+        "rows": to_rows(lines, groups, planned=plan.planned_customers),
         "segments": _segments(plan, found, arms, lines, silent=silent, columns=len(columns)),
         "offers": [_offer(log, offers.get(log.key), plan, problem) for log in logs],
     }
@@ -182,7 +182,7 @@ def _segments(
                     "value": value,
                     "held_out": groups.held_out.n,
                     "served": groups.served.n,
-                    "rows": to_rows(lines, groups),
+                    "rows": to_rows(lines, groups, planned=plan.planned_customers),
                 }
             )
     return segments

@@ -131,20 +131,23 @@ def to_result_page(result: CampaignResult) -> ResultPage:
 
 
 def say_result(report: Mapping[str, Any]) -> str:
-    """Say in one sentence what a campaign was worth, and honestly if that is not known."""
+    """Say in one sentence what a campaign was worth, and honestly if that is not known.
+
+    Pages are looked at again and again, so it rests on the interval that holds at every look.
+    """
     net = next(row for row in report["rows"] if row["key"] == "net")
     result = result_from_json(net["result"])
     if isinstance(result, Inconclusive):
         return f"What the campaign was worth is not known: {_lower(result.reason)}"
-    unit, ends = net["unit"], result.difference_interval
-    confidence = f"{100 * report['confidence']:g}%"
+    unit, low, high = net["unit"], net["lasting"]["low"], net["lasting"]["high"]
     said = (
         f"{say_difference(result.difference, unit=unit)} per customer against no offer "
-        f"({confidence} interval {say_difference_range(ends.low, ends.high, unit=unit)})"
+        f"({say_difference_range(low, high, unit=unit)} with {100 * report['confidence']:g}% "
+        "confidence, however often one looks)"
     )
-    if ends.low > 0:
+    if low > 0:
         return f"After what offers cost, the campaign has earned {said}."
-    if ends.high < 0:
+    if high < 0:
         return f"After what offers cost, the campaign has lost money: {said}."
     return f"Whether the campaign earns more than its offers cost is not shown yet: {said}."
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.stats.confidence_sequence import ConfidenceSequence
 from experiments.stats.estimate import Estimate, Inconclusive, Result
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
@@ -90,12 +91,18 @@ def to_groups(by_arm: Mapping[str, Moments], *, silent: Sequence[str], nobody: M
     return Groups(held_out, sum(arms.values(), start=nobody), arms)
 
 
-def to_rows(lines: Sequence[Line], groups: Groups) -> list[dict[str, Any]]:
-    """Write down each line: means per customer, what offers changed, and what that is in total."""
-    return [_to_row(line, groups) for line in lines]
+def to_rows(lines: Sequence[Line], groups: Groups, *, planned: int) -> list[dict[str, Any]]:
+    """Write down each line: means per customer, what offers changed, and what that is in total.
+
+    Args:
+        lines: What is compared.
+        groups: Who.
+        planned: How many customers are to take part: what holds at every look is sharpest there.
+    """
+    return [_to_row(line, groups, planned) for line in lines]
 
 
-def _to_row(line: Line, groups: Groups) -> dict[str, Any]:
+def _to_row(line: Line, groups: Groups, planned: int) -> dict[str, Any]:
     result = _compare(line, groups, groups.served)
     return {
         "key": line.key,
@@ -104,6 +111,7 @@ def _to_row(line: Line, groups: Groups) -> dict[str, Any]:
         "held_out": line.value(groups.held_out),
         "served": line.value(groups.served),
         "result": result.to_json(),
+        "lasting": _find_lasting(result, planned=planned),
         "total": add_up(result),
         "arms": {
             key: {
@@ -121,6 +129,17 @@ def _compare(line: Line, groups: Groups, served: Moments) -> Result:
     if groups.held_out.n == 0:
         return NO_HOLDOUT
     return line.compare(groups.held_out, served)
+
+
+def _find_lasting(result: Result, *, planned: int) -> dict[str, float] | None:
+    """Return the interval of a change that holds however often one looks."""
+    if not isinstance(result, Estimate):
+        return None
+    error = result.difference_interval.standard_error(confidence=result.confidence)
+    sequence = ConfidenceSequence(1.0 - result.confidence, tuned_to=planned)
+    n = result.n_control + result.n_treatment
+    low, high = sequence.interval(result.difference, error, n=n)
+    return {"low": low, "high": high}
 
 
 def add_up(result: Result) -> dict[str, float] | None:

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -50,8 +50,6 @@ USUAL_ARMS = (
 def begin(request: HttpRequest) -> HttpResponse:
     """Ask for the idea of a new experiment, and draft it."""
     is_holdout, is_global = "holdout" in request.GET, request.GET.get("holdout") == "all"
-    if is_global and not request.user.has_perm(APPROVE):
-        raise PermissionDenied
     form = IdeaStep(Experiment(), request.POST or None)
     if request.method == "POST" and form.is_valid():
         user = _user(request)

@@ -14,7 +14,7 @@ from experiments.acts import possible_acts
 from experiments.analysis import analyse
 from experiments.breaker import trip
 from experiments.lifecycle import APPROVE, start_experiment, stop_experiment
-from experiments.models import Experiment, Role, Status
+from experiments.models import Experiment, ExperimentMetric, Role, Status
 from experiments.preflight import find_issues
 from experiments.setup.audience import keep_to_holdouts
 from tests.makers import (
@@ -87,7 +87,7 @@ def test_one_for_some_customers_only_cannot_be_started() -> None:
 def test_it_is_begun_extended_and_stopped_and_nothing_else() -> None:
     assert set(possible_acts(make_holdout())) == {"extend", "stop"}
     holdout = Experiment.objects.get(is_global=True)
-    answer = browse("experiments.run_experiment", "experiments.view_experiment").post(
+    answer = browse(APPROVE, "experiments.view_experiment").post(
         f"/experiments/{holdout.key}/do/pause/", {"reason": "why not"}, follow=True
     )
     assert "that cannot be done" in answer.content.decode()
@@ -152,14 +152,21 @@ def test_results_are_hidden_until_the_minimum_duration() -> None:
     assert "Results are hidden until" not in read(PEEK)
 
 
-def test_only_who_may_approve_sets_one_up() -> None:
+def test_who_drafts_experiments_drafts_one_and_an_approver_starts_and_stops_it() -> None:
     typed = {"name": "Spring 2026", "hypothesis": "Campaigns earn more than they cost."}
     address = "/setup/?holdout=all"
-    assert browse(*DRAFTS).get(address).status_code == HTTPStatus.FORBIDDEN
-    approver = browse(*DRAFTS, APPROVE)
-    assert "get no offer from any campaign" in approver.get(address).content.decode()
-    approver.post(address, typed)
+    marketer = browse(*DRAFTS, "experiments.view_experiment", "experiments.run_experiment")
+    assert "get no offer from any campaign" in marketer.get(address).content.decode()
+    marketer.post(address, typed)
     made = Experiment.objects.get(name="Spring 2026")
     assert (made.is_holdout, made.is_global, made.status) == (True, True, Status.DRAFT)
     assert made.arms.get(is_control=True).weight == 500
-    assert not made.measured.filter(role=Role.GOAL).exists()
+    ExperimentMetric.objects.create(experiment=made, metric=make_metric(), role=Role.GOAL)
+    approve(made)
+    approver = browse("experiments.view_experiment", APPROVE)
+    for verb, status in (("start", Status.RUNNING), ("stop", Status.STOPPED)):
+        act = f"/experiments/{made.key}/do/{verb}/"
+        assert marketer.post(act, {"reason": "x"}).status_code == HTTPStatus.FORBIDDEN
+        approver.post(act, {"reason": "x"})
+        made.refresh_from_db()
+        assert made.status == status

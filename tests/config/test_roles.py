@@ -43,6 +43,7 @@ ACTIONS = {
     "see all experiments": Action("get", lambda e: "/experiments/", EVERYBODY),
     "see the calendar": Action("get", lambda e: "/calendar/", EVERYBODY),
     "see the programme": Action("get", lambda e: "/programme/", EVERYBODY),
+    "see all campaigns together": Action("get", lambda e: "/campaigns/all/holdout/", EVERYBODY),
     "see the metrics": Action("get", lambda e: "/metrics/", EVERYBODY),
     "ask for an analysis": Action(
         "post", lambda e: f"{e.get_absolute_url()}refresh/", ("Analyst", "Marketer", "Admin")

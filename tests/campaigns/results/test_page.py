@@ -46,9 +46,8 @@ def report(low: float, high: float) -> dict[str, Any]:
     campaign = open_shop(60, seed=1).campaign
     stored = compute_result(campaign, now=LATER).report
     net = next(row for row in stored["rows"] if row["key"] == "net")
-    ends = net["result"]["difference_interval"]
-    net["result"] |= {"difference": (low + high) / 2, "difference_interval": {**ends, "low": low}}
-    net["result"]["difference_interval"]["high"] = high
+    net["result"]["difference"] = (low + high) / 2
+    net["lasting"] = {"low": low, "high": high}
     return dict(stored)
 
 
