@@ -58,7 +58,7 @@ def evaluate_due() -> int:
 def compute_results() -> int:
     """Compute what campaigns were worth whose experiment was analysed anew; return how many."""
     done = 0
-    for campaign in find_due():
+    for campaign in find_due(now=timezone.now()):
         try:
             compute_result(campaign, now=timezone.now())
         except Exception:

@@ -12,6 +12,8 @@ class CampaignResult(models.Model):
         Campaign, primary_key=True, on_delete=models.CASCADE, related_name="result"
     )
     computed_at = models.DateTimeField()
+    # The longer it took, the later it is computed again.
+    rests_until = models.DateTimeField()
     report = models.JSONField()
 
     def __str__(self) -> str:

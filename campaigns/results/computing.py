@@ -1,5 +1,6 @@
 """Computes what a campaign was worth and stores it, whenever its experiment was analysed anew."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +34,8 @@ from experiments.sql.columns import Scope
 from experiments.sql.statements import AttributeDimension
 from experiments.wording import Unit, say_list
 
+# A result rests so many times as long as it took: results have a twentieth of one worker at most.
+RESTS = 20
 COST = "cost"
 # Orders less refunds and orders less cancellations, less orders once, are orders less both.
 MONEY = (
@@ -46,13 +49,18 @@ COST_WEIGHTS = (0.0, 0.0, 0.0, 1.0)
 NET_WEIGHTS = (1.0, 1.0, -1.0, -1.0)
 
 
-def find_due() -> QuerySet[Campaign]:
-    """Find the campaigns whose experiment was analysed since their result was computed."""
+def find_due(*, now: datetime) -> QuerySet[Campaign]:
+    """Find the campaigns whose experiment was analysed since their result was computed.
+
+    One that takes long rests for a while, so that workers have time for everything else.
+    """
     newest = Analysis.objects.filter(experiment=OuterRef("experiment")).order_by("-computed_at")
     return (
         Campaign.objects.annotate(analysed_at=Subquery(newest.values("computed_at")[:1]))
         .filter(
-            Q(result=None) | Q(result__computed_at__lt=F("analysed_at")), analysed_at__isnull=False
+            Q(result=None)
+            | Q(result__computed_at__lt=F("analysed_at"), result__rests_until__lte=now),
+            analysed_at__isnull=False,
         )
         .select_related("experiment", "policy")
         .order_by("pk")
@@ -61,12 +69,15 @@ def find_due() -> QuerySet[Campaign]:
 
 def compute_result(campaign: Campaign, *, now: datetime) -> CampaignResult:
     """Compare a campaign with its hold-out, and its offers with each other, as of now."""
+    began = time.monotonic()
     until = _find_end(campaign, now=now)
     exposed = count_exposures(campaign.experiment_id, now=until)
     since = min((group.first_at for group in exposed), default=until)
     report = _report(campaign, since=since, until=until)
+    rests = RESTS * timedelta(seconds=time.monotonic() - began)
     result, _ = CampaignResult.objects.update_or_create(
-        campaign=campaign, defaults={"computed_at": now, "report": report}
+        campaign=campaign,
+        defaults={"computed_at": now, "rests_until": now + rests, "report": report},
     )
     return result
 

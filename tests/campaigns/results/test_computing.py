@@ -208,11 +208,20 @@ def test_what_happens_long_after_the_end_does_not_count() -> None:
 
 def test_a_result_is_due_once_its_experiment_was_analysed_anew() -> None:
     campaign = draft_shop()
-    assert not find_due().exists()
+    assert not find_due(now=NOW).exists()
     analyse(campaign.experiment, now=NOW + HOUR)
-    assert list(find_due()) == [campaign]
+    assert list(find_due(now=NOW + HOUR)) == [campaign]
     compute_result(campaign, now=NOW + 2 * HOUR)
-    assert not find_due().exists()
+    assert not find_due(now=LATER).exists()
     analyse(campaign.experiment, now=NOW + 3 * HOUR)
-    compute_result(find_due().get(), now=NOW + 4 * HOUR)
+    compute_result(find_due(now=NOW + 4 * HOUR).get(), now=NOW + 4 * HOUR)
     assert CampaignResult.objects.get().computed_at == NOW + 4 * HOUR
+
+
+def test_a_result_that_took_long_rests() -> None:
+    campaign = draft_shop()
+    compute_result(campaign, now=NOW)
+    CampaignResult.objects.update(rests_until=NOW + 2 * HOUR)
+    analyse(campaign.experiment, now=NOW + HOUR)
+    assert not find_due(now=NOW + HOUR).exists()
+    assert find_due(now=NOW + 2 * HOUR).exists()
