@@ -9,6 +9,8 @@ from campaigns.results.computing import compute_result
 from experiments.analysis import analyse
 from tests.browser.conftest import check_access, listen
 from tests.campaigns.results.shop import LATER, open_shop
+from tests.makers import make_holdout, make_metric
+from tests.worlds import fill_arms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,4 +31,22 @@ def test_what_a_campaign_was_worth_is_read(
     check_access(page)
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert complaints == []
+
+
+def test_what_all_campaigns_came_to_is_read(
+    log_in: Callable[..., Page], complaints: list[str]
+) -> None:
+    revenue = make_metric(kind="mean", of="value", currency="EUR")
+    holdout = make_holdout(percent=20, others=[revenue], planned_customers=1000)
+    fill_arms(holdout, **{"held-out": (200, 40), "open": (800, 240)})
+    analyse(holdout, now=LATER)
+    page = log_in("maria")
+    listen(page, complaints)
+    page.goto("/campaigns/all/holdout/")
+    assert page.locator(f"code:text('{holdout.seed}')").is_visible()
+    check_access(page)
+    page.click("text=Set up the next hold-out")
+    page.wait_for_selector("text=Its held-out customers get no offer from any campaign")
+    check_access(page)
     assert complaints == []
