@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("campaigns", "0005_caps_in_total"),
+        ("campaigns", "0006_pacing_priority_and_events"),
     ]
 
     operations = [
