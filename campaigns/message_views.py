@@ -80,7 +80,7 @@ def step_settings(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
         "form": form,
         "is_checked": request.method == "POST",
     }
-    return render(request, "campaigns/step.html", context)
+    return render(request, "campaigns/message_settings.html", context)
 
 
 @staff_member_required
