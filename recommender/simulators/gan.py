@@ -196,7 +196,7 @@ class TableGan:
             torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.9))
             for network in (self.generator, critic)
         ]
-        # The average over steps makes better rows than the last step does (Yazıcı et al. 2019).
+        # The average over steps makes better rows than the last step does (Yazici et al. 2019).
         decay = get_ema_multi_avg_fn(AVERAGED)  # type: ignore[no-untyped-call]  # as torch has it
         averaged = AveragedModel(self.generator, multi_avg_fn=decay, use_buffers=True)
         batch = min(settings.batch, len(x) // PACK * PACK)
