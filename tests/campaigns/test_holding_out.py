@@ -2,19 +2,29 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.utils import timezone
 
 from audience.models import Customer
 from campaigns.holdout import ARM
 from campaigns.models import Campaign
+from experiments.analysis import analyse
 from experiments.assignment import BUCKETS, bucket_of
 from experiments.lifecycle import stop_experiment
 from experiments.models import Experiment, Exposure
 from experiments.steering import pause_experiment
 from recommender.models import Decision, Reward
 from tests.campaigns.test_desk import NOWHERE, open_office, shown, visit
-from tests.makers import make_campaign, make_holdout, make_offer, merge
+from tests.makers import (
+    HOUR,
+    event_row,
+    make_campaign,
+    make_events,
+    make_holdout,
+    make_offer,
+    merge,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KEYS = [f"shopper-{n}" for n in range(60)]
@@ -139,3 +149,25 @@ def test_whom_traffic_leaves_aside_campaigns_reach_and_nothing_measures(tmp_path
     aside = {key for key in KEYS if key not in met(holdout)}
     assert 10 < len(aside) < 50
     assert met(campaign.experiment).keys() >= aside
+
+
+def test_what_campaigns_do_together_is_found(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    holdout, campaigns = make_holdout(planned_customers=500), (start(), start())
+    keys = [f"buyer-{n}" for n in range(500)]
+    with open_office(tmp_path) as office:
+        office.serve(*(visit(campaign, key) for key in keys for campaign in campaigns))
+    # Each campaign that gives somebody an offer brings a chance of a third to order.
+    reached = Decision.objects.filter(offer__isnull=False).values_list("customer_id", flat=True)
+    at = timezone.now()
+    orders = [Customer.objects.get(pk=pk) for pk in reached if rng.random() < 1 / 3]
+    make_events([event_row(customer, "Order Completed", at=at, value=1) for customer in orders])
+    report = analyse(holdout, now=at + HOUR).report
+    (goal,) = report["metrics"]
+    result = goal["results"]["open"]
+    # A tenth of each campaign's customers is held out by itself.
+    truth = 1 - (1 - 0.9 / 3) ** 2
+    error = (truth * (1 - truth) / result["n_treatment"]) ** 0.5
+    assert goal["means"]["held-out"] == 0
+    assert abs(goal["means"]["open"] - truth) < 3 * error
+    assert report["customers"] == 500
