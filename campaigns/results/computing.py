@@ -214,7 +214,7 @@ def _offer(log: OfferLog, offer: Offer | None, plan: Plan, problem: str) -> dict
         "customers": log.customers,
         "goals": log.goals,
         "revenue": None if problem else log.revenue,
-        "cost": None if problem else log.given * cost,
+        "cost": None if problem else log.cost,
         "values": {
             name: {"withheld": problem} if problem and name != "goal" else to_json(value)
             for name, value in values.items()

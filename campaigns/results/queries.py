@@ -31,8 +31,24 @@ COVARIANCES = ", ".join(
     for i in range(len(NAMES))
     for j in range(i + 1)
 )
-EARNED: LiteralString = """
-    WITH person AS (
+# What each offer cost from when until when. Decisions do not say it, but every change of an offer
+# was recorded with what was before (ADR 17).
+PRICES: LiteralString = """
+    SELECT offer.key, change.cost_cents, change.since, change.until
+    FROM campaigns_offer AS offer
+    CROSS JOIN LATERAL (
+        SELECT cost_cents, until,
+               lag(until, 1, '-infinity'::timestamptz) OVER (ORDER BY until, id) AS since
+        FROM (
+            SELECT entry.id, (entry.before ->> 'cost_cents')::bigint AS cost_cents,
+                   entry.at AS until
+            FROM audience_auditentry AS entry
+            WHERE entry.table = 'campaigns_offer' AND entry.row_id = offer.id::text
+              AND entry.before ? 'cost_cents' AND entry.after ? 'cost_cents'
+            UNION ALL SELECT NULL, offer.cost_cents, 'infinity') AS price) AS change
+"""
+EARNED: LiteralString = f"""
+    WITH price AS ({PRICES}), person AS (
         SELECT DISTINCT COALESCE(customer.merged_into_id, customer.id) AS id
         FROM recommender_decision AS decision
         JOIN audience_customer AS customer ON customer.id = decision.customer_id
@@ -49,10 +65,13 @@ EARNED: LiteralString = """
     ), decided AS (
         SELECT decision.id, called.person, decision.campaign, decision.offer, decision.position,
                decision.decided_at, decision.decided_at + counting.lasts AS until,
-               decision.propensity, decision.eligible
+               decision.propensity, decision.eligible,
+               COALESCE(price.cost_cents, 0) / 100.0 AS cost
         FROM recommender_decision AS decision
         JOIN called ON called.customer_id = decision.customer_id
         JOIN counting ON counting.key = decision.campaign
+        LEFT JOIN price ON price.key = decision.offer
+         AND decision.decided_at >= price.since AND decision.decided_at < price.until
         WHERE decision.id >= %(first)s AND decision.decided_at <= %(now)s
     ), happened AS (
         SELECT event.id, called.person, event.name, event.occurred_at, event.value,
@@ -89,7 +108,7 @@ BY_OFFER = f"""
         SELECT decided.person, key, decided.offer IS NOT DISTINCT FROM key AS is_it,
                decided.position = 0 AND cardinality(decided.eligible) > 0
                    AND decided.until <= %(now)s AS is_judged,
-               decided.propensity, COALESCE(earned.goals, 0) AS goals,
+               decided.propensity, decided.cost, COALESCE(earned.goals, 0) AS goals,
                COALESCE(earned.revenue, 0) AS revenue
         FROM decided
         LEFT JOIN earned ON earned.decision_id = decided.id
@@ -98,6 +117,7 @@ BY_OFFER = f"""
     ), customer AS (
         SELECT key, person,
                count(*) FILTER (WHERE is_it) AS all_given,
+               COALESCE(sum(cost) FILTER (WHERE is_it), 0) AS all_cost,
                COALESCE(sum(goals) FILTER (WHERE is_it), 0) AS all_goals,
                COALESCE(sum(revenue) FILTER (WHERE is_it), 0) AS all_revenue,
                count(*) FILTER (WHERE is_judged) AS asked,
@@ -111,8 +131,8 @@ BY_OFFER = f"""
                    AS weighted_revenue
         FROM asked GROUP BY key, person
     )
-    SELECT key, sum(all_given), count(*) FILTER (WHERE all_given > 0), sum(all_goals),
-           sum(all_revenue), count(*) FILTER (WHERE asked > 0), ARRAY[{MEANS}],
+    SELECT key, sum(all_given), count(*) FILTER (WHERE all_given > 0), sum(all_cost),
+           sum(all_goals), sum(all_revenue), count(*) FILTER (WHERE asked > 0), ARRAY[{MEANS}],
            ARRAY[{COVARIANCES}]
     FROM customer GROUP BY key ORDER BY key
 """
@@ -131,6 +151,7 @@ class OfferLog:
         key: The offer's.
         given: How often it was given out.
         customers: To how many.
+        cost: What it cost all together, each at the cost of its time.
         goals: What these decisions earned of the goal.
         revenue: What was ordered, less what was taken back.
         moments: Of the columns of `campaigns.results.offers`, over customers who could have got it.
@@ -139,17 +160,19 @@ class OfferLog:
     key: str
     given: int
     customers: int
+    cost: float
     goals: float
     revenue: float
     moments: Moments
 
 
 def write_cost(campaign: Campaign, *, since: datetime, now: datetime) -> str:
-    """Write the statement of what each offer given to a customer cost, at today's cost."""
+    """Write the statement of what each offer given to a customer cost at that time."""
     return f"""
-        SELECT decision.customer_id, offer.cost_cents / 100.0 AS amount
-        FROM recommender_decision AS decision JOIN campaigns_offer AS offer
-          ON offer.key = decision.offer
+        SELECT decision.customer_id, price.cost_cents / 100.0 AS amount
+        FROM recommender_decision AS decision
+        JOIN ({PRICES}) AS price ON price.key = decision.offer
+         AND decision.decided_at >= price.since AND decision.decided_at < price.until
         WHERE decision.campaign = {quoted(campaign.key)}
           AND decision.id >= {quoted(str(first_id_at(since)))}
           AND decision.decided_at <= {as_time(now)}
@@ -163,12 +186,13 @@ def read_offers(campaign: Campaign, *, since: datetime, now: datetime) -> list[O
             key,
             int(given),
             customers,
+            float(cost),
             float(goals),
             float(revenue),
             # Of an offer that could not be drawn in any decision that is over there is nothing.
             to_moments(n, [float(mean or 0) for mean in means], lower),
         )
-        for key, given, customers, goals, revenue, n, means, lower in _run(
+        for key, given, customers, cost, goals, revenue, n, means, lower in _run(
             BY_OFFER, campaign, since=since, now=now
         )
     ]

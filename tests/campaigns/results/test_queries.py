@@ -1,15 +1,20 @@
 """An event belongs to one decision at most, whichever campaigns decided for the customer."""
 
 import pytest
+from django.utils import timezone
 
-from campaigns.models import Campaign
-from campaigns.results.queries import find_currencies, read_offers
+from campaigns.models import Campaign, Offer
+from campaigns.results.queries import find_currencies, read_offers, write_cost
+from experiments.metrics.columns import Events, Given, Total
+from experiments.queries import measure
+from experiments.sql.columns import Scope
 from recommender.decisions import Logged
 from tests.campaigns.results.shop import LATER, ORDER, REFUND, WINDOW, draft_shop, write
 from tests.makers import (
     HOUR,
     NOW,
     SECOND,
+    expose,
     log_all,
     make_campaign,
     make_customer,
@@ -127,3 +132,20 @@ def test_currencies_are_those_of_its_own_customers_orders(spring: Campaign) -> N
         make_event(customer, ORDER, at=NOW + HOUR, value=1, properties=properties)
     make_event(ann, ORDER, at=NOW + HOUR, value=1)
     assert find_currencies(spring, since=NOW, now=LATER) == ["EUR", "USD"]
+
+
+def test_each_offer_costs_what_it_did_when_it_was_given_out(spring: Campaign) -> None:
+    ann, today = make_customer(), timezone.now()
+    past, future = today - 9 * HOUR, today + 9 * HOUR
+    log_all([write(spring, ann, "red", at=at) for at in (past, past + HOUR, future)])
+    log_all([write(spring, ann, "blue", at=future)])
+    for cents in (200, 300):
+        Offer.objects.filter(key="red").update(cost_cents=cents)
+    Offer.objects.filter(key="red").update(headline="Red, red, red")
+    found = read_offers(spring, since=past, now=future)
+    assert {log.key: log.cost for log in found} == {"blue": 0, "red": 1.5 + 1.5 + 3}
+    expose(spring.experiment, ann, "control", at=past)
+    cost = write_cost(spring, since=past, now=future)
+    scope = Scope(spring.experiment_id, past, future, given={"cost": cost})
+    (moments,) = measure(scope, [Total("sum", Events(ORDER)), Given("cost")]).by_arm.values()
+    assert moments.mean == (0, 6)
