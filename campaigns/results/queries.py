@@ -34,18 +34,17 @@ COVARIANCES = ", ".join(
 # What each offer cost from when until when. Decisions do not say it, but every change of an offer
 # was recorded with what was before (ADR 17).
 PRICES: LiteralString = """
-    SELECT offer.key, change.cost_cents, change.since, change.until
-    FROM campaigns_offer AS offer
-    CROSS JOIN LATERAL (
-        SELECT cost_cents, until,
-               lag(until, 1, '-infinity'::timestamptz) OVER (ORDER BY until, id) AS since
-        FROM (
-            SELECT entry.id, (entry.before ->> 'cost_cents')::bigint AS cost_cents,
-                   entry.at AS until
-            FROM audience_auditentry AS entry
-            WHERE entry.table = 'campaigns_offer' AND entry.row_id = offer.id::text
-              AND entry.before ? 'cost_cents' AND entry.after ? 'cost_cents'
-            UNION ALL SELECT NULL, offer.cost_cents, 'infinity') AS price) AS change
+    SELECT key, cost_cents, until,
+           lag(until, 1, '-infinity'::timestamptz)
+               OVER (PARTITION BY key ORDER BY until, id) AS since
+    FROM (
+        SELECT offer.key, entry.id, (entry.before ->> 'cost_cents')::bigint AS cost_cents,
+               entry.at AS until
+        FROM audience_auditentry AS entry
+        JOIN campaigns_offer AS offer ON offer.id::text = entry.row_id
+        WHERE entry.table = 'campaigns_offer'
+          AND entry.before ? 'cost_cents' AND entry.after ? 'cost_cents'
+        UNION ALL SELECT key, NULL, cost_cents, 'infinity' FROM campaigns_offer) AS price
 """
 EARNED: LiteralString = f"""
     WITH price AS ({PRICES}), person AS (
