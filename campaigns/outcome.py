@@ -46,3 +46,5 @@ def _say_values(evaluation: PolicyEvaluation, *, unit: Unit) -> Iterator[str]:
     for row in table.rows:
         yield f"  {row.policy:<28} {row.snips:<26} {row.dr:<26} {row.advantage}"
     yield table.sentence
+    if table.integrity:
+        yield table.integrity

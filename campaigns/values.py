@@ -16,14 +16,20 @@ class ValueRow:
     policy: str
     snips: str
     dr: str
+    shrunk: str
     advantage: str
 
 
 @dataclass(frozen=True, slots=True)
 class ValueTable:
-    """The policies side by side, with the sentence that sums them up and a picture."""
+    """The policies side by side, with the sentence that sums them up and a picture.
+
+    `integrity` says whether the log can be trusted; nothing where that was not looked at.
+    """
 
     sentence: str
+    integrity: str
+    is_broken: bool
     rows: Sequence[ValueRow]
     chart: str
 
@@ -40,6 +46,8 @@ def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit) -> ValueTable:
             policy=row["policy"],
             snips=say_estimate(row["snips"], unit=unit),
             dr=say_estimate(row["dr"], unit=unit),
+            # Evaluations from before it was estimated lack it.
+            shrunk=say_estimate(row["shrunk"], unit=unit) if "shrunk" in row else "",
             advantage="" if row["advantage"] is None else _say_change(row["advantage"], unit=unit),
         )
         for row in evaluation.rows
@@ -56,13 +64,19 @@ def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit) -> ValueTable:
         if "withheld" not in row["dr"]
     ]
     chart = rates_chart(drawn, unit=unit, title="Estimated reward of each policy") if drawn else ""
-    return ValueTable(sentence=say_comparison(evaluation.rows, unit=unit), rows=rows, chart=chart)
+    return ValueTable(
+        sentence=say_comparison(evaluation.rows, unit=unit),
+        integrity=say_integrity(evaluation.integrity),
+        is_broken=bool(evaluation.integrity.get("is_broken")),
+        rows=rows,
+        chart=chart,
+    )
 
 
 def say_comparison(rows: Sequence[Mapping[str, Any]], *, unit: Unit) -> str:
     """Say whether the learned policy beats the best simple one, and honestly if it does not."""
     learned = rows[0]
-    rivals = [row for row in rows[1:] if "withheld" not in row["dr"]]
+    rivals = [row for row in rows[1:] if row.get("is_rival", True) and "withheld" not in row["dr"]]
     if "withheld" in learned["dr"] or not rivals:
         return "The learned policy cannot be judged yet."
     best = max(rivals, key=lambda row: float(row["dr"]["estimate"]))
@@ -74,6 +88,29 @@ def say_comparison(rows: Sequence[Mapping[str, Any]], *, unit: Unit) -> str:
         return f"The learned policy does worse than “{best['policy']}”: {said}."
     return (
         f"The learned policy is not shown to beat “{best['policy']}”, the best simple one: {said}."
+    )
+
+
+def say_integrity(found: Mapping[str, Any]) -> str:
+    """Say whether offers came as often as their logged propensities say."""
+    worst = found.get("worst")
+    if worst is None:
+        return ""
+    offer = f"offer “{worst['offer']}”" if worst["offer"] else "no offer"
+    counted = (
+        f"in {worst['n']:,} decisions {offer} came {worst['drawn']:,} times, where its chances "
+        f"add up to {worst['expected']:,.1f}"
+    )
+    if found["is_broken"]:
+        return (
+            f"The log is broken: {counted}. That is more than chance allows. Whatever is estimated "
+            "from this log may be wrong."
+        )
+    return (
+        f"Offers came as often as their logged chances say, in all of {found['groups']} groups of "
+        f"decisions. At worst, {counted}: {worst['z']:+.1f} standard deviations, of "
+        f"{found['bound']:.1f} that chance allows. {found['share_at_floor']:.1%} of decisions drew "
+        "an offer at its least chance."
     )
 
 

@@ -253,6 +253,8 @@ class PolicyEvaluation(models.Model):
     computed_at = models.DateTimeField(db_default=Now())
     population = models.CharField(max_length=200)
     rows = models.JSONField()
+    # Whether offers came as often as their logged propensities say; empty where nobody looked.
+    integrity = models.JSONField(default=dict)
 
     class Meta:
         get_latest_by = "computed_at"

@@ -11,7 +11,8 @@ from psycopg.rows import dict_row
 from benchmarks.bandits.world import CAMPAIGN, OFFERS, Customer, target_policy, true_value
 from experiments.assignment import BUCKETS, quantise
 from recommender.leaves import Leaves
-from recommender.offpolicy import PolicyValue, ips
+from recommender.offpolicy.values import PolicyValue
+from recommender.offpolicy.weighting import ips
 
 DECISIONS = """
     SELECT customer.external_key AS customer, decision.policy_version, decision.offer,
@@ -102,5 +103,5 @@ def judge_target(log: Log, customers: Sequence[Customer]) -> Judgement:
     )
     if not isinstance(value, PolicyValue):
         raise SystemExit(f"Nothing can be estimated: {value.reason}")
-    error = float(value.influence.std(ddof=1)) / len(rows) ** 0.5
+    error = float(value.scores.influence.std(ddof=1)) / len(rows) ** 0.5
     return Judgement(len(rows), value.estimate, error, true_value(judged))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from campaigns.values import say_comparison, to_value_table, unit_of
+from campaigns.values import say_comparison, say_integrity, to_value_table, unit_of
 from recommender.models import Policy, PolicyEvaluation, RewardKind
 
 WITHHELD = {"withheld": "too few decisions"}
@@ -19,7 +19,13 @@ def gain(low: float, high: float) -> dict[str, float]:
 
 
 def row(policy: str, dr: Any, advantage: Any = None) -> dict[str, Any]:
-    return {"policy": policy, "snips": value(0.1), "dr": dr, "advantage": advantage}
+    return {
+        "policy": policy,
+        "snips": value(0.1),
+        "dr": dr,
+        "shrunk": value(0.1),
+        "advantage": advantage,
+    }
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,46 @@ def test_the_table_says_estimates_intervals_and_why_there_is_none() -> None:
     assert "(" in blue.advantage
     assert "Red to all" not in table.chart
     assert "<b>" not in table.chart
+
+
+FOUND = {
+    "n": 900,
+    "groups": 33,
+    "bound": 4.2,
+    "is_broken": False,
+    "share_at_floor": 0.125,
+    "worst": {"offer": "red", "n": 300, "expected": 150.25, "drawn": 170, "z": 2.5},
+}
+
+
+def test_a_log_that_holds_is_said_to_hold() -> None:
+    said = say_integrity(FOUND)
+    assert "in all of 33 groups" in said
+    assert "in 300 decisions offer “red” came 170 times" in said
+    assert "+2.5 standard deviations, of 4.2" in said
+    assert "12.5% of decisions" in said
+
+
+def test_a_broken_log_is_said_to_be_broken() -> None:
+    worst = FOUND["worst"] | {"offer": "", "z": None}  # type: ignore[operator]
+    said = say_integrity(FOUND | {"is_broken": True, "worst": worst})
+    assert said.startswith("The log is broken: in 300 decisions no offer came 170 times")
+
+
+def test_nothing_is_said_of_a_log_that_nobody_checked() -> None:
+    table = to_value_table(PolicyEvaluation(rows=[row("A", value(0.1))]), unit="percent")
+    assert (table.integrity, table.is_broken) == ("", False)
+    assert say_integrity(FOUND | {"worst": None}) == ""
+
+
+def test_a_policy_that_never_explores_is_no_rival() -> None:
+    greedy = row("Learned policy, never exploring", value(0.3), gain(-0.2, -0.1))
+    rows = [
+        row("Learned policy", value(0.2)),
+        greedy | {"is_rival": False},
+        row("Red to all", value(0.1), gain(0.05, 0.15)),
+    ]
+    assert say_comparison(rows, unit="percent").startswith("The learned policy beats")
 
 
 def test_nothing_but_withheld_estimates_draws_nothing() -> None:

@@ -31,7 +31,7 @@ def browse(*permissions: str, **account: bool) -> Client:
     return client
 
 
-def judge(campaign: Campaign) -> None:
+def judge(campaign: Campaign, *, integrity: dict[str, Any] | None = None) -> None:
     """Publish a version and store what it would have earned."""
     PolicyVersion.objects.create(
         policy=campaign.policy, number=3, odds=b"", learned_from=1234, published_at=NOW
@@ -42,7 +42,11 @@ def judge(campaign: Campaign) -> None:
         {"policy": f"{HOSTILE} to all", "snips": value, "dr": value, "advantage": value},
     ]
     PolicyEvaluation.objects.create(
-        campaign=campaign.key, computed_at=NOW, population="500 decisions", rows=rows
+        campaign=campaign.key,
+        computed_at=NOW,
+        population="500 decisions",
+        rows=rows,
+        integrity=integrity or {},
     )
 
 
@@ -54,6 +58,17 @@ def test_the_report_shows_the_experiment_and_what_policies_would_have_earned() -
     assert "version 3 has learned from 1,234 decisions" in page
     assert "The learned policy beats the best simple one" in page
     assert "500 decisions" in page
+    assert HOSTILE not in page
+
+
+def test_a_broken_log_is_shown_red() -> None:
+    campaign = make_campaign()
+    analyse(campaign.experiment, now=LATER)
+    worst = {"offer": HOSTILE, "n": 300, "expected": 150.0, "drawn": 170, "z": 9.0}
+    judge(campaign, integrity={"is_broken": True, "worst": worst})
+    page = browse(VIEW).get(campaign.get_absolute_url()).content.decode()
+    assert "Integrity error" in page
+    assert "The log is broken" in page
     assert HOSTILE not in page
 
 

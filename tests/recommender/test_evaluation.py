@@ -72,6 +72,7 @@ def test_a_policy_that_learned_the_taste_beats_every_simple_one(policy: Policy) 
     assert judged is not None
     assert [row["policy"] for row in judged.rows] == [
         "Learned policy",
+        "Learned policy, never exploring",
         "Blue to all",
         "Red to all",
         "Every offer equally often",
@@ -79,11 +80,12 @@ def test_a_policy_that_learned_the_taste_beats_every_simple_one(policy: Policy) 
     assert judged.population == (
         "400 decisions kept out of learning; version 1, learned from 300 others"
     )
-    learned, *simple = judged.rows
+    learned, _, *simple = judged.rows
     assert learned["advantage"] is None
     assert learned["dr"]["estimate"] == pytest.approx(0.8, abs=0.1)
     assert all(row["advantage"]["low"] > 0 for row in simple)
-    assert "influence" not in learned["dr"]
+    assert judged.integrity["n"] == 400
+    assert not judged.integrity["is_broken"]
 
 
 def test_there_is_nothing_to_judge_before_the_first_version(policy: Policy) -> None:
@@ -144,6 +146,21 @@ def test_an_offer_that_the_log_does_not_know_gets_no_row(policy: Policy) -> None
     judged = judge(policy)
     assert judged is not None
     assert "green to all" not in [row["policy"] for row in judged.rows]
+
+
+def test_draws_whose_other_weights_are_unknown_are_judged_but_not_checked(policy: Policy) -> None:
+    happen(policy, 20, seed=1, held_back=False)
+    learn_batch(policy.pk, now=LATER)
+    log_all(
+        [
+            replace(logged(policy, customer, "red", at=NOW, held_back=True), weights=())
+            for customer in make_customers(150)
+        ]
+    )
+    learn_batch(policy.pk, now=LATER)
+    judged = judge(policy)
+    assert judged is not None
+    assert judged.integrity["n"] == 0
 
 
 def test_no_offer_is_a_policy_where_the_log_has_it(policy: Policy) -> None:

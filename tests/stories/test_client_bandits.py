@@ -17,7 +17,8 @@ from experiments.models import Exposure
 from recommender.features import CategoryFeature, FeatureSpec
 from recommender.learning import learn_batch
 from recommender.models import Decision
-from recommender.offpolicy import PolicyValue, ips
+from recommender.offpolicy.values import PolicyValue
+from recommender.offpolicy.weighting import ips
 from tests.campaigns.client_shop import ClientShop, open_intake, properties_of
 from tests.makers import DAY, HOUR, NOW, make_campaign, make_offer
 
@@ -133,5 +134,5 @@ def test_a_policy_that_clients_draw_by_learns_and_another_is_judged_by_its_log(s
     value = value_of_target(list(decisions), second)
     met = [second[decision.customer.external_key] for decision in decisions]
     truth = float(np.mean([np.dot(TARGET[country], CHANCES[country]) for country in met]))
-    error = float(value.influence.std(ddof=1)) / value.n**0.5
+    error = float(value.scores.influence.std(ddof=1)) / value.support.n**0.5
     assert abs(value.estimate - truth) < 2 * error

@@ -148,7 +148,7 @@ def test_the_learned_policy_is_better_than_chance_and_no_worse_than_the_best_e_m
     assert rows["No offer"]["advantage"]["low"] > 0
 
     held_back = Decision.objects.filter(campaign=job.campaign.key, held_back=True).count()
-    assert learned["dr"]["n"] == held_back
+    assert learned["dr"]["support"]["n"] == held_back
     assert held_back == pytest.approx(32_000, abs=3 * math.sqrt(16_000))
     assert not Reward.objects.filter(settled_at=None).exists()
     assert "Men's e-mail wins" in "\n".join(say_outcome(job.campaign))

@@ -1,99 +1,47 @@
 """Off-policy estimates: textbook formulas first, then simulated coverage."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 
 from recommender.arrays import FloatArray
-from recommender.offpolicy import (
-    PolicyValue,
-    ValueDifference,
-    Withheld,
-    difference,
+from recommender.offpolicy.robust import (
+    ModelledLog,
+    direct,
     doubly_robust,
-    ips,
-    snips,
+    self_normalised,
+    shrunk,
+    switch,
 )
-from recommender.reward_model import crossfit_predictions
+from recommender.offpolicy.values import PolicyValue, ValueDifference, Withheld, difference
+from recommender.offpolicy.weighting import ips, snips
+from tests.recommender.offpolicy.logs import make_log, shown, true_values
+
+Estimator = Callable[[ModelledLog], PolicyValue | Withheld]
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
-    rewards: FloatArray
-    logged: FloatArray
-    target: FloatArray
-    predicted_logged: FloatArray
-    predicted_target: FloatArray
-    even: FloatArray
-
-
-K = 3
-
-
-def mean_rewards(z: FloatArray) -> FloatArray:
-    """Every offer's true mean reward for customers with this one attribute, (n,) to (n, K)."""
-    means = np.column_stack([0.3 + 0.1 * z, 0.2 - 0.1 * z, np.full(len(z), 0.25)])
-    return means.clip(0.02, 0.98)
-
-
-def true_values() -> tuple[float, float]:
-    """Values of the target and of the even policy, averaged over the normal attribute."""
-    z = np.linspace(-8, 8, 16_001)
-    density = np.exp(-(z**2) / 2)
-    means = mean_rewards(z)
-    target = 0.7 * means.max(axis=1) + 0.1 * means.sum(axis=1)
-    total = density.sum()
-    return float(density @ target / total), float(density @ means.mean(axis=1) / total)
-
-
-def make_log(seed: int, n: int = 1_000) -> Log:
-    """A skewed logging policy, a target that prefers each customer's best offer, and its value."""
-    rng = np.random.default_rng(seed)
-    x = np.column_stack([np.ones(n), rng.normal(size=n)])
-    means = mean_rewards(x[:, 1])
-    logging = np.exp(0.4 * x[:, 1:] * np.array([-1.0, 0.0, 1.0]))
-    logging /= logging.sum(axis=1, keepdims=True)
-    target = np.full((n, K), 0.1)
-    target[np.arange(n), means.argmax(axis=1)] = 0.8
-    chosen = (rng.random((n, 1)) > logging.cumsum(axis=1)[:, :-1]).sum(axis=1)
-    rows = np.arange(n)
-    rewards = (rng.random(n) < means[rows, chosen]).astype(float)
-    predictions = crossfit_predictions(x, chosen, rewards, n_actions=K)
-    return Log(
-        rewards=rewards,
-        logged=logging[rows, chosen],
-        target=target[rows, chosen],
-        predicted_logged=predictions[rows, chosen],
-        predicted_target=(predictions * target).sum(axis=1),
-        even=np.full(n, 1 / K),
-    )
-
-
-Estimator = Callable[[Log], PolicyValue | Withheld]
-
-
-def by_ips(log: Log) -> PolicyValue | Withheld:
+def by_ips(log: ModelledLog) -> PolicyValue | Withheld:
     return ips(log.rewards, log.target, log.logged)
 
 
-def by_snips(log: Log) -> PolicyValue | Withheld:
+def by_snips(log: ModelledLog) -> PolicyValue | Withheld:
     return snips(log.rewards, log.target, log.logged)
 
 
-def by_doubly_robust(log: Log) -> PolicyValue | Withheld:
-    return doubly_robust(
-        log.rewards, log.target, log.logged, log.predicted_logged, log.predicted_target
-    )
-
-
-ESTIMATORS = [by_ips, by_snips, by_doubly_robust]
-
-
-def shown(value: PolicyValue | Withheld) -> PolicyValue:
-    assert isinstance(value, PolicyValue)
-    return value
+WHOLE: dict[str, Estimator] = {
+    "ips": by_ips,
+    "snips": by_snips,
+    "doubly_robust": doubly_robust,
+    "self_normalised": self_normalised,
+}
+PARTIAL: dict[str, Estimator] = {
+    "direct": direct,
+    "switch": partial(switch, threshold=1.5),
+    "shrunk": shrunk,
+}
+ESTIMATORS: dict[str, Estimator] = WHOLE | PARTIAL
 
 
 def test_estimates_follow_their_definitions() -> None:
@@ -102,32 +50,50 @@ def test_estimates_follow_their_definitions() -> None:
     weighted = sum(w[i] * log.rewards[i] for i in range(1_000))
     assert shown(by_ips(log)).estimate == pytest.approx(weighted / 1_000)
     assert shown(by_snips(log)).estimate == pytest.approx(weighted / sum(w))
-    corrected = [
-        log.predicted_target[i] + w[i] * (log.rewards[i] - log.predicted_logged[i])
-        for i in range(1_000)
-    ]
-    assert shown(by_doubly_robust(log)).estimate == pytest.approx(sum(corrected) / 1_000)
+    v, error = log.predicted_target, log.rewards - log.predicted_logged
+    by_hand = {
+        "doubly_robust": sum(v[i] + w[i] * error[i] for i in range(1_000)) / 1_000,
+        "self_normalised": sum(v) / 1_000 + sum(w * error) / sum(w),
+        "direct": sum(v) / 1_000,
+        "switch": sum(v[i] + (w[i] <= 1.5) * w[i] * error[i] for i in range(1_000)) / 1_000,
+    }
+    for name, expected in by_hand.items():
+        assert shown(ESTIMATORS[name](log)).estimate == pytest.approx(expected), name
+    kept = [3.0 * w[i] / (w[i] ** 2 + 3.0) for i in range(1_000)]
+    value = shown(shrunk(log, shrinkage=3.0))
+    assert value.estimate == pytest.approx(np.mean(v + kept * error))
+    assert value.bias == pytest.approx(-np.mean((w - kept) * error))
 
 
-@pytest.mark.parametrize("estimate", ESTIMATORS)
-def test_diagnostics_describe_the_weights(estimate: Estimator) -> None:
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_value_says_its_method_and_its_support(name: str) -> None:
     log = make_log(2)
-    w, value = log.target / log.logged, shown(estimate(log))
-    assert value.n == 1_000
-    assert value.effective_sample_size == pytest.approx(w.sum() ** 2 / (w**2).sum())
-    assert value.mean_weight == pytest.approx(w.mean())
-    assert value.max_weight == w.max()
+    w, value = log.target / log.logged, shown(ESTIMATORS[name](log))
+    assert value.support.n == 1_000
+    assert value.support.effective_sample_size == pytest.approx(w.sum() ** 2 / (w**2).sum())
     assert value.confidence == 0.95
-    assert estimate.__name__ == f"by_{value.method}"
+    assert value.method == name
 
 
-@pytest.mark.parametrize("estimate", ESTIMATORS)
-def test_the_interval_is_normal_in_the_influence(estimate: Estimator) -> None:
-    value = shown(estimate(make_log(3)))
-    margin = 1.959963984540054 * value.influence.std(ddof=1) / np.sqrt(1_000)
-    assert value.influence.mean() == pytest.approx(0, abs=1e-12)
-    assert value.high - value.estimate == pytest.approx(margin)
-    assert value.estimate - value.low == pytest.approx(margin)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_interval_is_normal_in_the_influence(name: str) -> None:
+    value = shown(ESTIMATORS[name](make_log(3)))
+    influence = value.scores.influence
+    margin = 1.959963984540054 * influence.std(ddof=1) / np.sqrt(1_000)
+    unbiased = value.estimate - value.bias
+    assert influence.mean() == pytest.approx(0, abs=1e-12)
+    assert value.high == pytest.approx(max(unbiased + margin, value.estimate))
+    assert value.low == pytest.approx(min(unbiased - margin, value.estimate))
+    assert (value.bias == pytest.approx(0, abs=1e-12)) == (name in WHOLE)
+
+
+@pytest.mark.parametrize("name", PARTIAL)
+def test_what_is_biased_has_the_interval_of_what_is_not(name: str) -> None:
+    log = make_log(3)
+    value, whole = shown(PARTIAL[name](log)), shown(doubly_robust(log))
+    assert value.estimate - value.bias == pytest.approx(whole.estimate)
+    assert value.low <= whole.low + 1e-12
+    assert value.high >= whole.high - 1e-12
 
 
 @pytest.mark.parametrize("estimator", [ips, snips])
@@ -142,7 +108,7 @@ def test_influence_is_what_leaving_a_row_out_changes(
         for rows in [tuple(np.delete(a, i) for a in (log.rewards, log.target, log.logged))]
     ]
     # Leaving out one of 600 rows moves a ratio's denominator by its share of the weights.
-    np.testing.assert_allclose(jackknife, value.influence[::20], rtol=0.02)
+    np.testing.assert_allclose(jackknife, value.scores.influence[::20], rtol=0.02)
 
 
 def test_the_logging_policy_itself_is_worth_the_mean_reward() -> None:
@@ -152,7 +118,7 @@ def test_the_logging_policy_itself_is_worth_the_mean_reward() -> None:
         shown(snips(log.rewards, log.logged, log.logged)),
     ):
         assert value.estimate == pytest.approx(log.rewards.mean())
-        assert value.effective_sample_size == pytest.approx(1_000)
+        assert value.support.effective_sample_size == pytest.approx(1_000)
 
 
 def test_self_normalised_estimates_do_not_move_with_the_zero_of_reward() -> None:
@@ -166,15 +132,15 @@ def test_self_normalised_estimates_do_not_move_with_the_zero_of_reward() -> None
 
 def test_a_reward_model_narrows_the_interval() -> None:
     log = make_log(7)
-    with_model, without = shown(by_doubly_robust(log)), shown(by_ips(log))
+    with_model, without = shown(doubly_robust(log)), shown(by_ips(log))
     assert with_model.high - with_model.low < without.high - without.low
 
 
 def test_a_wrong_reward_model_does_not_bias() -> None:
     log = make_log(8, n=20_000)
     wrong = np.full(20_000, 0.7)
-    value = shown(doubly_robust(log.rewards, log.target, log.logged, wrong, wrong))
-    se = value.influence.std() / np.sqrt(20_000)
+    value = shown(doubly_robust(ModelledLog(log.rewards, log.target, log.logged, wrong, wrong)))
+    se = value.scores.influence.std() / np.sqrt(20_000)
     assert abs(value.estimate - true_values()[0]) < 3 * se
 
 
@@ -214,9 +180,9 @@ def test_different_logs_are_not_compared() -> None:
         difference(by_ips(make_log(13)), by_ips(make_log(13, n=900)))
 
 
-@pytest.mark.parametrize("estimate", ESTIMATORS)
-def test_too_little_support_is_withheld(estimate: Estimator) -> None:
-    value = estimate(make_log(14, n=110))
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_too_little_support_is_withheld(name: str) -> None:
+    value = ESTIMATORS[name](make_log(14, n=110))
     assert isinstance(value, Withheld)
     assert "at least 100 are needed" in value.reason
 
@@ -265,7 +231,7 @@ def test_impossible_logs_are_refused(
 def test_predictions_are_checked_too() -> None:
     ones = np.ones(3)
     with pytest.raises(ValueError, match="finite"):
-        doubly_robust(ones, ones, ones, ones, np.full(3, np.nan))
+        doubly_robust(ModelledLog(ones, ones, ones, ones, np.full(3, np.nan)))
 
 
 def test_impossible_confidence_is_refused() -> None:
@@ -275,10 +241,21 @@ def test_impossible_confidence_is_refused() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("estimate", ESTIMATORS)
-def test_intervals_cover_the_truth_as_often_as_they_claim(estimate: Estimator) -> None:
+@pytest.mark.parametrize("name", PARTIAL)
+def test_intervals_of_what_is_biased_cover_too(name: str) -> None:
     runs, (truth, _) = 600, true_values()
-    results = [estimate(make_log(10_000 + seed)) for seed in range(runs)]
+    results = [PARTIAL[name](make_log(30_000 + seed, n=2_000)) for seed in range(runs)]
+    values = [value for value in results if isinstance(value, PolicyValue)]
+    assert len(values) >= 0.99 * runs
+    covered = np.mean([value.low <= truth <= value.high for value in values])
+    assert covered > 0.95 - 3 * np.sqrt(0.95 * 0.05 / runs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WHOLE)
+def test_intervals_cover_the_truth_as_often_as_they_claim(name: str) -> None:
+    runs, (truth, _) = 600, true_values()
+    results = [WHOLE[name](make_log(10_000 + seed)) for seed in range(runs)]
     values = [value for value in results if isinstance(value, PolicyValue)]
     covered = np.mean([value.low <= truth <= value.high for value in values])
     bias = np.mean([(value.estimate - truth) / (value.high - value.low) for value in values])
@@ -293,7 +270,8 @@ def test_intervals_cover_the_truth_as_often_as_they_claim(estimate: Estimator) -
 def test_difference_intervals_cover_the_true_difference() -> None:
     runs, (truth, even) = 600, true_values()
     logs = [make_log(20_000 + seed) for seed in range(runs)]
-    gains = [difference(by_snips(log), snips(log.rewards, log.even, log.logged)) for log in logs]
+    even_choice = np.full(1_000, 1 / 3)
+    gains = [difference(by_snips(log), snips(log.rewards, even_choice, log.logged)) for log in logs]
     covered = [
         gain.low <= truth - even <= gain.high for gain in gains if isinstance(gain, ValueDifference)
     ]
