@@ -168,20 +168,34 @@ def shrunk(
     Raises:
         ValueError: The shrinkage is negative, or as in `doubly_robust`.
     """
-    weights = log.weigh()
-
-    def shrink(lam: float) -> Scores:
-        # Divided by λ, so that an infinite one means what it should.
-        kept = weights / (weights * weights / lam + 1.0) if lam else np.zeros_like(weights)
-        return log.scores(kept, weights)
-
     if shrinkage is None:
-        shrinkage = choose_steadiest(shrink, shrinkages_of(weights), confidence=confidence)
+        candidates = shrinkages_of(log.weigh())
+        shrinkage = choose_shrinkage(log, candidates, confidence=confidence)
+    return judge(
+        _shrink(log, shrinkage),
+        method="shrunk",
+        confidence=confidence,
+        least_effective=least_effective,
+    )
+
+
+def choose_shrinkage(
+    log: ModelledLog, candidates: Sequence[float], *, confidence: float = CONFIDENCE
+) -> float:
+    """Choose λ for `shrunk` among candidates, by `choose_steadiest`."""
+    return choose_steadiest(
+        lambda shrinkage: _shrink(log, shrinkage), candidates, confidence=confidence
+    )
+
+
+def _shrink(log: ModelledLog, shrinkage: float) -> Scores:
     if not shrinkage >= 0.0:
         raise ValueError(f"The shrinkage must be at least 0, not {shrinkage}.")
-    return judge(
-        shrink(shrinkage), method="shrunk", confidence=confidence, least_effective=least_effective
-    )
+    weights = log.weigh()
+    if not shrinkage:
+        return log.scores(np.zeros_like(weights), weights)
+    # Divided by λ, so that an infinite one means what it should.
+    return log.scores(weights / (weights * weights / shrinkage + 1.0), weights)
 
 
 def shrinkages_of(weights: FloatArray) -> tuple[float, ...]:
