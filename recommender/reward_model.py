@@ -99,6 +99,52 @@ def crossfit_predictions(
     return predictions
 
 
+def past_predictions(
+    x: FloatArray,
+    action: IntArray,
+    reward: FloatArray,
+    *,
+    batch: IntArray,
+    n_actions: int,
+    ridge: float = RIDGE,
+) -> FloatArray:
+    """Predict every row by a model of the batches before its own; 0 in the first.
+
+    So a prediction never depends on what its row, or a later one, earned: what adaptive inference
+    stands on.
+
+    Args:
+        x: Encoded contexts, shape (n, d).
+        action: What was shown, shape (n,), each in 0 … n_actions - 1.
+        reward: What it earned, shape (n,).
+        batch: Whose policy decided, shape (n,), never falling.
+        n_actions: K.
+        ridge: As in `fit_reward_model`.
+
+    Returns:
+        Predicted rewards of all actions, shape (n, K).
+
+    Raises:
+        ValueError: As in `fit_reward_model`, or batches are out of order.
+    """
+    _check(x, action, reward, n_actions=n_actions)
+    if batch.shape != reward.shape or (np.diff(batch) < 0).any():
+        raise ValueError("Batches must be one for each row, and never fall.")
+    d = x.shape[1]
+    pull = ridge * np.eye(d)
+    a, b = np.zeros((n_actions, d, d)), np.zeros((n_actions, d, 1))
+    predictions = np.zeros((len(reward), n_actions))
+    for rows in np.split(np.arange(len(reward)), np.flatnonzero(np.diff(batch)) + 1):
+        pooled = np.linalg.solve(a.sum(axis=0) + pull, b.sum(axis=0))  # (d, 1)
+        step = np.linalg.solve(a + pull, b - a @ pooled)  # (K, d, 1)
+        predictions[rows] = x[rows] @ (pooled + step)[:, :, 0].T  # (r, d) @ (d, K) -> (r, K)
+        for k in range(n_actions):
+            mine = rows[action[rows] == k]
+            a[k] += x[mine].T @ x[mine]
+            b[k] += x[mine].T @ reward[mine][:, None]
+    return predictions
+
+
 def _check(x: FloatArray, action: IntArray, reward: FloatArray, *, n_actions: int) -> None:
     n = len(reward)
     if x.ndim != 2 or x.shape[0] != n or action.shape != (n,) or reward.shape != (n,):

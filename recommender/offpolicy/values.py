@@ -33,7 +33,7 @@ class Scores:
     Attributes:
         base: What needs no weight, shape (n,).
         correction: What is weighted, shape (n,).
-        weights: w, shape (n,).
+        weights: w, shape (n,), or what else the correction is divided by the sum of.
         left_out: The part of the whole correction that was not made, shape (n,).
         is_self_normalised: Whether the correction is divided by the weights' sum, not by n.
     """
@@ -121,7 +121,13 @@ class ValueDifference:
 
 
 def judge(
-    scores: Scores, *, method: str, confidence: float, least_effective: float
+    scores: Scores,
+    *,
+    method: str,
+    confidence: float,
+    least_effective: float,
+    importance: FloatArray | None = None,
+    least_error: float = 0.0,
 ) -> PolicyValue | Withheld:
     """Turn scores into a value with a normal interval, if the log supports it.
 
@@ -130,12 +136,17 @@ def judge(
         method: The estimator's name.
         confidence: Coverage of the interval.
         least_effective: Smallest effective sample size for which an estimate is shown.
+        importance: w, shape (n,), where the scores are weighted by something else.
+        least_error: A standard error that the rows' own is not to fall below.
     """
-    support = Support.of(scores.weights)
+    support = Support.of(scores.weights if importance is None else importance)
     objection = find_objection(support, least_effective=least_effective)
     if objection:
         return Withheld(objection)
-    margin = margin_of_mean(scores.influence, confidence=confidence)
+    margin = max(
+        margin_of_mean(scores.influence, confidence=confidence),
+        float(ndtri(0.5 + confidence / 2)) * least_error,
+    )
     estimate, unbiased = scores.estimate, scores.unbiased
     return PolicyValue(
         estimate=estimate,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommender.arrays import FloatArray, IntArray
-from recommender.reward_model import crossfit_predictions, fit_reward_model
+from recommender.reward_model import crossfit_predictions, fit_reward_model, past_predictions
 
 
 def make_log(seed: int, n: int = 80) -> tuple[FloatArray, IntArray, FloatArray]:
@@ -79,3 +79,21 @@ def test_no_rows_predict_zero() -> None:
         np.empty((0, 2)), np.empty(0, dtype=np.int64), np.empty(0), n_actions=2
     )
     np.testing.assert_array_equal(empty.coefficients, np.zeros((2, 2)))
+
+
+def test_the_past_alone_predicts() -> None:
+    x, action, reward = make_log(21, n=900)
+    batch = np.arange(900) // 300
+    predictions = past_predictions(x, action, reward, batch=batch, n_actions=2)
+    np.testing.assert_array_equal(predictions[:300], 0.0)
+    for first in (300, 600):
+        model = fit_reward_model(x[:first], action[:first], reward[:first], n_actions=2)
+        rows = slice(first, first + 300)
+        np.testing.assert_allclose(predictions[rows], model.predict(x[rows]), atol=1e-12)
+
+
+def test_batches_out_of_order_are_refused() -> None:
+    x, action, reward = make_log(22, n=10)
+    for batch in (np.arange(10)[::-1], np.zeros(9, dtype=np.int64)):
+        with pytest.raises(ValueError, match="never fall"):
+            past_predictions(x, action, reward, batch=batch, n_actions=2)
