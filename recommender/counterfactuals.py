@@ -139,7 +139,7 @@ def check_log(log: Log, *, floor: float) -> dict[str, Any]:
 
     Args:
         log: The decisions; those whose weights are not all known are left out.
-        floor: The least probability of an eligible offer.
+        floor: The least probability of an eligible offer now; it was more before.
     """
     known = np.isfinite(log.weights).all(axis=1)
     check = check_propensities(log.weights[known], log.action[known], log.eligible[known])

@@ -51,7 +51,7 @@ def evaluate_policy(
             f"learned from {version.learned_from:,} others"
         ),
         rows=rows,
-        integrity=check_log(log, floor=policy.floor),
+        integrity=check_log(log, floor=odds.floor),
     )
 
 

@@ -11,6 +11,7 @@ from django.db.models import Max
 from recommender.features import FeatureSpec
 from recommender.leaf_tables import publish_leaves
 from recommender.models import Policy, PolicyVersion
+from recommender.propensities import floor_after
 from recommender.rewards import Settled, settle_rewards
 from recommender.sums import add_up, make_bandit, read_sums, write_sums
 from wire.notices import announce_change
@@ -72,21 +73,22 @@ def _publish(policy: Policy, lessons: Sequence[Settled], *, now: datetime, devic
     """Add the lessons to the statistics, and publish what follows from them all."""
     bandit = make_bandit(policy, device=device)
     news = add_up(policy, lessons, bandit=bandit)
-    totals = {offer: total + news[offer] for offer, total in read_sums(policy).items()}
-    write_sums(policy, totals)
+    totals = {offer: total + news[offer] for offer, total in read_sums(policy, now=now).items()}
+    write_sums(policy, totals, as_of=now)
+    learned = sum(each.n for each in totals.values())
     last = policy.versions.aggregate(last=Max("number"))["last"] or 0
     odds = bandit.publish(
         list(totals.values()),
         offers=tuple(policy.offers),
         features=FeatureSpec.from_json(policy.features),
-        floor=policy.floor,
+        floor=floor_after(policy.floor, learned=learned),
         version=last + 1,
     )
     PolicyVersion.objects.create(
         policy=policy,
         number=last + 1,
         odds=odds.to_bytes(),
-        learned_from=sum(round(each.n) for each in totals.values()),
+        learned_from=round(learned),
         published_at=now,
     )
     old = policy.versions.filter(number__lte=last + 1 - KEPT_VERSIONS)

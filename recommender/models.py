@@ -57,7 +57,8 @@ class Policy(models.Model):
     floor = models.FloatField(
         default=0.01,
         validators=[MinValueValidator(0.0001), MaxValueValidator(0.2)],
-        help_text="The least probability of an eligible offer.",
+        help_text="The least probability of an eligible offer at the beginning. It falls as the "
+        "policy learns, to one in 10,000.",
     )
     held_back_share = models.FloatField(
         default=0.0,
@@ -148,6 +149,8 @@ class OfferStatistics(models.Model):
     policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="statistics")
     offer = models.CharField(max_length=60)
     sums = models.BinaryField()
+    # A policy that forgets lets the sums fade from then on.
+    as_of = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "offer statistics"

@@ -2,7 +2,7 @@
 
 A worker publishes odds; web processes and batches read them. For a customer x, offer k's reward is
 predicted as Normal(x·mean_k, ‖x·factor_k‖²), and the weights are the probabilities that each
-eligible offer is best, raised to the floor.
+eligible offer is best, or fall with its distance from the best; and are raised to the floor.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,13 @@ import numpy as np
 from recommender.arrays import BoolArray, FloatArray
 from recommender.artifacts import pack, unpack
 from recommender.features import FeatureSpec
-from recommender.propensities import best_among, contenders, offer_weights
+from recommender.propensities import (
+    best_among,
+    contenders,
+    inverse_gap_probabilities,
+    offer_weights,
+    with_floor,
+)
 
 KIND = "odds"
 ROWS_AT_ONCE = 32  # keeps the (rows, offers, nodes) arrays inside the processor's cache
@@ -28,6 +34,7 @@ class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
     floor: float
     features: dict[str, Any]
     version: int
+    gap_scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +48,8 @@ class Odds:
         floor: Least probability of an eligible offer, in (0, 1].
         features: How attributes become x.
         version: Grows with each publication.
+        gap_scale: Where it is given, weights fall with the distance from the best offer, by this
+            much for a unit of reward (`inverse_gap_probabilities`), and the factor plays no part.
         places: Where each offer stands in those arrays.
     """
 
@@ -50,6 +59,7 @@ class Odds:
     floor: float
     features: FeatureSpec
     version: int
+    gap_scale: float | None = None
     places: Mapping[str, int] = field(init=False, repr=False)
     _columns: FloatArray = field(init=False, repr=False)  # (d, K d): all factors in one product
     _norms: FloatArray = field(init=False, repr=False)  # (K,): the most that x·factor_k is of x
@@ -69,6 +79,8 @@ class Odds:
                 )
             if not np.isfinite(array).all():
                 raise ValueError(f"The {name} of these odds is not finite.")
+        if self.gap_scale is not None and not 0.0 <= self.gap_scale < np.inf:
+            raise ValueError(f"The gap's scale must be finite and at least 0: {self.gap_scale}.")
         if not 0.0 < self.floor <= 1.0:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
         columns = np.ascontiguousarray(self.factor.transpose(1, 0, 2)).reshape(d, k * d)
@@ -120,6 +132,9 @@ class Odds:
         if n_eligible == 0:
             raise ValueError("At least one offer must be eligible in every row.")
         mean = self.mean @ x  # (K,)
+        if self.gap_scale is not None:
+            p = inverse_gap_probabilities(mean, eligible, gap_scale=self.gap_scale)
+            return np.asarray(with_floor(p, eligible, floor=self.floor))
         # Most of many offers are hopeless for a customer. A norm tells that before it takes all
         # their covariances to say how uncertain each of them is.
         widest = self._norms * np.sqrt(x @ x)  # (K,), at least the sds
@@ -142,7 +157,9 @@ class Odds:
         for first in range(0, len(x), ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
             mean, sd = self.predict(x[rows])
-            weights[rows] = offer_weights(mean, sd, eligible[rows], floor=self.floor)
+            weights[rows] = offer_weights(
+                mean, sd, eligible[rows], floor=self.floor, gap_scale=self.gap_scale
+            )
         return weights  # (n, K)
 
     def to_bytes(self) -> bytes:
@@ -152,6 +169,7 @@ class Odds:
             floor=self.floor,
             features=self.features.to_json(),
             version=self.version,
+            gap_scale=self.gap_scale,
         )
         return pack({"mean": self.mean, "factor": self.factor}, kind=KIND, facts=facts)
 
@@ -171,4 +189,5 @@ class Odds:
             floor=facts.floor,
             features=FeatureSpec.from_json(facts.features),
             version=facts.version,
+            gap_scale=facts.gap_scale,
         )

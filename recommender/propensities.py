@@ -35,6 +35,13 @@ RELATIVE_SD = 1e-9  # sds of 0 become this part of the means, so that equal offe
 LEAST_SD = 1e-200  # the same for means of 0
 HOPELESS = 7.4  # sds of the difference to the leader beyond which an offer is left out
 
+# Of the floor: after so many rewards it begins to fall, as a power of their number. With less than
+# 1/2, offers are still shown often enough for intervals from adaptive data to hold (Hadad et al.
+# 2021); a floor that never fell would cost more than all of learning.
+PATIENCE = 5.0
+FALL = 0.45
+LEAST_FLOOR = 1e-4  # one bucket of the draw
+
 EVEN = np.linspace(0.0, 1.0, NODES)  # (Q,)
 
 
@@ -50,7 +57,13 @@ NUMPY = Backend(xp=np, ndtr=ndtr)
 
 
 def offer_weights(
-    mean: Array, sd: Array, eligible: Array, *, floor: float, backend: Backend = NUMPY
+    mean: Array,
+    sd: Array,
+    eligible: Array,
+    *,
+    floor: float,
+    gap_scale: float | None = None,
+    backend: Backend = NUMPY,
 ) -> Array:
     """Give each eligible offer its chance of being best, and never less than the floor.
 
@@ -59,9 +72,14 @@ def offer_weights(
         sd: Standard deviation of the prediction, shape (..., K), at least 0.
         eligible: Which offers may be chosen, shape (..., K).
         floor: Least probability of an eligible offer, see `with_floor`.
+        gap_scale: Where it is given, chances fall with the distance from the best offer instead
+            (`inverse_gap_probabilities`), whatever the standard deviations.
         backend: The library that the arrays belong to.
     """
-    p = best_arm_probabilities(mean, sd, eligible, backend=backend)
+    if gap_scale is None:
+        p = best_arm_probabilities(mean, sd, eligible, backend=backend)
+    else:
+        p = inverse_gap_probabilities(mean, eligible, gap_scale=gap_scale, backend=backend)
     return with_floor(p, eligible, floor=floor, backend=backend)
 
 
@@ -97,6 +115,35 @@ def best_arm_probabilities(
     p = p / (sd / grading)  # dividing by sd alone would overflow for the tiniest
     p = xp.where(eligible, p, 0.0)
     return p / p.sum(axis=-1, keepdims=True)
+
+
+def inverse_gap_probabilities(
+    mean: Array, eligible: Array, *, gap_scale: float, backend: Backend = NUMPY
+) -> Array:
+    """Choose an offer the less often the further it lies below the best (SquareCB).
+
+    Among K eligible offers the best one apart, p_k = 1 / (K + g (m_best - m_k)), and the best gets
+    the rest (Abe & Long 1999; Foster & Rakhlin 2020).
+
+    Args:
+        mean: Predicted reward of each offer, shape (..., K).
+        eligible: Which offers may be chosen, shape (..., K).
+        gap_scale: The factor g, at least 0, per unit of reward.
+        backend: The library that the arrays belong to.
+
+    Raises:
+        ValueError: A row has no eligible offer.
+    """
+    xp = backend.xp
+    _require_an_eligible_offer(eligible)
+    reachable = xp.where(eligible, mean, -xp.inf)
+    # Of equals, the first is the best; all of them get 1 / K.
+    places = xp.arange(mean.shape[-1], device=mean.device)
+    is_best = places == xp.argmax(reachable, -1)[..., None]
+    gap = xp.where(eligible, xp.amax(reachable, axis=-1, keepdims=True) - mean, 0.0)
+    n_eligible = xp.where(eligible, xp.ones_like(mean), 0.0).sum(axis=-1, keepdims=True)
+    p = xp.where(eligible & ~is_best, 1.0 / (n_eligible + gap_scale * gap), 0.0)
+    return xp.where(is_best, 1.0 - p.sum(axis=-1, keepdims=True), p)
 
 
 def contenders(mean: Array, sd: Array, eligible: Array) -> Array:
@@ -158,6 +205,16 @@ def with_floor(p: Array, eligible: Array, *, floor: float, backend: Backend = NU
     least = xp.clip(share * 0.5, None, floor)
     mixed = (1.0 - least.sum(axis=-1, keepdims=True)) * p + least
     return mixed / mixed.sum(axis=-1, keepdims=True)
+
+
+def floor_after(floor: float, *, learned: float) -> float:
+    """Lower the floor as rewards come in: floor · (1 + learned / 5)^-0.45, at least one bucket.
+
+    Args:
+        floor: What it is at the beginning.
+        learned: Number of rewards learned from, at least 0.
+    """
+    return max(floor * float((1.0 + learned / PATIENCE) ** -FALL), min(floor, LEAST_FLOOR))
 
 
 def _fill_ineligible(mean: Array, sd: Array, eligible: Array, *, xp: Any) -> tuple[Array, Array]:

@@ -19,7 +19,15 @@ from django.db.models import Exists, OuterRef
 from recommender.bandits.base import Statistics
 from recommender.models import OfferStatistics, Policy, Reward
 from recommender.rewards import Settled
-from recommender.sums import add_up, make_bandit, read_sums, write_sums
+from recommender.sums import (
+    DAY,
+    add_up,
+    find_stored_at,
+    make_bandit,
+    read_sums,
+    settings_of,
+    write_sums,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +37,11 @@ TOLERANCE = 1e-9
 FIRST = uuid.UUID(int=0)
 AS_THE_LOG_SAYS = ""
 
+# What was learned from, and when.
+Lesson = tuple[datetime, Settled]
+
 LESSONS: LiteralString = """
-    SELECT decision.id, decision.offer, true, decision.features, reward.value
+    SELECT decision.id, reward.settled_at, decision.offer, true, decision.features, reward.value
     FROM recommender_reward AS reward
     CROSS JOIN LATERAL (
         SELECT * FROM recommender_decision WHERE id = reward.decision_id OFFSET 0) AS decision
@@ -39,7 +50,8 @@ LESSONS: LiteralString = """
     ORDER BY reward.decision_id LIMIT %(limit)s
 """
 OF_CUSTOMERS: LiteralString = """
-    SELECT reward.policy_id, decision.offer, true, decision.features, reward.value
+    SELECT reward.policy_id, reward.settled_at, decision.offer, true, decision.features,
+           reward.value
     FROM recommender_decision AS decision
     JOIN recommender_reward AS reward ON reward.decision_id = decision.id
     WHERE decision.customer_id = ANY(%(customers)s) AND reward.is_lesson
@@ -62,12 +74,26 @@ class Checked:
 
 def rebuild_sums(policy: Policy) -> dict[str, Statistics]:
     """Add up all lessons that are in a policy's log, for each of its offers."""
-    bandit = make_bandit(policy, device="cpu")
-    totals = add_up(policy, [], bandit=bandit)
+    as_of = find_stored_at(policy)
+    totals = _weigh(policy, [], as_of=as_of)
     for lessons in _read_log(policy):
-        summed = add_up(policy, lessons, bandit=bandit)
+        summed = _weigh(policy, lessons, as_of=as_of)
         totals = {offer: total + summed[offer] for offer, total in totals.items()}
     return totals
+
+
+def _weigh(
+    policy: Policy, lessons: Sequence[Lesson], *, as_of: datetime | None
+) -> dict[str, Statistics]:
+    """Add lessons up, each faded since it was learned as the stored sums have."""
+    memory = settings_of(policy)
+    weights = [
+        1.0 if as_of is None else memory.remembered((as_of - learned_at) / DAY)
+        for learned_at, _ in lessons
+    ]
+    rows = [settled for _, settled in lessons]
+    bandit = make_bandit(policy, device="cpu")
+    return add_up(policy, rows, bandit=bandit, weights=np.array(weights))
 
 
 def check_sums(policy: Policy, *, now: datetime) -> Checked:
@@ -94,7 +120,7 @@ def repair_sums(policy_id: int) -> Checked:
         policy = Policy.objects.select_for_update(no_key=True).get(pk=policy_id)
         rebuilt = rebuild_sums(policy)
         before = compare(read_sums(policy), rebuilt)
-        write_sums(policy, rebuilt)
+        write_sums(policy, rebuilt, as_of=find_stored_at(policy))
         Policy.objects.filter(pk=policy_id).update(sums_problem="", sums_are_wrong=False)
     return before
 
@@ -109,17 +135,18 @@ def unlearn(customer_ids: Collection[int]) -> Mapping[str, int]:
     # None of them learns from these customers meanwhile; in one order, as whoever takes several.
     policies = Policy.objects.select_for_update(no_key=True).filter(pk__in=deciding).order_by("pk")
     held = {policy.pk: policy for policy in policies}
-    taught: dict[int, list[Settled]] = {}
+    taught: dict[int, list[Lesson]] = {}
     with connection.cursor() as cursor:
         cursor.execute(OF_CUSTOMERS, {"customers": list(customer_ids)})
-        for policy_id, *row in cursor.fetchall():
-            taught.setdefault(policy_id, []).append(Settled(*row))
+        for policy_id, learned_at, *row in cursor.fetchall():
+            taught.setdefault(policy_id, []).append((learned_at, Settled(*row)))
     count = 0
     for policy_id, lessons in taught.items():
         policy = held[policy_id]
-        out = add_up(policy, lessons, bandit=make_bandit(policy, device="cpu"))
+        as_of = find_stored_at(policy)
+        out = _weigh(policy, lessons, as_of=as_of)
         left = {offer: total - out[offer] for offer, total in read_sums(policy).items()}
-        write_sums(policy, left)
+        write_sums(policy, left, as_of=as_of)
         count += len(lessons)
     return {"policies' lessons": count} if count else {}
 
@@ -127,7 +154,7 @@ def unlearn(customer_ids: Collection[int]) -> Mapping[str, int]:
 def compare(stored: Mapping[str, Statistics], rebuilt: Mapping[str, Statistics]) -> Checked:
     """Say how stored sums differ from what the log comes to, offer by offer."""
     missing = sum(stored[offer].n - rebuilt[offer].n for offer in stored)
-    if missing > 0 and settings.KEEP_DECISIONS_DAYS is not None:
+    if missing > 0.5 and settings.KEEP_DECISIONS_DAYS is not None:
         return Checked(f"{missing:,.0f} lessons are no longer in the log")
     worst = max(stored, key=lambda offer: _distance(stored[offer], rebuilt[offer]), default=None)
     if worst is None or _distance(stored[worst], rebuilt[worst]) <= TOLERANCE:
@@ -151,7 +178,7 @@ def _distance(one: Statistics, other: Statistics) -> float:
     )
 
 
-def _read_log(policy: Policy) -> Iterator[Sequence[Settled]]:
+def _read_log(policy: Policy) -> Iterator[Sequence[Lesson]]:
     """Read what a policy has learned from, some thousand decisions at a time."""
     after = FIRST
     while True:
@@ -161,7 +188,7 @@ def _read_log(policy: Policy) -> Iterator[Sequence[Settled]]:
             rows = cursor.fetchall()
         if not rows:
             return
-        yield [Settled(*row[1:]) for row in rows]
+        yield [(row[1], Settled(*row[2:])) for row in rows]
         after = rows[-1][0]
 
 

@@ -1,50 +1,92 @@
 """Adds up what policies learn from: the stored sums of each offer, and what lessons add to them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
 
+from recommender.arrays import FloatArray
 from recommender.bandits import load_bandit
 from recommender.bandits.base import Bandit, Hyperparameters, Statistics
 from recommender.features import FeatureSpec
 from recommender.models import OfferStatistics, Policy
 from recommender.rewards import Settled
 
+DAY = timedelta(days=1)
+
+
+def settings_of(policy: Policy) -> Hyperparameters:
+    """Return the settings of a policy's bandit."""
+    return Hyperparameters.from_json(policy.hyperparameters)
+
 
 def make_bandit(policy: Policy, *, device: str) -> Bandit:
     """Return the bandit of a policy with its settings."""
-    settings = Hyperparameters.from_json(policy.hyperparameters)
-    return load_bandit(policy.kind)(settings, device=device)
+    return load_bandit(policy.kind)(settings_of(policy), device=device)
 
 
-def read_sums(policy: Policy) -> dict[str, Statistics]:
-    """Return the stored sums of a policy's offers, of all of them in their order."""
-    size = FeatureSpec.from_json(policy.features).size
-    stored = {row.offer: Statistics.from_bytes(bytes(row.sums)) for row in policy.statistics.all()}
-    return {offer: stored.get(offer, Statistics.zero(size)) for offer in policy.offers}
+def read_sums(policy: Policy, *, now: datetime | None = None) -> dict[str, Statistics]:
+    """Return the stored sums of all offers of a policy, in their order.
+
+    Args:
+        policy: The policy.
+        now: As of when: what fades has faded until then. Without it, as they are stored.
+    """
+    size, settings = FeatureSpec.from_json(policy.features).size, settings_of(policy)
+    found = dict.fromkeys(policy.offers, Statistics.zero(size))
+    for row in policy.statistics.filter(offer__in=policy.offers):
+        sums = Statistics.from_bytes(bytes(row.sums))
+        if now is not None and row.as_of is not None:
+            sums = sums.fade(settings.remembered((now - row.as_of) / DAY))
+        found[row.offer] = sums
+    return found
 
 
-def write_sums(policy: Policy, sums: Mapping[str, Statistics]) -> None:
+def find_stored_at(policy: Policy) -> datetime | None:
+    """Return as of when the sums of a policy are stored, all of them at once."""
+    return policy.statistics.values_list("as_of", flat=True).first()
+
+
+def write_sums(policy: Policy, sums: Mapping[str, Statistics], *, as_of: datetime | None) -> None:
     """Store the sums of a policy's offers in the place of those before."""
     OfferStatistics.objects.bulk_create(
         [
-            OfferStatistics(policy=policy, offer=offer, sums=total.to_bytes())
+            OfferStatistics(policy=policy, offer=offer, sums=total.to_bytes(), as_of=as_of)
             for offer, total in sums.items()
         ],
         update_conflicts=True,
         unique_fields=["policy", "offer"],
-        update_fields=["sums"],
+        update_fields=["sums", "as_of"],
     )
 
 
-def add_up(policy: Policy, lessons: Sequence[Settled], *, bandit: Bandit) -> dict[str, Statistics]:
-    """Return what lessons come to for each of a policy's offers, in their order."""
+def add_up(
+    policy: Policy,
+    lessons: Sequence[Settled],
+    *,
+    bandit: Bandit,
+    weights: FloatArray | None = None,
+) -> dict[str, Statistics]:
+    """Return what lessons come to for each of a policy's offers, in their order.
+
+    Args:
+        policy: The policy.
+        lessons: All of offers of the policy.
+        bandit: The policy's.
+        weights: How much of each is remembered, shape (n,); all of it without them.
+    """
     place = {offer: index for index, offer in enumerate(policy.offers)}
     size = FeatureSpec.from_json(policy.features).size
-    summed = bandit.accumulate(
-        np.array([place[str(row.offer)] for row in lessons], dtype=np.int64),
-        np.array([row.features for row in lessons], dtype=np.float64).reshape(-1, size),
-        np.array([row.value for row in lessons], dtype=np.float64),  # (n,)
-        n_offers=len(place),
-    )
-    return dict(zip(place, summed, strict=True))
+    offers = np.array([place[str(row.offer)] for row in lessons], dtype=np.int64)
+    x = np.array([row.features for row in lessons], dtype=np.float64).reshape(-1, size)
+    rewards = np.array([row.value for row in lessons], dtype=np.float64)
+    if weights is None:
+        summed = bandit.accumulate(offers, x, rewards, n_offers=len(place))
+        return dict(zip(place, summed, strict=True))
+    # The sums of products have the weight if both factors have its root.
+    root = np.sqrt(weights)
+    summed = bandit.accumulate(offers, x * root[:, None], rewards * root, n_offers=len(place))
+    counts = np.bincount(offers, weights=weights, minlength=len(place))
+    weighed = [replace(each, n=float(n)) for each, n in zip(summed, counts, strict=True)]
+    return dict(zip(place, weighed, strict=True))

@@ -7,6 +7,9 @@ from recommender.bandits.base import Bandit
 # Dotted paths, because these modules load torch and web processes must not.
 BANDITS: dict[str, str] = {
     "linear_thompson": "recommender.bandits.thompson.LinearThompson",
+    "gaussian_thompson": "recommender.bandits.gaussian.GaussianThompson",
+    "beta_thompson": "recommender.bandits.beta.BetaThompson",
+    "square_cb": "recommender.bandits.square_cb.SquareCB",
 }
 
 

@@ -78,6 +78,15 @@ class Statistics:
             s=max(self.s - other.s, 0.0),
         )
 
+    def fade(self, share: float) -> "Statistics":
+        """Keep a share of all that is remembered, in [0, 1]."""
+        return Statistics(
+            precision_update=share * self.precision_update,
+            b=share * self.b,
+            n=share * self.n,
+            s=share * self.s,
+        )
+
     def to_bytes(self) -> bytes:
         """Write the statistics as a safetensors blob."""
         arrays = {"precision_update": self.precision_update, "b": self.b}
@@ -98,7 +107,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
-    """What a marketer may tune in a bandit; each a finite number above 0.
+    """What a marketer may tune in a bandit; each a finite number above 0, if it is given.
 
     Attributes:
         exploration: Multiplies the posterior's standard deviation. 1 is textbook Thompson sampling;
@@ -107,19 +116,30 @@ class Hyperparameters:
             all offers share is worth.
         noise_sd: Standard deviation of a reward, assumed with the weight of two rewards until data
             say otherwise.
+        memory_days: After so many days a reward counts for 1/e of a new one, so that the policy
+            follows customers whose tastes change; nothing is forgotten without it. What was assumed
+            before any reward never fades, so an offer of which all is forgotten is a new one
+            (stabilised forgetting, Kulhavý & Zarrop 1993).
     """
 
-    exploration: float = 0.5
+    exploration: float = 0.35
     prior_strength: float = 10.0
     noise_sd: float = 0.5
+    memory_days: float | None = None
 
     def __post_init__(self) -> None:
         for name in (item.name for item in fields(self)):
             value: object = getattr(self, name)
+            if name == "memory_days" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"{name} must be a number, not {value!r}.")
             if not 0.0 < value < math.inf:
                 raise ValueError(f"{name} must be finite and above 0, not {value}.")
+
+    def remembered(self, days: float) -> float:
+        """Return what a reward of so many days ago counts, of a new one."""
+        return 1.0 if self.memory_days is None else math.exp(-max(days, 0.0) / self.memory_days)
 
     @classmethod
     def from_json(cls, value: object) -> "Hyperparameters":

@@ -175,7 +175,14 @@ class LinearThompson:
             sd = torch.linalg.vector_norm(spread, dim=-1)  # (r, K)
             allowed = torch.tensor(eligible[part], device=self.device)
             weights[part] = (
-                offer_weights(rows @ mean.T, sd, allowed, floor=odds.floor, backend=TORCH)
+                offer_weights(
+                    rows @ mean.T,
+                    sd,
+                    allowed,
+                    floor=odds.floor,
+                    gap_scale=odds.gap_scale,
+                    backend=TORCH,
+                )
                 .cpu()
                 .numpy()
             )

@@ -1,6 +1,7 @@
 """Settle, learn and publish: exactly once, and nothing forgotten."""
 
 import logging
+import math
 from datetime import timedelta
 
 import numpy as np
@@ -13,6 +14,7 @@ from recommender.learning import KEPT_VERSIONS, Learned, learn_batch
 from recommender.models import Policy, PolicyVersion, Reward
 from recommender.odds import Odds
 from recommender.pinning import pin_version
+from recommender.propensities import floor_after
 from recommender.tasks import learn_due
 from tests.makers import (
     DAY,
@@ -95,7 +97,8 @@ def test_published_odds_give_the_webs_weights(policy: Policy) -> None:
     np.testing.assert_allclose(
         odds.weights_many(x, eligible), bandit.weights_many(odds, x, eligible), rtol=0, atol=1e-12
     )
-    assert (odds.offers, odds.floor, odds.version) == (OFFERS, policy.floor, 1)
+    assert (odds.offers, odds.version) == (OFFERS, 1)
+    assert odds.floor == floor_after(policy.floor, learned=60) < policy.floor
 
 
 def test_only_the_newest_versions_are_kept(policy: Policy) -> None:
@@ -173,3 +176,17 @@ def test_decisions_are_logged_while_a_worker_learns() -> None:
         worker.result(timeout=10)
     assert learn_batch(policy.pk, now=LATER) == Learned(settled=5, learned=5, version=2)
     assert_learned_the_log(policy)
+
+
+def test_a_policy_that_forgets_lets_what_it_learned_fade(policy: Policy) -> None:
+    policy.hyperparameters = {"memory_days": 10.0}
+    policy.save(update_fields=["hyperparameters"])
+    happen(policy, 40)
+    learn_batch(policy.pk, now=LATER)
+    before = stored(policy)
+    happen(policy, 1, seed=2, at=LATER + DAY, offers=["red"])
+    learn_batch(policy.pk, now=LATER + 10 * DAY)
+    after = stored(policy)
+    for offer in ("blue", "green"):
+        assert after[offer].n == pytest.approx(math.exp(-1) * before[offer].n)
+    assert after["red"].n == pytest.approx(1 + math.exp(-1) * before["red"].n)

@@ -141,3 +141,9 @@ def test_web_modules_do_not_load_torch() -> None:
         "recommender.bandits.base, recommender.simulators.shop; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("gap_scale", [-1.0, np.inf, np.nan])
+def test_an_impossible_gap_scale_is_refused(gap_scale: float) -> None:
+    with pytest.raises(ValueError, match="gap's scale"):
+        replace(make_odds(), gap_scale=gap_scale)

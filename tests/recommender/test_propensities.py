@@ -12,6 +12,8 @@ from recommender.propensities import (
     best_among,
     best_arm_probabilities,
     contenders,
+    floor_after,
+    inverse_gap_probabilities,
     offer_weights,
     with_floor,
 )
@@ -201,3 +203,39 @@ def test_who_is_no_contender_has_no_chance(seed: int, n: int, apart: float) -> N
     assert not np.any(able & ~eligible)
     p = best_arm_probabilities(mean, sd, eligible)
     assert p[~able].max(initial=0.0) < 1e-12
+
+
+def test_inverse_gaps_follow_their_formula() -> None:
+    mean = np.array([0.3, 0.5, 0.1, 0.9])
+    eligible = np.array([True, True, True, False])
+    p = inverse_gap_probabilities(mean, eligible, gap_scale=10.0)
+    np.testing.assert_allclose(p, [1 / 5, 1 - 1 / 5 - 1 / 7, 1 / 7, 0.0])
+
+
+def test_equal_offers_share_evenly_by_inverse_gaps() -> None:
+    p = inverse_gap_probabilities(np.full(5, -0.2), np.ones(5, dtype=bool), gap_scale=1e6)
+    np.testing.assert_allclose(p, 0.2)
+
+
+@given(st.integers(0, 2**32), st.floats(0, 1e6))
+def test_each_row_is_a_distribution_by_inverse_gaps(seed: int, gap_scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    mean, eligible = rng.normal(size=(5, 9)), rng.random((5, 9)) < 0.5
+    eligible[:, 3] = True
+    p = inverse_gap_probabilities(mean, eligible, gap_scale=gap_scale)
+    np.testing.assert_allclose(p.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(p > 0, eligible)
+    favourite = np.where(eligible, mean, -np.inf).argmax(axis=1)
+    np.testing.assert_allclose(p[np.arange(5), favourite], p.max(axis=1))
+
+
+def test_nobody_is_chosen_by_inverse_gaps_where_nobody_may() -> None:
+    with pytest.raises(ValueError, match="At least one offer must be eligible"):
+        inverse_gap_probabilities(np.zeros(2), np.zeros(2, dtype=bool), gap_scale=1.0)
+
+
+def test_the_floor_falls_with_what_is_learned_to_one_bucket() -> None:
+    assert floor_after(0.01, learned=0) == 0.01
+    assert floor_after(0.01, learned=5) == pytest.approx(0.01 * 2**-0.45)
+    assert floor_after(0.01, learned=1e9) == 1e-4
+    assert floor_after(5e-5, learned=1e9) == 5e-5

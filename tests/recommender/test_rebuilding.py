@@ -153,3 +153,19 @@ def test_what_is_being_learned_at_that_moment_is_taken_out_as_well(policy: Polic
         assert learning.result(timeout=10) == Learned(settled=10, learned=10, version=3)
         assert erasing.result(timeout=10) == {"policies' lessons": 10}
     assert_learned_the_log(policy)
+
+
+def test_what_fades_has_faded_in_the_log_as_well() -> None:
+    policy = make_policy(
+        offers=OFFERS, features=FEATURES, reward_kind="sum", hyperparameters={"memory_days": 3.0}
+    )
+    for day in range(4):
+        happen(policy, 20, seed=day, at=NOW + day * DAY)
+        learn_batch(policy.pk, now=NOW + (4 + day) * DAY)
+    assert check_sums(policy, now=LATER).problem == ""
+    assert sum(sums.n for sums in stored(policy).values()) < 75
+    gone = list(Customer.objects.order_by("pk")[10:60].values_list("pk", flat=True))
+    with transaction.atomic():
+        assert unlearn(gone) == {"policies' lessons": 50}
+        delete_decisions(customer__in=gone)
+    assert check_sums(policy, now=LATER).problem == ""

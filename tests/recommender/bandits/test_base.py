@@ -77,3 +77,22 @@ def test_settings_left_out_keep_their_defaults() -> None:
 def test_wrong_settings_are_explained(value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Hyperparameters.from_json(value)
+
+
+def test_memories_fade_altogether() -> None:
+    statistics = make_statistics(3)
+    faded = statistics.fade(0.25)
+    np.testing.assert_array_equal(faded.precision_update, 0.25 * statistics.precision_update)
+    np.testing.assert_array_equal(faded.b, 0.25 * statistics.b)
+    assert (faded.n, faded.s) == (0.25 * statistics.n, 0.25 * statistics.s)
+
+
+def test_a_reward_counts_for_less_the_older_it_is() -> None:
+    assert Hyperparameters().remembered(1_000.0) == 1.0
+    settings = Hyperparameters.from_json({"memory_days": 10})
+    assert settings.remembered(0.0) == settings.remembered(-1.0) == 1.0
+    assert settings.remembered(10.0) == pytest.approx(math.exp(-1))
+    assert settings.remembered(5.0) ** 2 == pytest.approx(math.exp(-1))
+    with pytest.raises(ValueError, match="memory_days must be finite and above 0"):
+        Hyperparameters.from_json({"memory_days": 0})
+    assert Hyperparameters.from_json({"memory_days": None}) == Hyperparameters()

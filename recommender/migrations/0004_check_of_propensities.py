@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("recommender", "0001_initial"),
+        ("recommender", "0003_versions_are_pinned"),
     ]
 
     operations = [

@@ -1,0 +1,1 @@
+"""Counts what learning costs: the reward lost against always showing the best offer."""
