@@ -1,15 +1,17 @@
 """Store arrays and the facts about them as one safetensors blob, never as pickle."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from recommender.arrays import FloatArray
 
+AnyArray = npt.NDArray[Any]
 F = TypeVar("F", bound=msgspec.Struct)
 
 HEADER_LENGTH_BYTES = 8  # safetensors begins with its header's length, little-endian
@@ -29,8 +31,14 @@ def pack(arrays: Mapping[str, FloatArray], *, kind: str, facts: msgspec.Struct) 
         kind: What the blob holds, so that one kind is never read as another.
         facts: Everything that is not an array.
     """
+    exact = {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
+    return pack_any(exact, kind=kind, facts=facts)
+
+
+def pack_any(arrays: Mapping[str, AnyArray], *, kind: str, facts: msgspec.Struct) -> bytes:
+    """Do as `pack`, and keep each array's own type of number."""
     return save(
-        {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in arrays.items()},
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()},
         # One entry only: safetensors writes several in random order, and equal artifacts should
         # be equal bytes.
         metadata={kind: msgspec.json.encode(facts).decode()},
@@ -45,6 +53,27 @@ def unpack(
     Raises:
         ValueError: The blob is damaged, of another kind, or lacks an array or a fact.
     """
+    arrays, said = _load(blob, kind=kind)
+    held = {name: str(array.dtype) for name, array in arrays.items()}
+    if held != dict.fromkeys(names, "float64"):
+        raise ValueError(
+            f"An artifact of {kind} holds float64 arrays {sorted(names)}, found {held}."
+        )
+    return arrays, _decode(said, kind=kind, facts=facts)
+
+
+def unpack_any(blob: bytes, *, kind: str, facts: type[F]) -> tuple[dict[str, AnyArray], F]:
+    """Read back what `pack_any` wrote, whatever arrays there are.
+
+    Raises:
+        ValueError: The blob is damaged, of another kind, or lacks a fact.
+    """
+    arrays, said = _load(blob, kind=kind)
+    return arrays, _decode(said, kind=kind, facts=facts)
+
+
+def _load(blob: bytes, *, kind: str) -> tuple[dict[str, AnyArray], str]:
+    """Return the arrays, and the facts as they are written."""
     try:
         arrays = load(blob)
     except SafetensorError as error:
@@ -54,12 +83,11 @@ def unpack(
     if kind not in metadata:
         found = ", ".join(metadata) or "something else"
         raise ValueError(f"Expected an artifact of {kind}, this one holds {found}.")
-    held = {name: str(array.dtype) for name, array in arrays.items()}
-    if held != dict.fromkeys(names, "float64"):
-        raise ValueError(
-            f"An artifact of {kind} holds float64 arrays {sorted(names)}, found {held}."
-        )
+    return arrays, metadata[kind]
+
+
+def _decode(said: str, *, kind: str, facts: type[F]) -> F:
     try:
-        return arrays, msgspec.json.decode(metadata[kind], type=facts)
+        return msgspec.json.decode(said, type=facts)
     except msgspec.DecodeError as error:
         raise ValueError(f"The facts of this artifact of {kind} are damaged: {error}.") from error

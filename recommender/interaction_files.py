@@ -1,0 +1,109 @@
+"""Read interactions from files: tables of customer, item and time, or one sequence a line."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.histories import Histories
+
+# How the columns are called in files of several origins, in lower case and without types.
+NAMES = {
+    "customer": ("user_id", "userid", "user", "customer_id", "customer", "session_id",
+                 "sessionid", "visitorid", "uid"),
+    "item": ("item_id", "itemid", "item", "product_id", "movieid", "movie_id", "asin", "iid"),
+    "time": ("timestamp", "time", "ts", "datetime", "unixreviewtime"),
+    "event": ("event", "event_type", "behavior", "action"),
+}  # fmt: skip
+DELIMITERS = "\t,;|"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interactions:
+    """Histories, with the names of who and what they are about, in the order of their numbers."""
+
+    histories: Histories
+    customers: tuple[str, ...]
+    items: tuple[str, ...]
+
+
+def read_table(lines: Iterable[str], *, weights: Mapping[str, float] | None = None) -> Interactions:
+    """Read a table with a heading: customer, item, and time or event if there are any.
+
+    Columns are found by their usual names; what follows a colon in a name is taken for a type. The
+    delimiter is the one that the heading has. Rows of the same time stay in their order.
+
+    Args:
+        lines: Of the file.
+        weights: What each kind of event counts; others are left out. All count 1 if None.
+
+    Raises:
+        ValueError: There is no column for customers or items, or a row lacks a value.
+    """
+    rows = iter(lines)
+    heading = next(rows, "").lstrip("\ufeff").strip()
+    delimiter = next((each for each in DELIMITERS if each in heading), ",")
+    columns = [name.partition(":")[0].strip().lower() for name in heading.split(delimiter)]
+    places = {
+        what: next((columns.index(name) for name in names if name in columns), None)
+        for what, names in NAMES.items()
+    }
+    who, what, when, kind = places["customer"], places["item"], places["time"], places["event"]
+    if who is None or what is None:
+        raise ValueError(f"Expected a column for customers and one for items, not {columns}.")
+    found: list[tuple[str, str, float, float]] = []
+    for number, row in enumerate(csv.reader(rows, delimiter=delimiter), start=2):
+        if not row:
+            continue
+        try:
+            weight = 1.0
+            if weights is not None and kind is not None:
+                weight = weights.get(row[kind], 0.0)
+            time = 0.0 if when is None else float(row[when])
+            found.append((row[who], row[what], time, weight))
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"Line {number} cannot be read: {error}.") from error
+    return join([row for row in found if row[3] > 0])
+
+
+def read_sequences(lines: Iterable[str]) -> Interactions:
+    """Read lines of a customer and then their items, oldest first, with spaces between."""
+    rows = [
+        (customer, item, float(place), 1.0)
+        for customer, *items in map(str.split, filter(str.strip, lines))
+        for place, item in enumerate(items)
+    ]
+    joined = join(rows)
+    histories = joined.histories
+    untimed = Histories(
+        starts=histories.starts,
+        items=histories.items,
+        weights=histories.weights,
+        times=np.zeros(len(histories.items)),
+        n_items=histories.n_items,
+    )
+    return Interactions(untimed, joined.customers, joined.items)
+
+
+def join(rows: Iterable[tuple[str, str, float, float]]) -> Interactions:
+    """Make histories of rows: customer, item, time in seconds, weight; in any order."""
+    every = list(rows)
+    customers = tuple(dict.fromkeys(row[0] for row in every))
+    items = tuple(sorted({row[1] for row in every}))
+    customer_number = {name: number for number, name in enumerate(customers)}
+    item_number = {name: number for number, name in enumerate(items)}
+    who = np.array([customer_number[row[0]] for row in every], dtype=np.int64)
+    what = np.array([item_number[row[1]] for row in every], dtype=np.int64)
+    times = np.array([row[2] for row in every], dtype=np.float64)
+    weights = np.array([row[3] for row in every], dtype=np.float64)
+    order = np.lexsort((times, who))  # stable: rows of one time stay in their order
+    counts = np.bincount(who, minlength=len(customers))
+    histories = Histories(
+        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        items=what[order],
+        weights=weights[order],
+        times=times[order],
+        n_items=len(items),
+    )
+    return Interactions(histories, customers, items)

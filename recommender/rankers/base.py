@@ -1,0 +1,150 @@
+"""Say what every ranker learns from, and what it can be asked."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from recommender.arrays import BoolArray, FloatArray, IntArray, ScoreArray
+from recommender.histories import Histories
+from recommender.item_facts import ItemFacts
+
+# So many rows of scores are in memory at once.
+CUSTOMERS_AT_ONCE = 1024
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slates:
+    """What each customer is shown, best first.
+
+    Attributes:
+        items: Shape (n, k); -1 where nothing more can be shown.
+        scores: Shape (n, k), falling in each row; -inf where there is no item.
+    """
+
+    items: IntArray
+    scores: ScoreArray
+
+
+@dataclass(kw_only=True, eq=False)
+class Ranker(ABC):
+    """Orders all items for a customer by what that customer did so far.
+
+    A ranker is asked with histories and never with customers' numbers: whoever did the same gets
+    the same, and somebody who came after it had learned is served as well. Its settings are the
+    fields that are given to it; what it learned are the others.
+    """
+
+    needs_facts: ClassVar[bool] = False
+
+    @abstractmethod
+    def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
+        """Learn from histories, and from facts about the items if it looks at them.
+
+        Raises:
+            ValueError: It needs facts and there are none.
+        """
+
+    @abstractmethod
+    def score(self, histories: Histories) -> ScoreArray:
+        """Score all items for each history, shape (n, n_items): more is better."""
+
+    def recommend(
+        self,
+        histories: Histories,
+        *,
+        k: int,
+        allowed: BoolArray | None = None,
+        seen_too: bool = False,
+    ) -> Slates:
+        """Find everybody's best k items among all.
+
+        Args:
+            histories: What the customers did so far.
+            k: How many items at most.
+            allowed: Which items may be shown, shape (n_items,); all if None.
+            seen_too: Whether what is in a history may be shown again.
+        """
+        batches = []
+        for some in histories.batches(CUSTOMERS_AT_ONCE):
+            scores = self.score(some)
+            if not seen_too:
+                scores[some.customers, some.items] = -np.inf
+            if allowed is not None:
+                scores[:, ~allowed] = -np.inf
+            batches.append(best(scores, k=k))
+        empty = Slates(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
+        return Slates(
+            items=np.concatenate([empty.items, *(each.items for each in batches)]),
+            scores=np.concatenate([empty.scores, *(each.scores for each in batches)]),
+        )
+
+    def similar(self, item: int, *, n_items: int, k: int) -> Slates:
+        """Find what goes with one item: what somebody is shown who only met this one."""
+        return self.recommend(Histories.of([[item]], n_items=n_items), k=k)
+
+    def explain(self, items: Sequence[int], item: int, *, n_items: int) -> FloatArray:
+        """Say how much of an item's score is owed to each item of a history, shape (h,).
+
+        It is what the score would lack without that event, which holds for every kind of ranker
+        and is its own weight where scores are sums over the history.
+        """
+        every = list(items)
+        lacking = [every[:i] + every[i + 1 :] for i in range(len(every))]
+        scores = self.score(Histories.of([every, *lacking], n_items=n_items))[:, item]
+        owed: FloatArray = (scores[0] - scores[1:]).astype(np.float64)
+        return owed
+
+    def settings(self) -> dict[str, Any]:
+        """Return what it was made with."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+
+
+def best(scores: ScoreArray, *, k: int) -> Slates:
+    """Find the k highest of each row, (n, n_items) to (n, k); of equal ones the lower number."""
+    n, n_items = scores.shape
+    kept = min(k, n_items)
+    if kept < n_items:
+        items = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
+        items.sort(axis=1)  # so that the stable sort below puts the lower number first
+    else:
+        items = np.broadcast_to(np.arange(n_items), (n, n_items))
+    found = np.take_along_axis(scores, items, axis=1)  # (n, kept)
+    order = np.argsort(-found, axis=1, kind="stable")
+    slates = np.full((n, k), -1, dtype=np.int64)
+    values = np.full((n, k), -np.inf, dtype=np.float32)
+    slates[:, :kept] = np.take_along_axis(items, order, axis=1)
+    values[:, :kept] = np.take_along_axis(found, order, axis=1)
+    slates[np.isneginf(values)] = -1
+    return Slates(items=slates, scores=values)
+
+
+def check_settings(kind: type[Ranker], settings: object) -> dict[str, Any]:
+    """Return settings from a form or from JSON if this kind of ranker takes them.
+
+    Raises:
+        ValueError: One is unknown, or no finite number of the right sign; in a user's words.
+    """
+    if not isinstance(settings, dict):
+        raise ValueError("Write a ranker's settings as an object of names and numbers.")
+    known: dict[str, Any] = {each.name: each.default for each in fields(kind) if each.init}
+    unknown = sorted(map(str, set(settings) - set(known)))
+    if unknown:
+        raise ValueError(f"Unknown settings: {', '.join(unknown)}; use {', '.join(known)}.")
+    for name, value in settings.items():
+        default = known[name]
+        if isinstance(default, tuple):
+            continue  # members of a blend, which are checked where they are made
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} must be a number, not {value!r}.")
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be finite and at least 0, not {value}.")
+        if isinstance(default, int) and value != int(value):
+            raise ValueError(f"{name} must be a whole number, not {value}.")
+    # A whole number may have come as 3.0.
+    kinds = {name: type(default) for name, default in known.items()}
+    return {name: kinds[name](value) for name, value in settings.items()}

@@ -1,0 +1,38 @@
+"""Rank by how much all customers did with each item: what any other ranker has to beat."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from recommender.arrays import ScoreArray
+from recommender.histories import Histories
+from recommender.item_facts import ItemFacts
+from recommender.rankers.base import DAY_SECONDS, Ranker
+
+
+@dataclass(kw_only=True, eq=False)
+class Popularity(Ranker):
+    """The same for everybody: what is done most, lately above all.
+
+    Attributes:
+        half_life_days: After so long an event counts half; at 0 all count alike.
+        popularity: Learned weight of each item, as a part of all, shape (n_items,).
+    """
+
+    half_life_days: float = 0.0
+    popularity: ScoreArray = field(init=False, repr=False)
+
+    def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
+        """Add up the events."""
+        weights = histories.weights
+        if self.half_life_days and len(weights):
+            days = (histories.times.max() - histories.times) / DAY_SECONDS
+            weights = weights * 0.5 ** (days / self.half_life_days)
+        counts = np.bincount(histories.items, weights=weights, minlength=histories.n_items)
+        self.popularity = (counts / max(counts.sum(), 1.0)).astype(np.float32)
+        return self
+
+    def score(self, histories: Histories) -> ScoreArray:
+        """Give everybody the same scores."""
+        return np.tile(self.popularity, (len(histories), 1))

@@ -1,0 +1,63 @@
+"""Histories keep their order through every cut."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recommender.histories import Histories
+
+HISTORIES = Histories.of([[5, 1, 5, 2], [], [3]], n_items=6)
+
+
+def test_ages_count_from_the_newest() -> None:
+    np.testing.assert_array_equal(HISTORIES.ages, [3, 2, 1, 0, 0])
+    np.testing.assert_array_equal(HISTORIES.customers, [0, 0, 0, 0, 2])
+    assert len(HISTORIES) == 3
+
+
+def test_cuts_keep_the_customers() -> None:
+    without = HISTORIES.without_last(1)
+    assert [without.items_of(customer).tolist() for customer in range(3)] == [[5, 1, 5], [], []]
+    newest = HISTORIES.newest(2)
+    assert [newest.items_of(customer).tolist() for customer in range(3)] == [[5, 2], [], [3]]
+
+
+def test_customers_come_in_the_order_asked_for() -> None:
+    some = HISTORIES.of_customers(np.array([2, 0]))
+    assert [some.items_of(row).tolist() for row in range(2)] == [[3], [5, 1, 5, 2]]
+
+
+def test_an_item_counts_by_its_strongest_event() -> None:
+    histories = Histories(
+        starts=np.array([0, 3]),
+        items=np.array([0, 1, 0]),
+        weights=np.array([8.0, 1.0, 1.0]),
+        times=np.zeros(3),
+        n_items=2,
+    )
+    np.testing.assert_allclose(histories.profiles(decay=0.5).toarray(), [[2.0, 0.5]])
+    np.testing.assert_allclose(histories.counts(), [9.0, 1.0])
+
+
+def test_profiles_of_nothing_are_empty() -> None:
+    assert Histories.of([[], []], n_items=4).profiles().toarray().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"items": np.array([0, 9])}, "must lie in 0 … 2"),
+        ({"weights": np.array([1.0, 0.0])}, "Weights must be above 0"),
+        ({"times": np.zeros(3)}, "as many weights and times"),
+    ],
+)
+def test_histories_that_cannot_be_are_refused(change: dict[str, Any], words: str) -> None:
+    parts: dict[str, Any] = {
+        "starts": np.array([0, 2]),
+        "items": np.array([0, 1]),
+        "weights": np.ones(2),
+        "times": np.zeros(2),
+    }
+    with pytest.raises(ValueError, match=words):
+        Histories(**(parts | change), n_items=3)

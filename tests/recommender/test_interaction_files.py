@@ -1,0 +1,50 @@
+"""Files of several origins are read into the same histories."""
+
+import numpy as np
+import pytest
+
+from recommender.interaction_files import read_sequences, read_table
+
+
+def test_a_table_is_ordered_by_time_within_each_customer() -> None:
+    read = read_table(
+        ["user_id:token\titem_id:token\trating:float\ttimestamp:float",
+         "u1\tb\t3\t20", "u2\ta\t1\t5", "u1\ta\t4\t10", "u1\tc\t4\t20", ""]
+    )  # fmt: skip
+    assert read.customers == ("u1", "u2")
+    assert read.items == ("a", "b", "c")
+    np.testing.assert_array_equal(read.histories.items, [0, 1, 2, 0])
+    np.testing.assert_array_equal(read.histories.times, [10, 20, 20, 5])
+
+
+def test_events_count_as_much_as_is_said_and_others_are_left_out() -> None:
+    lines = ["\ufeffvisitorid,itemid,event,timestamp", "1,7,view,1", "1,8,error,2", "1,7,buy,3"]
+    read = read_table(lines, weights={"view": 1.0, "buy": 5.0})
+    np.testing.assert_array_equal(read.histories.weights, [1.0, 5.0])
+    assert read.items == ("7",)
+
+
+def test_a_file_without_times_keeps_its_order() -> None:
+    read = read_table(["user;item", "1;9", "1;3", "1;5"])
+    assert [read.items[item] for item in read.histories.items] == ["9", "3", "5"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["who,what", "1,2"], "Expected a column for customers"),
+        ([], "Expected a column for customers"),
+        (["user,item,time", "1,2,soon"], "Line 2 cannot be read"),
+        (["user,item,time", "1,2,3", "1"], "Line 3 cannot be read"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused(lines: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_table(lines)
+
+
+def test_lines_of_sequences_have_an_order_and_no_times() -> None:
+    read = read_sequences(["1 5 3 9", "", "2 3"])
+    assert read.customers == ("1", "2")
+    assert [read.items[item] for item in read.histories.items] == ["5", "3", "9", "3"]
+    np.testing.assert_array_equal(read.histories.times, 0.0)
