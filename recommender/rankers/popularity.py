@@ -17,18 +17,22 @@ class Popularity(Ranker):
 
     Attributes:
         half_life_days: After so long an event counts half; at 0 all count alike.
+        window_days: Events that are older than this count nothing; at 0 all count.
         popularity: Learned weight of each item, as a part of all, shape (n_items,).
     """
 
     half_life_days: float = 0.0
+    window_days: float = 0.0
     popularity: ScoreArray = field(init=False, repr=False)
 
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
         """Add up the events."""
         weights = histories.weights
-        if self.half_life_days and len(weights):
-            days = (histories.times.max() - histories.times) / DAY_SECONDS
+        days = (histories.times.max(initial=0.0) - histories.times) / DAY_SECONDS
+        if self.half_life_days:
             weights = weights * 0.5 ** (days / self.half_life_days)
+        if self.window_days:
+            weights = weights * (days <= self.window_days)
         counts = np.bincount(histories.items, weights=weights, minlength=histories.n_items)
         self.popularity = (counts / max(counts.sum(), 1.0)).astype(np.float32)
         return self

@@ -97,6 +97,13 @@ def test_old_popularity_fades_by_half_lives() -> None:
     np.testing.assert_allclose(ranker.popularity, np.array([0.25, 2.0, 0.0]) / 2.25)
 
 
+def test_popularity_may_look_at_the_last_days_only() -> None:
+    times = np.array([0.0, 10.0, 10.0]) * DAY
+    histories = Histories.of([[0, 1], [1]], n_items=3, times=times)
+    ranker = Popularity(window_days=7.0).fit(histories)
+    np.testing.assert_allclose(ranker.popularity, [0.0, 1.0, 0.0])
+
+
 def test_popularity_of_nothing_is_nothing() -> None:
     ranker = Popularity(half_life_days=5.0).fit(Histories.of([[]], n_items=3))
     np.testing.assert_array_equal(ranker.popularity, 0.0)
