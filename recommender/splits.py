@@ -99,11 +99,10 @@ def by_amount(histories: Histories, edges: tuple[int, ...] = (0, 1, 3, 10)) -> d
         Customers' numbers by the group's name; groups without anybody are left out.
     """
     group = np.searchsorted(edges, histories.lengths, side="right") - 1
-    ends = [str(edge - 1) for edge in edges[1:]] + ["more"]
     names = [
-        str(first) if str(first) == end else f"{first} to {end}"
-        for first, end in zip(edges, ends, strict=True)
-    ]
+        str(first) if first == last else f"{first} to {last}"
+        for first, last in zip(edges, [edge - 1 for edge in edges[1:]], strict=False)
+    ] + [f"{edges[-1]} or more"]
     groups = {name: np.flatnonzero(group == place) for place, name in enumerate(names)}
     return {name: customers for name, customers in groups.items() if len(customers)}
 

@@ -12,6 +12,7 @@ from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
 from recommender.rankers.base import CUSTOMERS_AT_ONCE, best
 from recommender.rankers.composite import Composite, Member, without_seen
+from recommender.rankers.popularity import Popularity
 
 # The next item is compared with the best of a plain sum of the members' scores.
 CANDIDATES = 150
@@ -30,7 +31,12 @@ class Blend(Composite):
     favourite stands out, and at ln(s / a + 0.01), where the first hints do. The weights maximise
     the likelihood of the items that came next among the candidates that the members name.
 
+    Of somebody without history only popularity says anything, and it says little about who has one,
+    so its weight there is none to use here: newcomers see what is popular lately.
+
     Attributes:
+        half_life_days: What newcomers see: after so long an event counts half.
+        popular: What newcomers see, shape (n_items,).
         scales: a, shape (members,).
         weights: Shape (2 · members,): of all the s / a, then of all the logarithms.
     """
@@ -43,6 +49,8 @@ class Blend(Composite):
         ("content", {}),
         ("popularity", {}),
     )
+    half_life_days: float = 7.0
+    popular: ScoreArray = field(init=False, repr=False)
     scales: FloatArray = field(init=False, repr=False)
     weights: FloatArray = field(init=False, repr=False)
 
@@ -52,6 +60,8 @@ class Blend(Composite):
         Raises:
             ValueError: Nobody has two events.
         """
+        newcomers = Popularity(half_life_days=self.half_life_days)
+        self.popular = newcomers.fit(histories).popularity
         asked, answers = self._learn(histories, facts)
         some = np.linspace(0, len(asked) - 1, min(len(asked), MOST_CUSTOMERS)).astype(np.int64)
         asked, answers = asked.of_customers(some), answers[some]
@@ -68,6 +78,7 @@ class Blend(Composite):
         for ranker, scale, a, b in zip(self.rankers, self.scales, plain, logs, strict=True):
             scores = ranker.score(histories) / np.float32(scale)
             total += a * scores + b * _log(scores)
+        total[histories.lengths == 0] = self.popular
         return total
 
     def _scales(self, asked: Histories) -> FloatArray:

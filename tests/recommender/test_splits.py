@@ -60,3 +60,8 @@ def test_items_are_new_that_nobody_met_before() -> None:
     np.testing.assert_array_equal(
         np.flatnonzero(new_items(split_at(HISTORIES, 3.0))), [2, 3, 5, 6, 7]
     )
+
+
+def test_the_last_group_has_no_end() -> None:
+    histories = Histories.of([[0] * 12, [0] * 10, [0]], n_items=1)
+    assert list(by_amount(histories)) == ["1 to 2", "10 or more"]

@@ -51,6 +51,15 @@ def test_a_hybrid_joins_two() -> None:
         Hybrid(members=(("popularity", {}),)).fit(make_histories(10))
 
 
+def test_newcomers_see_what_is_popular_lately() -> None:
+    times = np.array([0.0, 1.0, 0.0, 1.0, 50.0, 51.0]) * 86_400
+    histories = Histories.of([[0, 1], [1, 0], [2, 3]], n_items=4, times=times)
+    ranker = Blend(members=MEMBERS, half_life_days=1.0).fit(histories)
+    newcomer, regular = ranker.score(Histories.of([[], [0]], n_items=4))
+    assert newcomer.argmax() == 3
+    assert not np.array_equal(newcomer, regular)
+
+
 def test_members_that_need_facts_are_left_out_without_any() -> None:
     ranker = Blend(members=(*MEMBERS, ("content", {})))
     assert len(ranker.fit(make_histories(50)).rankers) == 2
