@@ -22,7 +22,7 @@ from audience.privacy.tables import AUDIENCE, Rows, Tables
 from campaigns.models import Delivery
 from campaigns.spool import REJECTED, SUFFIX, Unlogged, locked
 from experiments.models import Exposure, Notice, Prediction, Subscriber
-from recommender.models import Decision, Reward
+from recommender.models import Decision, Reward, TopPicks
 from recommender.rebuilding import unlearn
 
 # What is spooled is logged every second while the database can be reached.
@@ -36,6 +36,7 @@ TABLES = (
             Rows(Prediction, "customer"),
             Rows(Reward, "decision__customer"),
             Rows(Decision, "customer"),
+            Rows(TopPicks, "customer"),
         ),
         naming=(LogEntry, Notice, Subscriber),
         # An account is closed by whoever runs the site.

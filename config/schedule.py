@@ -9,6 +9,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
     },
+    "train-rankers": {
+        "task": "recommender.train_rankers",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
     "analyse": {"task": "experiments.analyse_due", "schedule": 5.0, "options": {"expires": 5.0}},
     "thin-analyses": {
         "task": "experiments.thin_analyses",

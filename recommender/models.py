@@ -10,6 +10,24 @@ from django.db.models.functions import Now
 from audience.models import Customer
 from recommender.bandits import bandit_choices
 from recommender.features import FeatureSpec
+from recommender.ranking.models import RankerVersion, Ranking, TopPicks
+
+# Django looks for an app's models here.
+__all__ = [
+    "Decision",
+    "OfferStatistics",
+    "Policy",
+    "PolicyEvaluation",
+    "PolicyLeaves",
+    "PolicyQuerySet",
+    "PolicyVersion",
+    "RankerVersion",
+    "Ranking",
+    "Reward",
+    "RewardKind",
+    "TopPicks",
+    "no_features",
+]
 
 
 def no_features() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Learn what is due to be learned."""
+"""Learn what is due to be learned, and train rankers."""
 
 import logging
 from datetime import timedelta
@@ -8,6 +8,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from recommender.learning import learn_batch
+from recommender.ranking.learning import train_next
+from recommender.ranking.lifecycle import request_refreshes
 from recommender.rebuilding import check_sums, find_unchecked
 from recommender.rewards import find_due_policies
 
@@ -16,6 +18,18 @@ logger = logging.getLogger(__name__)
 LEARN_TASK = "recommender.learn_due"
 CHECK_TASK = "recommender.check_sums"
 CHECK_EVERY = timedelta(hours=20)
+RANK_TASK = "recommender.train_rankers"
+
+
+@shared_task(name=RANK_TASK)
+def train_rankers() -> int:
+    """Ask for trainings that are due again, and train what waits; return how many were trained."""
+    trained = 0
+    request_refreshes(now=timezone.now())
+    while version := train_next(now=timezone.now()):
+        trained += 1
+        logger.info("%s: %s. %s", version, version.get_status_display(), " ".join(version.reasons))
+    return trained
 
 
 @shared_task(name=LEARN_TASK)

@@ -45,7 +45,8 @@ from campaigns.tasks import erase_due
 from experiments.models import Exposure, Prediction, Subscriber
 from recommender.bandits.base import Statistics
 from recommender.learning import learn_batch
-from recommender.models import Decision, Reward
+from recommender.models import Decision, Ranking, Reward, TopPicks
+from recommender.ranking.lifecycle import request_version
 from tests.asgi import basic, open_site
 from tests.makers import (
     DAY,
@@ -109,6 +110,9 @@ def make_ann(*, opted_out: bool = True) -> Customer:
     expose(campaign.experiment, ann, arm.key, at=NOW)
     Prediction.objects.create(name="churn", customer=ann, value=0.5, predicted_at=NOW)
     make_decision(campaign.policy, ann, None, at=NOW, campaign=campaign.key)
+    ranking = Ranking.objects.create(key="top-picks", name="Top picks")
+    version = request_version(ranking, kind="markov", hyperparameters={}, by=None, now=NOW)
+    TopPicks.objects.create(version=version, customer=ann, items=["mug"], scores=[1.0])
     step = Step.objects.create(campaign=campaign, name="First")
     Delivery.objects.create(
         campaign=campaign, step=step, customer=ann, send_after=NOW, provider_id=f"<1.{ADDRESS}>"
@@ -173,7 +177,7 @@ def test_who_is_erased_is_found_nowhere(disks: Path, settings: Settings) -> None
     assert (erasure.left, erasure.customer_id) == ({}, None)
     assert erasure.removed["audience_event"] == 2
     assert erasure.removed["audience_event (names)"] >= 1
-    for model in (Exposure, Prediction, Delivery, Membership, Event):
+    for model in (Exposure, Prediction, Delivery, Membership, Event, TopPicks):
         assert not model.objects.filter(customer_id=pk).exists()
     assert not Reward.objects.exists()
     assert Event.objects.get(customer=bob).properties == {"friend": "(erased)", "color": "red"}

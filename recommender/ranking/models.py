@@ -1,0 +1,164 @@
+"""Rankings, the versions of rankers that were trained for them, and the lists they made."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.urls import reverse
+
+from audience.models import Customer
+from recommender.rankers import ranker_choices
+
+
+def default_weights() -> dict[str, float]:
+    """Return what the usual events of a shop say about a customer's taste."""
+    return {"Product Viewed": 1.0, "Product Added": 3.0, "Order Completed": 5.0}
+
+
+def check_weights(weights: object) -> None:
+    """Refuse what is no object of event names and numbers above 0.
+
+    Raises:
+        ValidationError: It is not.
+    """
+    if not isinstance(weights, dict) or not weights:
+        raise ValidationError("Write events and what each counts, as an object.")
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight <= 0:
+            raise ValidationError(f"{name!r} must count a number above 0, not {weight!r}.")
+
+
+class Ranking(models.Model):
+    """Which products each customer is shown, best first: what is learned from, and how often."""
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=100)
+    event_weights = models.JSONField(
+        default=default_weights,
+        validators=[check_weights],
+        help_text="What each event counts. Events name their product as product_id or sku.",
+    )
+    window_days = models.PositiveIntegerField(
+        default=180,
+        validators=[MinValueValidator(1)],
+        help_text="Older events are not learned from.",
+    )
+    events_per_customer = models.PositiveIntegerField(
+        default=200,
+        validators=[MinValueValidator(2)],
+        help_text="Of each customer the newest so many are learned from.",
+    )
+    shown = models.PositiveSmallIntegerField(
+        default=20,
+        validators=[MinValueValidator(1), MaxValueValidator(500)],
+        help_text="How many products each list has.",
+    )
+    refresh_hours = models.PositiveIntegerField(
+        default=24,
+        help_text="After so long the served ranker learns anew from newer events. 0: never.",
+    )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """Return the page with its versions and examples."""
+        return reverse("ranking", args=[self.key])
+
+
+class Status(models.TextChoices):
+    """How far a version got."""
+
+    WAITING = "waiting", "Waiting for a worker"
+    TRAINING = "training", "In training"
+    FAILED = "failed", "Failed"
+    REJECTED = "rejected", "Rejected"
+    ADMITTED = "admitted", "Admitted"
+    SERVED = "served", "Served"
+    RETIRED = "retired", "Retired"
+
+
+class RankerVersion(models.Model):
+    """One training of one ranker: where it comes from, what it is worth, and what it learned.
+
+    `lineage` names the events it learned from, `metrics` what it and its rivals were worth in the
+    test, `reasons` why it was admitted or not. `lifecycle.py` alone writes the status.
+    """
+
+    ranking = models.ForeignKey(Ranking, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    # A callable, so that a new ranker makes no migration.
+    kind = models.CharField(max_length=30, choices=ranker_choices)
+    hyperparameters = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    progress = models.FloatField(default=0.0)
+    stage = models.CharField(max_length=200, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True)
+    requested_at = models.DateTimeField()
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    trained_at = models.DateTimeField(null=True)
+    served_at = models.DateTimeField(null=True)
+    lineage = models.JSONField(default=dict)
+    metrics = models.JSONField(default=dict)
+    reasons = models.JSONField(default=list)
+    state = models.BinaryField(null=True)
+    followers = models.BinaryField(null=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ranking", "number"], name="one_ranker_version_per_number"
+            ),
+            models.UniqueConstraint(
+                fields=["ranking"],
+                condition=models.Q(status="served"),
+                name="one_served_version_per_ranking",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status__in=["served", "admitted"])
+                | models.Q(state__isnull=False, followers__isnull=False),
+                name="what_is_admitted_has_learned",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ranking} v{self.number} ({self.kind})"
+
+    @property
+    def recipe(self) -> tuple[str, dict[str, Any]]:
+        """What it would be trained by again."""
+        return self.kind, self.hyperparameters
+
+
+class TopPicks(models.Model):
+    """What one version shows one customer, best first; without a customer, what newcomers see.
+
+    Rejected versions have lists of a few customers, to be looked at.
+    """
+
+    version = models.ForeignKey(
+        RankerVersion, on_delete=models.CASCADE, related_name="picks", db_index=False
+    )
+    customer = models.ForeignKey(Customer, null=True, on_delete=models.CASCADE, related_name="+")
+    items = ArrayField(models.CharField(max_length=255))
+    scores = ArrayField(models.FloatField())
+
+    class Meta:
+        verbose_name_plural = "top picks"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "customer"],
+                nulls_distinct=False,
+                name="one_list_per_customer_and_version",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return ", ".join(self.items)

@@ -1,0 +1,50 @@
+"""A shop whose customers go from one product to the next, as events in the database."""
+
+from datetime import timedelta
+
+import numpy as np
+
+from audience.copying import EventRow
+from audience.models import Customer
+from recommender.ranking.models import Ranking
+from tests.makers import DAY, NOW, event_row, make_customers, make_events, unique
+
+PRODUCTS = 24
+FIRST = NOW - 60 * DAY
+
+
+def make_ranking(**changes: object) -> Ranking:
+    """Make a ranking of short lists."""
+    return Ranking.objects.create(
+        key=unique("ranking"), name="Top picks", **({"shown": 5} | changes)
+    )
+
+
+def viewed(customer: Customer, product: int, *, day: float) -> EventRow:
+    """Write a look at a product, which says its name, category and price."""
+    return event_row(
+        customer,
+        "Product Viewed",
+        at=FIRST + timedelta(days=day),
+        properties={
+            "product_id": f"p{product:02}",
+            "name": f"Product {product}",
+            "category": f"shelf {product // 8}",
+            "price": 10 + product,
+        },
+    )
+
+
+def make_shop(customers: int = 240, *, visits: int = 6, seed: int = 1) -> list[Customer]:
+    """Let customers walk along the products, mostly from one to the next, at times of their own."""
+    rng = np.random.default_rng(seed)
+    people = make_customers(customers)
+    rows = []
+    for customer in people:
+        product, day = int(rng.integers(PRODUCTS)), float(rng.uniform(0, 5))
+        for _ in range(visits):
+            rows.append(viewed(customer, product, day=day))
+            product = (product + (1 if rng.random() < 0.85 else int(rng.integers(2, 9)))) % PRODUCTS
+            day += float(rng.uniform(7, 10))
+    make_events(rows)
+    return people
