@@ -15,6 +15,8 @@ RANKERS: dict[str, str] = {
     "als": "recommender.rankers.als.Als",
     "bpr": "recommender.rankers.bpr.Bpr",
     "content": "recommender.rankers.content.Content",
+    "transformer": "recommender.rankers.transformer.Transformer",
+    "gru": "recommender.rankers.gru.Gru",
     "hybrid": "recommender.rankers.hybrid.Hybrid",
     "blend": "recommender.rankers.blend.Blend",
 }

@@ -2,8 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -52,6 +53,18 @@ class Ranker(ABC):
     @abstractmethod
     def score(self, histories: Histories) -> ScoreArray:
         """Score all items for each history, shape (n, n_items): more is better."""
+
+    def prepare(  # noqa: B027 - most rankers learn within seconds and need none of it
+        self, *, checkpoint: Path, device: str, report: Callable[[float], None]
+    ) -> None:
+        """Say what a long training needs, before `fit`.
+
+        Args:
+            checkpoint: A file to keep what it has learned so far in, and to go on from after it was
+                killed; the caller removes it.
+            device: Where to compute: `cpu` or `cuda`.
+            report: Is told from time to time which part is done.
+        """
 
     def recommend(
         self,

@@ -1,11 +1,13 @@
 """Train one version: read, try it against its rivals, learn from everything, make all lists."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -33,13 +35,44 @@ from recommender.reranking import Followers
 
 logger = logging.getLogger(__name__)
 
-# What every other ranker has to beat before it may be served.
-GATE: tuple[str, dict[str, Any]] = ("markov", {})
 # So many customers' lists of a rejected version are kept, to be looked at.
 EXAMPLES = 12
 LISTS_AT_ONCE = 4096
 
+# Of all the work of a version, what one training is at least.
+STAGE_PART = 0.2
+
 Report = Callable[[float, str], None]
+Recipe = tuple[str, dict[str, Any]]
+
+# What every other ranker has to beat before it may be served.
+GATE: Recipe = ("markov", {})
+
+
+class Training:
+    """The trainings that one version takes: each goes on from its checkpoint if there is one."""
+
+    def __init__(self, version: RankerVersion, data: SiteData, report: Report) -> None:
+        """Keep the checkpoints where only this version with these events looks for them."""
+        self._facts = data.facts
+        self._report = report
+        self._directory = settings.DATA_DIR / "training" / f"{version.pk}-{data.digest[:16]}"
+        self._directory.mkdir(parents=True, exist_ok=True)
+
+    def fit(self, recipe: Recipe, histories: Histories, *, stage: str, at: float) -> Ranker:
+        """Let a ranker learn; `at` is the part of all the work that is done before."""
+        self._report(at, stage)
+        ranker = make_ranker(*recipe)
+        ranker.prepare(
+            checkpoint=self._directory / f"{stage.replace(' ', '-')}.safetensors",
+            device=settings.LEARNING_DEVICE,
+            report=lambda part: self._report(at + STAGE_PART * part, stage),
+        )
+        return ranker.fit(histories, self._facts)
+
+    def forget(self) -> None:
+        """Remove the checkpoints of a version that is settled."""
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def train_next(*, now: datetime) -> RankerVersion | None:
@@ -69,21 +102,23 @@ def _train(version: RankerVersion, *, now: datetime) -> None:
 
     report(0.0, "Reading events")
     ranking = version.ranking
+    # Whoever tries again after a worker died reads the same, and goes on from its checkpoints.
+    until = version.requested_at
     data = read_site(
         ranking.event_weights,
-        since=now - timedelta(days=ranking.window_days),
-        until=now,
+        since=until - timedelta(days=ranking.window_days),
+        until=until,
         per_customer=ranking.events_per_customer,
     )
     champion = ranking.versions.filter(status=Status.SERVED).first()
     is_refresh = champion is not None and champion.recipe == version.recipe
-    metrics, admission = _try(version, champion, data, report)
-    report(0.7, "Learning from all events")
-    ranker = make_ranker(*version.recipe).fit(data.histories, data.facts)
-    report(0.8, "Making lists")
+    training = Training(version, data, report)
+    metrics, admission = _try(version, champion, data, training)
+    ranker = training.fit(version.recipe, data.histories, stage="Learning from all events", at=0.7)
+    report(0.9, "Making lists")
     trained = Trained(
         admission=admission,
-        lineage=_lineage(version, data, champion=champion, now=now),
+        lineage=_lineage(version, data, champion=champion),
         metrics=metrics,
         state=to_bytes(ranker),
         followers=Followers.of(Markov().fit(data.histories).leads, data.items).to_bytes(),
@@ -94,12 +129,13 @@ def _train(version: RankerVersion, *, now: datetime) -> None:
         everybody = np.arange(len(data.customers), dtype=np.int64)
         shown = everybody if admission.is_admitted else everybody[:EXAMPLES]
         _store_lists(version, ranker, data, shown)
+    training.forget()
     if is_refresh and admission.is_admitted:
         serve_version(version, now=now)
 
 
 def _try(
-    version: RankerVersion, champion: RankerVersion | None, data: SiteData, report: Report
+    version: RankerVersion, champion: RankerVersion | None, data: SiteData, training: "Training"
 ) -> tuple[dict[str, dict[str, float]], Admission]:
     """Train the version and its rivals on the same earlier events, and judge them on the later."""
     split = split_for_trial(data.histories)
@@ -109,9 +145,9 @@ def _try(
     if GATE not in (version.recipe, *recipes.values()) and champion is None:
         recipes["the Markov model"] = GATE
     judged = {}
-    for place, (name, (kind, settings)) in enumerate(recipes.items()):
-        report(0.1 + 0.6 * place / len(recipes), f"Trying {name}")
-        ranker = make_ranker(kind, settings).fit(split.learned, data.facts)
+    for place, (name, recipe) in enumerate(recipes.items()):
+        at = 0.1 + 0.6 * place / len(recipes)
+        ranker = training.fit(recipe, split.learned, stage=f"Trying {name}", at=at)
         judged[name] = judge(ranker, split, facts=data.facts)
     metrics = {name: each.means for name, each in judged.items()}
     challenger = judged.pop("this version")
@@ -119,13 +155,14 @@ def _try(
 
 
 def _lineage(
-    version: RankerVersion, data: SiteData, *, champion: RankerVersion | None, now: datetime
+    version: RankerVersion, data: SiteData, *, champion: RankerVersion | None
 ) -> dict[str, Any]:
     """Say what a version was learned from, so that it can be made again."""
-    since = now - timedelta(days=version.ranking.window_days)
+    until = version.requested_at
+    since = until - timedelta(days=version.ranking.window_days)
     return {
         "since": since.isoformat(),
-        "until": now.isoformat(),
+        "until": until.isoformat(),
         "events": len(data.histories.items),
         "customers": len(data.customers),
         "products": len(data.items),

@@ -1,0 +1,224 @@
+"""Rank by a network that reads a history in order: what all such rankers share."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recommender.arrays import IntArray, ScoreArray
+from recommender.artifacts import AnyArray
+from recommender.histories import Histories
+from recommender.item_facts import ItemFacts
+from recommender.rankers.base import Ranker
+from recommender.training import Plan, train
+
+VALIDATED = 1000  # customers whose last event is held back, to know when to stop
+LEAST_LEARNED = 4  # of so many customers, at most one is held back
+CUT = 10
+FIRST_SIZE = 0.05
+
+
+@dataclass(kw_only=True, eq=False)
+class SequenceRanker(Ranker):
+    """Predicts the next item after each item of a history.
+
+    The network turns the newest `length` items into a vector after each of them; an item's score is
+    its embedding times the last vector. The loss is a softmax over the item that came next and
+    `negatives` others that a batch shares, drawn evenly; with fewer items, over all of them. The
+    same embedding stands for an item as what was met and as what may come.
+
+    Batches are of histories of like length, so that hardly anything is computed for filling.
+
+    Attributes:
+        size: Of embeddings.
+        length: How many of the newest items are read.
+        dropout: Which part of the network's inner values is left out at random.
+        negatives: How many other items each next item is held against.
+        rate: Of learning.
+        epochs: At most so many rounds through all histories.
+        patience: It stops after so many rounds without gain on last events that are held back.
+        batch: How many histories are learned from at once.
+        seed: Of everything random.
+        weights: Of the network, by their names.
+    """
+
+    size: int = 64
+    length: int = 50
+    dropout: float = 0.3
+    negatives: int = 1024
+    rate: float = 0.002
+    epochs: int = 30
+    patience: int = 3
+    batch: int = 256
+    seed: int = 0
+    weights: dict[str, AnyArray] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.checkpoint: Path | None = None
+        self.device = "cpu"
+        self._report: Callable[[float], None] = _tell_nobody
+
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """Make the part that reads: (b, t, size) to (b, t, size), each from what came before."""
+
+    def prepare(self, *, checkpoint: Path, device: str, report: Callable[[float], None]) -> None:
+        """Keep checkpoints, compute on a device and tell how far it is."""
+        self.checkpoint, self.device, self._report = checkpoint, device, report
+
+    def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
+        """Train the network."""
+        self.__dict__.pop("network", None)  # of a fit before
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            network = Network(self.encoder(), n_items=histories.n_items, size=self.size)
+        plan = Plan(
+            epochs=self.epochs,
+            patience=self.patience,
+            rate=self.rate,
+            seed=self.seed,
+            device=self.device,
+        )
+        task = NextItem(self, network.to(self.device), histories)
+        train(
+            task,
+            plan,
+            checkpoint=self.checkpoint,
+            report=lambda progress, plan: self._report(progress.epochs / plan.epochs),
+        )
+        self.weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+        return self
+
+    def score(self, histories: Histories) -> ScoreArray:
+        """Read each history and multiply what it leads to with all items."""
+        return self.network.score(histories.newest(self.length), device=self.device)
+
+    @cached_property
+    def network(self) -> "Network":
+        """The network with what it learned."""
+        n_items = len(self.weights["items.weight"]) - 1
+        network = Network(self.encoder(), n_items=n_items, size=self.size)
+        network.load_state_dict(
+            {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
+        )
+        return network.to(self.device).eval()
+
+
+class Network(nn.Module):
+    """Embeddings of items and of the beginning of every history, and what reads them."""
+
+    def __init__(self, encoder: nn.Module, *, n_items: int, size: int) -> None:
+        """Number the beginning n_items, so that somebody without history can be read too."""
+        super().__init__()
+        self.items = nn.Embedding(n_items + 1, size)
+        nn.init.normal_(self.items.weight, std=FIRST_SIZE)
+        self.encoder = encoder
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Read items, (b, t), to what each leads to, (b, t, size)."""
+        read: Tensor = self.encoder(self.items(items))
+        return read
+
+    @torch.no_grad()
+    def score(self, histories: Histories, *, device: str) -> ScoreArray:
+        """Score all items after each history, (n, n_items)."""
+        beginning = self.items.num_embeddings - 1
+        filled = fill(histories, beginning=beginning)  # (n, t)
+        read = self(torch.from_numpy(filled).to(device))  # (n, t, size)
+        last = read[torch.arange(len(filled)), torch.from_numpy(histories.lengths)]  # (n, size)
+        scores: ScoreArray = (last @ self.items.weight[:-1].T).cpu().numpy()
+        return scores
+
+
+class NextItem:
+    """The training of one ranker's network."""
+
+    def __init__(self, ranker: SequenceRanker, model: Network, histories: Histories) -> None:
+        """Hold some last events back; everything else is learned from."""
+        self.ranker = ranker
+        self.model: nn.Module = model
+        self._network = model
+        longer = np.flatnonzero(histories.lengths > 1)
+        n = min(VALIDATED, len(longer) // LEAST_LEARNED)
+        held = longer[np.linspace(0, len(longer) - 1, n).astype(np.int64)]
+        last = np.isin(histories.customers, held) & (histories.ages == 0)
+        learned = histories.where(~last)
+        self._asked = learned.of_customers(held).newest(ranker.length)
+        self._answers = histories.of_customers(held).newest(1).items
+        # One more than is read: the item after the last one read is an answer too.
+        self._learned = cut(learned, ranker.length + 1)
+
+    def batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
+        """Give filled histories of like length, (b, t + 1), in any order."""
+        customers = rng.permutation(len(self._learned))
+        customers = customers[np.argsort(self._learned.lengths[customers], kind="stable")]
+        stops = range(0, len(customers), self.ranker.batch)
+        for first in rng.permutation(np.array(stops)):
+            some = self._learned.of_customers(customers[first : first + self.ranker.batch])
+            yield fill(some, beginning=some.n_items)
+
+    def loss(self, batch: IntArray, rng: np.random.Generator) -> Tensor:
+        """Return the mean surprise at the next items of a batch."""
+        n_items, device = self._learned.n_items, self.ranker.device
+        items = torch.from_numpy(batch).to(device)
+        after = items[:, 1:]
+        is_next = after < n_items  # (b, t): what fills up is no item
+        read = self.model(items[:, :-1])[is_next]  # (m, size)
+        answers = after[is_next]  # (m,)
+        embedded = self._network.items
+        if n_items <= self.ranker.negatives:
+            return functional.cross_entropy(read @ embedded.weight[:-1].T, answers)
+        others = torch.from_numpy(rng.integers(n_items, size=self.ranker.negatives)).to(device)
+        right = (read * embedded(answers)).sum(dim=-1, keepdim=True)  # (m, 1)
+        wrong = read @ embedded(others).T  # (m, negatives)
+        wrong = wrong.masked_fill(answers[:, None] == others, -torch.inf)
+        total = torch.logsumexp(torch.cat([right, wrong], dim=1), dim=1)  # (m,)
+        mean: Tensor = (total - right[:, 0]).mean()
+        return mean
+
+    def validate(self) -> float:
+        """Return NDCG@10 of the last events that are held back; 0 if none could be."""
+        if not len(self._asked):
+            return 0.0
+        scores = self._network.score(self._asked, device=self.ranker.device)
+        own = scores[np.arange(len(scores)), self._answers][:, None]
+        scores[self._asked.customers, self._asked.items] = -np.inf
+        ahead = (scores > own).sum(axis=1)
+        return float(((ahead < CUT) / np.log2(ahead + 2)).mean())
+
+
+def cut(histories: Histories, most: int) -> Histories:
+    """Cut every history into pieces of at most so many events, the last one whole."""
+    begins = histories.ages % most == most - 1
+    begins[histories.starts[:-1][histories.lengths > 0]] = True
+    return Histories(
+        starts=np.append(np.flatnonzero(begins), len(histories.items)).astype(np.int64),
+        items=histories.items,
+        weights=histories.weights,
+        times=histories.times,
+        n_items=histories.n_items,
+    )
+
+
+def fill(histories: Histories, *, beginning: int) -> IntArray:
+    """Put each history after a beginning, and fill up behind it: (n, longest + 1).
+
+    What comes behind is never read by what is before, so it needs no mask. It is filled with the
+    beginning's number.
+    """
+    longest = int(histories.lengths.max(initial=0))
+    filled = np.full((len(histories), longest + 1), beginning, dtype=np.int64)
+    places = histories.lengths[histories.customers] - histories.ages  # 1 … length
+    filled[histories.customers, places] = histories.items
+    return filled
+
+
+def _tell_nobody(part: float) -> None:
+    pass

@@ -1,0 +1,83 @@
+"""Networks read histories in order, and only what came before."""
+
+import numpy as np
+import pytest
+import torch
+
+from recommender.histories import Histories
+from recommender.rankers.gru import Gru
+from recommender.rankers.sequences import Network, NextItem, SequenceRanker, cut, fill
+from recommender.rankers.transformer import Transformer
+from tests.recommender.rankers.worlds import N_ITEMS, make_histories
+
+SMALL = {"size": 16, "batch": 8, "epochs": 1}
+
+
+@pytest.fixture(params=[Transformer, Gru])
+def ranker(request: pytest.FixtureRequest) -> SequenceRanker:
+    made: SequenceRanker = request.param(**SMALL)
+    return made
+
+
+def network_of(ranker: SequenceRanker) -> Network:
+    torch.manual_seed(3)
+    return Network(ranker.encoder(), n_items=N_ITEMS, size=ranker.size).eval()
+
+
+def test_what_comes_later_changes_nothing_before(ranker: SequenceRanker) -> None:
+    network = network_of(ranker)
+    first, second = torch.tensor([[40, 1, 2, 3]]), torch.tensor([[40, 1, 2, 9]])
+    torch.testing.assert_close(network(first)[:, :3], network(second)[:, :3])
+    assert not torch.allclose(network(first)[:, 3], network(second)[:, 3])
+
+
+def test_order_matters(ranker: SequenceRanker) -> None:
+    network = network_of(ranker)
+    scores = network.score(Histories.of([[1, 2, 3], [2, 1, 3]], n_items=N_ITEMS), device="cpu")
+    assert np.abs(scores[0] - scores[1]).max() > 1e-4
+
+
+def test_histories_are_filled_behind() -> None:
+    filled = fill(Histories.of([[1, 2], [], [3]], n_items=9), beginning=9)
+    np.testing.assert_array_equal(filled, [[9, 1, 2], [9, 9, 9], [9, 3, 9]])
+
+
+def test_long_histories_are_cut_with_the_newest_whole() -> None:
+    pieces = cut(Histories.of([[1, 2, 3, 4, 5], [], [6]], n_items=9), 2)
+    lists = [pieces.items_of(row).tolist() for row in range(len(pieces))]
+    assert lists == [[1], [2, 3], [4, 5], [6]]
+
+
+@pytest.mark.parametrize("negatives", [4, 1000])
+def test_the_loss_is_the_surprise_at_the_next_items(negatives: int) -> None:
+    ranker = Transformer(**(SMALL | {"negatives": negatives}))
+    task = NextItem(ranker, network_of(ranker), make_histories(9))
+    batch = fill(Histories.of([[1, 2], [3]], n_items=N_ITEMS), beginning=N_ITEMS)
+    loss = task.loss(batch, np.random.default_rng(0))
+    others = np.random.default_rng(0).integers(N_ITEMS, size=negatives)
+    surprises = []
+    for history, answer in (([], 1), ([1], 2), ([], 3)):
+        scores = network_of(ranker).score(Histories.of([history], n_items=N_ITEMS), device="cpu")[0]
+        against = (
+            scores
+            if negatives >= N_ITEMS
+            else np.append(scores[answer], scores[[item for item in others if item != answer]])
+        )
+        surprises.append(np.log(np.exp(against).sum()) - scores[answer])
+    assert float(loss) == pytest.approx(np.mean(surprises), rel=1e-4)
+
+
+def test_batches_are_of_like_length_and_whole() -> None:
+    ranker = Transformer(**SMALL)
+    lists = [[1] * length for length in (1, 9, 2, 8, 3, 1, 2, 9, 3, 8, 1, 2, 3, 9, 8, 1)]
+    task = NextItem(ranker, network_of(ranker), Histories.of(lists, n_items=N_ITEMS))
+    widths = sorted(batch.shape[1] for batch in task.batches(np.random.default_rng(1)))
+    assert widths[0] <= 4
+    events = sum(int((batch < N_ITEMS).sum()) for batch in task.batches(np.random.default_rng(1)))
+    assert events == sum(map(len, lists)) - len(task._answers)
+
+
+def test_too_few_customers_are_learned_from_and_not_validated() -> None:
+    ranker = Transformer(**SMALL)
+    task = NextItem(ranker, network_of(ranker), Histories.of([[1, 2], [3]], n_items=N_ITEMS))
+    assert task.validate() == 0.0
