@@ -21,6 +21,7 @@ _SEE = (
     "experiments.view_metric",
     "recommender.view_policy",
     "recommender.view_policyversion",
+    "recommender.view_ranking",
 )
 _ANALYSE = (
     "experiments.peek_at_results",
@@ -48,6 +49,8 @@ _MARKET = (
     "experiments.run_experiment",
     "experiments.add_metric",
     "experiments.analyse_experiment",
+    "recommender.add_ranking",
+    "recommender.change_ranking",
 )
 
 _PRIVACY = (

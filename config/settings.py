@@ -162,6 +162,11 @@ UNFOLD = {
                         "link": reverse_lazy("campaign-approvals"),
                     },
                     {
+                        "title": "Rankings",
+                        "icon": "format_list_numbered",
+                        "link": reverse_lazy("admin:recommender_ranking_changelist"),
+                    },
+                    {
                         "title": "Calendar",
                         "icon": "calendar_month",
                         "link": reverse_lazy("campaign-calendar"),

@@ -14,6 +14,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("audience.urls")),
     path("", include("experiments.urls")),
+    path("rankings/", include("recommender.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("api/v1/campaigns/<slug:key>/results", results, name="campaign-results"),
     path("customers/", include("campaigns.customer_urls")),

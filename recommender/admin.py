@@ -1,4 +1,4 @@
-"""Policies and what they learned, in the admin."""
+"""Policies and rankings, in the admin."""
 
 from typing import Any
 
@@ -11,8 +11,25 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from recommender.models import Policy, PolicyQuerySet, PolicyVersion
+from recommender.models import Policy, PolicyQuerySet, PolicyVersion, Ranking
 from recommender.pinning import pin_version, unpin
+from recommender.ranking.models import Status
+
+
+@admin.register(Ranking)
+class RankingAdmin(ModelAdmin):
+    """What is ranked, from which events; versions have a page of their own."""
+
+    list_display = ["name", "served", "shown", "refresh_hours"]
+    search_fields = ["name", "key"]
+    prepopulated_fields = {"key": ["name"]}
+
+    @admin.display(description="Served")
+    def served(self, ranking: Ranking) -> str:
+        """Link to the page, in the words of what is served."""
+        version = ranking.versions.filter(status=Status.SERVED).first()
+        words = "nothing yet" if version is None else f"v{version.number}, {version.kind}"
+        return format_html('<a href="{}">{}</a>', ranking.get_absolute_url(), words)
 
 
 @admin.register(Policy)

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
@@ -16,6 +16,7 @@ from recommender.item_facts import ItemFacts
 
 # One event a minute through all of the 16 hours that people are awake: programs do more.
 BOT_EVENTS_PER_DAY = 1000
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 WORD = re.compile(r"\w+")
 
 # An event is about its own product, or about each of its products, as orders are.
@@ -123,7 +124,7 @@ def read_history(
             statement,
             {
                 "names": list(weights),
-                "since": datetime.min.replace(tzinfo=until.tzinfo, year=1970),
+                "since": EVER,
                 "until": until,
                 "person": customer_id,
                 "most": most,
@@ -131,6 +132,22 @@ def read_history(
         )
         rows: list[tuple[datetime, str, str, str]] = cursor.fetchall()
     return rows
+
+
+def read_names(
+    weights: Mapping[str, float], items: Collection[str], *, until: datetime
+) -> dict[str, str]:
+    """Return what products are called, by their keys, as far as events say so."""
+    asked: dict[str, Any] = {
+        "names": list(weights),
+        "since": EVER,
+        "until": until,
+        "items": list(items),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(PRODUCTS, asked)
+        said = {item: json.loads(product).get("name") for item, product in cursor.fetchall()}
+    return {item: name for item, name in said.items() if isinstance(name, str) and name}
 
 
 def _facts(items: Iterable[str], said: Mapping[str, Any]) -> ItemFacts:

@@ -1,5 +1,7 @@
 """Networks read histories in order, and only what came before."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +55,7 @@ def test_the_loss_is_the_surprise_at_the_next_items(negatives: int) -> None:
     ranker = Transformer(**(SMALL | {"negatives": negatives}))
     task = NextItem(ranker, network_of(ranker), make_histories(9))
     batch = fill(Histories.of([[1, 2], [3]], n_items=N_ITEMS), beginning=N_ITEMS)
-    loss = task.loss(batch, np.random.default_rng(0))
+    loss = task.loss(batch, np.random.default_rng(0)).detach()
     others = np.random.default_rng(0).integers(N_ITEMS, size=negatives)
     surprises = []
     for history, answer in (([], 1), ([1], 2), ([], 3)):
@@ -81,3 +83,12 @@ def test_too_few_customers_are_learned_from_and_not_validated() -> None:
     ranker = Transformer(**SMALL)
     task = NextItem(ranker, network_of(ranker), Histories.of([[1, 2], [3]], n_items=N_ITEMS))
     assert task.validate() == 0.0
+
+
+def test_a_training_tells_how_far_it_is_and_keeps_a_checkpoint(tmp_path: Path) -> None:
+    told: list[float] = []
+    ranker = Gru(**(SMALL | {"epochs": 2}))
+    ranker.prepare(checkpoint=tmp_path / "gru", device="cpu", report=told.append)
+    ranker.fit(make_histories(20))
+    assert told == [0.5, 1.0]
+    assert (tmp_path / "gru").exists()

@@ -13,7 +13,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("audience", "0005_changes_are_recorded"),
-        ("recommender", "0001_initial"),
+        ("recommender", "0005_falling_floor_and_fading_memory"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

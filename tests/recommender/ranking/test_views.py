@@ -1,0 +1,114 @@
+"""The page of a ranking says what is served and why, and lets people judge for themselves."""
+
+from http import HTTPStatus
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from recommender.ranking.learning import train_next
+from recommender.ranking.lifecycle import request_version, serve_version
+from recommender.ranking.models import RankerVersion, Ranking, Status
+from tests.makers import NOW, make_user
+from tests.recommender.ranking.shops import make_ranking, make_shop
+
+pytestmark = pytest.mark.django_db
+
+
+def browse(*permissions: str) -> Client:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user("recommender.view_ranking", *permissions))
+    return client
+
+
+def marketer() -> Client:
+    return browse("recommender.change_ranking")
+
+
+def trained(ranking: Ranking, kind: str = "markov") -> RankerVersion:
+    request_version(ranking, kind=kind, hyperparameters={}, by=None, now=NOW)
+    version = train_next(now=NOW)
+    assert version is not None
+    return version
+
+
+def test_the_page_shows_numbers_reasons_and_examples() -> None:
+    people = make_shop()
+    ranking = make_ranking()
+    serve_version(trained(ranking), now=NOW)
+    trained(ranking, "popularity")
+    page = browse().get(ranking.get_absolute_url()).content.decode()
+    assert "2: Popularity" in page
+    assert "It does not beat version 1 (markov), which is served" in page
+    assert "From 1,440 events of 240 customers with 24 products." in page
+    assert people[0].external_key in page
+    assert "Version 1 shows" in page
+    assert "Product 7" in page
+    assert "Train it" not in page
+
+
+def test_an_empty_page_says_how_to_begin() -> None:
+    page = marketer().get(make_ranking().get_absolute_url()).content.decode()
+    assert "Begin with the Markov model" in page
+    assert "Train it" in page
+
+
+def test_a_marketer_asks_for_a_training() -> None:
+    ranking = make_ranking()
+    address = reverse("ranking-train", args=[ranking.key])
+    answer = marketer().post(address, {"kind": "markov", "settings": '{"lags": 3}'})
+    assert answer.status_code == HTTPStatus.FOUND
+    version = ranking.versions.get()
+    assert (version.status, version.recipe) == (Status.WAITING, ("markov", {"lags": 3}))
+    assert version.requested_by is not None
+
+
+def test_settings_that_a_ranker_does_not_take_are_refused_in_words() -> None:
+    ranking = make_ranking()
+    address = reverse("ranking-train", args=[ranking.key])
+    page = marketer().post(address, {"kind": "markov", "settings": '{"lagz": 3}'}).content.decode()
+    assert "Unknown settings: lagz" in page
+    assert not ranking.versions.exists()
+
+
+def test_a_marketer_serves_what_was_admitted_and_nothing_else() -> None:
+    make_shop()
+    ranking = make_ranking()
+    trained(ranking)
+    client = marketer()
+    for number, words in ((1, "Version 1 is served"), (1, "is served and cannot be served")):
+        address = reverse("ranking-serve", args=[ranking.key, number])
+        assert words in client.post(address, follow=True).content.decode()
+    assert ranking.versions.get().status == Status.SERVED
+
+
+def test_who_may_only_look_changes_nothing() -> None:
+    ranking = make_ranking()
+    train = reverse("ranking-train", args=[ranking.key])
+    assert browse().post(train, {"kind": "markov"}).status_code == HTTPStatus.FORBIDDEN
+    serve = reverse("ranking-serve", args=[ranking.key, 1])
+    assert browse().post(serve).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_the_admin_s_list_leads_to_the_page() -> None:
+    make_shop()
+    ranking = make_ranking()
+    address = reverse("admin:recommender_ranking_changelist")
+    assert "nothing yet" in browse().get(address).content.decode()
+    serve_version(trained(ranking), now=NOW)
+    page = browse().get(address).content.decode()
+    assert "v1, markov" in page
+    assert ranking.get_absolute_url() in page
+
+
+@pytest.mark.parametrize(
+    "weights", ["[]", "{}", '{"Product Viewed": 0}', '{"Product Viewed": "1"}']
+)
+def test_events_must_count_something(weights: str) -> None:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+    given = {"key": "picks", "name": "Picks", "event_weights": weights, "window_days": 30}
+    limits = {"events_per_customer": 50, "shown": 10, "refresh_hours": 0}
+    answer = client.post(reverse("admin:recommender_ranking_add"), given | limits)
+    assert answer.status_code == HTTPStatus.OK
+    assert not Ranking.objects.exists()
