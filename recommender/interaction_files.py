@@ -1,8 +1,9 @@
 """Read interactions from files: tables of customer, item and time, or one sequence a line."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -10,13 +11,15 @@ from recommender.histories import Histories
 
 # How the columns are called in files of several origins, in lower case and without types.
 NAMES = {
-    "customer": ("user_id", "userid", "user", "customer_id", "customer", "session_id",
-                 "sessionid", "visitorid", "uid"),
-    "item": ("item_id", "itemid", "item", "product_id", "movieid", "movie_id", "asin", "iid"),
-    "time": ("timestamp", "time", "ts", "datetime", "unixreviewtime"),
+    "customer": ("user_id", "userid", "user", "customer_id", "customer", "visitorid", "uid",
+                 "session_id", "sessionid", "session"),
+    "item": ("item_id", "itemid", "item", "product_id", "movie_id", "movieid", "asin", "iid"),
+    "time": ("timestamp", "time", "ts", "datetime", "unixreviewtime", "event_time", "eventdate"),
     "event": ("event", "event_type", "behavior", "action"),
 }  # fmt: skip
-DELIMITERS = "\t,;|"
+DELIMITERS = ("::", "\t", ",", ";", "|")
+# Times above this are in milliseconds: in seconds it is the year 5138.
+MOST_SECONDS = 1e11
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,43 +31,72 @@ class Interactions:
     items: tuple[str, ...]
 
 
-def read_table(lines: Iterable[str], *, weights: Mapping[str, float] | None = None) -> Interactions:
-    """Read a table with a heading: customer, item, and time or event if there are any.
+def read_table(
+    lines: Iterable[str],
+    *,
+    heading: str | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Interactions:
+    """Read a table: customer, item, and time or event if there are any.
 
     Columns are found by their usual names; what follows a colon in a name is taken for a type. The
-    delimiter is the one that the heading has. Rows of the same time stay in their order.
+    delimiter is the one that the heading has. Times are numbers of seconds or milliseconds, or ISO
+    dates. Rows of the same time stay in their order.
 
     Args:
         lines: Of the file.
+        heading: The names of the columns, for a file that does not begin with them.
         weights: What each kind of event counts; others are left out. All count 1 if None.
 
     Raises:
         ValueError: There is no column for customers or items, or a row lacks a value.
     """
     rows = iter(lines)
-    heading = next(rows, "").lstrip("\ufeff").strip()
-    delimiter = next((each for each in DELIMITERS if each in heading), ",")
-    columns = [name.partition(":")[0].strip().lower() for name in heading.split(delimiter)]
-    places = {
-        what: next((columns.index(name) for name in names if name in columns), None)
-        for what, names in NAMES.items()
-    }
+    head = (next(rows, "") if heading is None else heading).lstrip("\ufeff").strip()
+    delimiter = next((each for each in DELIMITERS if each in head), ",")
+    places = _places(head.split(delimiter))
     who, what, when, kind = places["customer"], places["item"], places["time"], places["event"]
     if who is None or what is None:
-        raise ValueError(f"Expected a column for customers and one for items, not {columns}.")
+        raise ValueError(f"Expected a column for customers and one for items, not {head!r}.")
     found: list[tuple[str, str, float, float]] = []
-    for number, row in enumerate(csv.reader(rows, delimiter=delimiter), start=2):
+    for number, row in enumerate(_cells(rows, delimiter), start=2 if heading is None else 1):
         if not row:
             continue
         try:
             weight = 1.0
             if weights is not None and kind is not None:
                 weight = weights.get(row[kind], 0.0)
-            time = 0.0 if when is None else float(row[when])
-            found.append((row[who], row[what], time, weight))
+            found.append(
+                (row[who], row[what], 0.0 if when is None else _seconds(row[when]), weight)
+            )
         except (IndexError, ValueError) as error:
             raise ValueError(f"Line {number} cannot be read: {error}.") from error
-    return join([row for row in found if row[3] > 0])
+    return join(row for row in found if row[3] > 0)
+
+
+def _places(columns: Sequence[str]) -> dict[str, int | None]:
+    """Find the column of each meaning."""
+    names = [name.strip().partition(":")[0].lower() for name in columns]
+    return {
+        what: next((names.index(name) for name in known if name in names), None)
+        for what, known in NAMES.items()
+    }
+
+
+def _cells(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    if len(delimiter) == 1:
+        yield from csv.reader(lines, delimiter=delimiter)
+    else:
+        yield from (line.strip().split(delimiter) if line.strip() else [] for line in lines)
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return number / 1000 if number > MOST_SECONDS else number
 
 
 def read_sequences(lines: Iterable[str]) -> Interactions:

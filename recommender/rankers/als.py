@@ -68,14 +68,16 @@ class Als(Ranker):
         common = y.T @ y + np.float32(self.penalty) * np.eye(y.shape[1], dtype=np.float32)
         above = confidence.copy()
         above.data = above.data - np.float32(1.0)
+        wanted: ScoreArray = (confidence @ y).astype(np.float32)
+        if not above.data.any():
+            # With alpha 1 and weights of 1 all rows have the same matrix.
+            return np.linalg.solve(common, wanted.T).T
 
         def times(v: ScoreArray) -> ScoreArray:
             product: ScoreArray = v @ common
-            if above.data.any():  # with alpha 1 and weights of 1 there is nothing more
-                product += (_weigh(above, v, y) @ y).astype(np.float32)
-            return product
+            return product + (_weigh(above, v, y) @ y).astype(np.float32)
 
-        residual: ScoreArray = (confidence @ y).astype(np.float32) - times(x)
+        residual = wanted - times(x)
         direction = residual.copy()
         size = _squares(residual)
         for _ in range(steps):

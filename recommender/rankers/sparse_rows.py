@@ -9,11 +9,17 @@ from recommender.arrays import ScoreArray, SparseArray
 
 def strongest(matrix: SparseArray, k: int) -> SparseArray:
     """Keep each row's k entries furthest from 0; of equal ones, the lower column's."""
-    rows = rows_of(matrix)
-    order = np.lexsort((matrix.indices, -np.abs(matrix.data), rows))
-    place = np.arange(len(order)) - matrix.indptr[rows]
-    kept = order[place < k]
-    entries = (matrix.data[kept], (rows[kept], matrix.indices[kept]))
+    rows = matrix.sorted_indices()
+    kept = np.ones(len(rows.data), dtype=bool)
+    for row in np.flatnonzero(np.diff(rows.indptr) > k):
+        part = slice(rows.indptr[row], rows.indptr[row + 1])
+        size = np.abs(rows.data[part])
+        least = np.partition(size, -k)[-k]
+        inside = size > least
+        inside[np.flatnonzero(size == least)[: k - inside.sum()]] = True
+        kept[part] = inside
+    counts = np.concatenate([[0], np.cumsum(kept)])
+    entries = (rows.data[kept], rows.indices[kept], counts[rows.indptr])
     return sparse.csr_array(entries, shape=matrix.shape)
 
 

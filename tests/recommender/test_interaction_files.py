@@ -24,6 +24,20 @@ def test_events_count_as_much_as_is_said_and_others_are_left_out() -> None:
     assert read.items == ("7",)
 
 
+def test_a_file_may_lack_its_heading() -> None:
+    lines = ["1::1193::5::978300760\n", "\n", "1::661::3::978300700\n"]
+    read = read_table(lines, heading="user_id::movie_id::rating::timestamp")
+    assert [read.items[item] for item in read.histories.items] == ["661", "1193"]
+    with pytest.raises(ValueError, match="Line 1 cannot be read"):
+        read_table(["1::2"], heading="user_id::movie_id::rating::timestamp")
+
+
+def test_times_may_be_milliseconds_or_dates() -> None:
+    lines = ["session,item,time", "1,a,1433221332117", "1,b,2015-06-02T05:02:12.117Z"]
+    lines += ["1,c,2015-06-02 05:02:12.117"]
+    np.testing.assert_allclose(read_table(lines).histories.times, 1433221332.117)
+
+
 def test_a_file_without_times_keeps_its_order() -> None:
     read = read_table(["user;item", "1;9", "1;3", "1;5"])
     assert [read.items[item] for item in read.histories.items] == ["9", "3", "5"]
