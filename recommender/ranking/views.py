@@ -44,7 +44,7 @@ class TrainForm(forms.Form):
         required=False,
         initial=dict,
         widget=forms.TextInput,
-        help_text="Only what differs from its own, such as {&quot;lags&quot;: 10}.",
+        help_text='Only what differs from its own, such as {"lags": 10}.',
     )
 
 
