@@ -3,7 +3,7 @@
 A learning policy gives an offer to those who like it, and more of it after a lucky start, so that
 the mean of what its takers did flatters it. Every decision logged the chance p of what was drawn:
 counted 1 / p times, an offer's decisions stand for all in which it could have been drawn. The
-self-normalised mean is Σ r / p over Σ 1 / p (`recommender/offpolicy.py` has it for whole
+self-normalised mean is Σ r / p over Σ 1 / p (`recommender/offpolicy` has it for whole
 policies). Its error counts customers and not decisions: one customer's decisions are not
 independent. As a ratio of two totals per customer it varies like (y - R x) / mean(x).
 """
@@ -16,7 +16,8 @@ from typing import Any
 from scipy.special import ndtri
 
 from experiments.stats.moments import Moments
-from recommender.offpolicy import LEAST_EFFECTIVE, ROUNDING, WEIGHT_ALARM, Withheld
+from recommender.offpolicy.support import LEAST_EFFECTIVE, ROUNDING, WEIGHT_ALARM
+from recommender.offpolicy.values import Withheld
 
 # The places of the columns that each customer contributes: decisions in which the offer could have
 # been drawn, those in which it was, and what these earned; once plain and once by 1 / p.

@@ -12,7 +12,8 @@ from campaigns.results.offers import (
     value_of,
 )
 from experiments.stats.moments import Moments
-from recommender.offpolicy import Withheld, snips
+from recommender.offpolicy.values import Withheld
+from recommender.offpolicy.weighting import snips
 
 
 def drawn(n: int, *, propensity: float, logged: float | None = None) -> Moments:
