@@ -109,6 +109,7 @@ def test_who_does_not_meet_a_steps_condition_skips_it_and_goes_on(sink: Sink) ->
     german, french = make_readers(2)
     Customer.objects.filter(pk=german.pk).update(attributes={**german.attributes, "country": "de"})
     campaign = make_mailed(steps=(0, 60), holdout_percent=1, hold_minutes=0)
+    make_sure_it_is_sent(campaign, german, french)
     first, second = campaign.steps.all()
     first.only_if = {"attribute": "country", "is": "one of", "value": ["de"]}
     first.save()
