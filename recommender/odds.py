@@ -25,6 +25,7 @@ from recommender.propensities import (
 
 KIND = "odds"
 ROWS_AT_ONCE = 32  # keeps the (rows, offers, nodes) arrays inside the processor's cache
+ROWS_TOGETHER = 2_048  # among so many, those with as many offers in question are found
 
 
 class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
@@ -112,8 +113,13 @@ class Odds:
         Returns:
             Mean and standard deviation of the predictions, each (..., K).
         """
-        spread = (x @ self._columns).reshape(*x.shape[:-1], *self.mean.shape)  # (..., K, d)
-        return x @ self.mean.T, np.sqrt(np.einsum("...kd,...kd->...k", spread, spread))
+        rows = x.reshape(-1, x.shape[-1])  # (n, d)
+        sd = np.empty((len(rows), len(self.offers)))
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(first, first + ROWS_AT_ONCE)
+            spread = (rows[part] @ self._columns).reshape(-1, *self.mean.shape)  # (r, K, d)
+            sd[part] = np.sqrt(np.einsum("rkd,rkd->rk", spread, spread))
+        return x @ self.mean.T, sd.reshape(*x.shape[:-1], -1)
 
     def weights(self, x: FloatArray, eligible: BoolArray) -> FloatArray:
         """Weigh the offers for one customer.
@@ -144,6 +150,9 @@ class Odds:
         else:
             spread = np.matmul(x, self.factor[able])  # (d,) @ (A, d, d) -> (A, d)
         sd = np.sqrt(np.einsum("ad,ad->a", spread, spread))
+        # And their own sds tell more.
+        still = contenders(mean[able], sd, eligible[able])
+        able, sd = able[still], sd[still]
         least = min(self.floor, 0.5 / n_eligible)
         weights = np.where(eligible, least, 0.0)
         weights[able] += (1.0 - n_eligible * least) * best_among(mean[able], sd)
@@ -154,11 +163,16 @@ class Odds:
     def weights_many(self, x: FloatArray, eligible: BoolArray) -> FloatArray:
         """Weigh the offers for many customers, (n, d) and (n, K) to (n, K), as in `weights`."""
         weights = np.empty((len(x), len(self.offers)))
-        for first in range(0, len(x), ROWS_AT_ONCE):
-            rows = slice(first, first + ROWS_AT_ONCE)
+        for first in range(0, len(x), ROWS_TOGETHER):
+            rows = slice(first, first + ROWS_TOGETHER)
             mean, sd = self.predict(x[rows])
             weights[rows] = offer_weights(
-                mean, sd, eligible[rows], floor=self.floor, gap_scale=self.gap_scale
+                mean,
+                sd,
+                eligible[rows],
+                floor=self.floor,
+                gap_scale=self.gap_scale,
+                at_once=ROWS_AT_ONCE,
             )
         return weights  # (n, K)
 

@@ -33,12 +33,13 @@ GRADING = 3.0  # steps are even up to about this many of the smallest sd, and gr
 NARROWEST = 0.01  # an sd below this part of the row's largest is raised to it
 RELATIVE_SD = 1e-9  # sds of 0 become this part of the means, so that equal offers share evenly
 LEAST_SD = 1e-200  # the same for means of 0
-HOPELESS = 7.4  # sds of the difference to the leader beyond which an offer is left out
+# Sds of the difference to the leader beyond which an offer is left out: its chance is under 1e-8,
+# less than the error of the quadrature and a ten-thousandth of a bucket of the draw.
+HOPELESS = 5.7
 
-# Of the floor: after so many rewards it begins to fall, as a power of their number. With less than
-# 1/2, offers are still shown often enough for intervals from adaptive data to hold (Hadad et al.
-# 2021); a floor that never fell would cost more than all of learning.
-PATIENCE = 5.0
+# The floor falls as this power of the number of rewards. With less than 1/2, offers are still shown
+# often enough for intervals from adaptive data to hold (Hadad et al. 2021); a floor that never fell
+# would cost more than all of learning.
 FALL = 0.45
 LEAST_FLOOR = 1e-4  # one bucket of the draw
 
@@ -63,21 +64,26 @@ def offer_weights(
     *,
     floor: float,
     gap_scale: float | None = None,
+    at_once: int = 32,
     backend: Backend = NUMPY,
 ) -> Array:
     """Give each eligible offer its chance of being best, and never less than the floor.
 
     Args:
-        mean: Predicted reward of each offer, shape (..., K).
-        sd: Standard deviation of the prediction, shape (..., K), at least 0.
-        eligible: Which offers may be chosen, shape (..., K).
+        mean: Predicted reward of each offer, shape (n, K).
+        sd: Standard deviation of the prediction, shape (n, K), at least 0.
+        eligible: Which offers may be chosen, shape (n, K).
         floor: Least probability of an eligible offer, see `with_floor`.
         gap_scale: Where it is given, chances fall with the distance from the best offer instead
             (`inverse_gap_probabilities`), whatever the standard deviations.
+        at_once: For so many customers together integrals are worked out.
         backend: The library that the arrays belong to.
+
+    Raises:
+        ValueError: A row has no eligible offer.
     """
     if gap_scale is None:
-        p = best_arm_probabilities(mean, sd, eligible, backend=backend)
+        p = _best_among_many(mean, sd, eligible, at_once=at_once, backend=backend)
     else:
         p = inverse_gap_probabilities(mean, eligible, gap_scale=gap_scale, backend=backend)
     return with_floor(p, eligible, floor=floor, backend=backend)
@@ -88,7 +94,14 @@ def best_arm_probabilities(
 ) -> Array:
     """Integrate the probability that each eligible offer beats all other eligible ones.
 
-    Arguments and shapes as in `offer_weights`. Rows sum to 1. A hopeless offer gets 0: add a floor.
+    Args:
+        mean: Predicted reward of each offer, shape (..., K).
+        sd: Standard deviation of the prediction, shape (..., K), at least 0.
+        eligible: Which offers may be chosen, shape (..., K).
+        backend: The library that the arrays belong to.
+
+    Returns:
+        Rows that sum to 1. A hopeless offer gets 0: add a floor.
 
     Raises:
         ValueError: A row has no eligible offer.
@@ -115,6 +128,30 @@ def best_arm_probabilities(
     p = p / (sd / grading)  # dividing by sd alone would overflow for the tiniest
     p = xp.where(eligible, p, 0.0)
     return p / p.sum(axis=-1, keepdims=True)
+
+
+def _best_among_many(
+    mean: Array, sd: Array, eligible: Array, *, at_once: int, backend: Backend
+) -> Array:
+    """Do as `best_arm_probabilities` for rows, (n, K), without the offers that are hopeless.
+
+    Customers with as many contenders are treated together, so that nobody waits for others' long
+    lists.
+    """
+    xp = backend.xp
+    _require_an_eligible_offer(eligible)
+    able = contenders_many(mean, sd, eligible, backend=backend)
+    count = able.sum(-1)  # (n,)
+    order = xp.argsort(count)
+    p = xp.zeros_like(mean)
+    for first in range(0, len(order), at_once):
+        rows = order[first : first + at_once]
+        longest = int(count[rows[-1]])
+        # The contenders come first, in their order.
+        columns = xp.argsort(~able[rows], stable=True)[:, :longest]  # (r, m)
+        pick = (rows[:, None], columns)
+        p[pick] = best_arm_probabilities(mean[pick], sd[pick], able[pick], backend=backend)
+    return p
 
 
 def inverse_gap_probabilities(
@@ -147,10 +184,10 @@ def inverse_gap_probabilities(
 
 
 def contenders(mean: Array, sd: Array, eligible: Array) -> Array:
-    """Tell which offers of one customer are best with a chance that can be written down at all.
+    """Tell which offers of one customer are best with a chance that is worth working out.
 
     An offer is beaten by the one of the greatest mean, the leader, but with probability
-    Φ(-gap / √(sd² + sd_leader²)): under 1e-13 beyond `HOPELESS` of these.
+    Φ(-gap / √(sd² + sd_leader²)).
 
     Args:
         mean: Predicted rewards, shape (K,).
@@ -160,6 +197,15 @@ def contenders(mean: Array, sd: Array, eligible: Array) -> Array:
     leader = int(np.where(eligible, mean, -np.inf).argmax())
     gap = np.maximum(mean[leader] - mean, 0.0)
     return eligible & (gap * gap <= HOPELESS**2 * (sd * sd + sd[leader] ** 2))
+
+
+def contenders_many(mean: Array, sd: Array, eligible: Array, *, backend: Backend = NUMPY) -> Array:
+    """Do as `contenders` for many customers, each array (n, K)."""
+    xp = backend.xp
+    leader = xp.argmax(xp.where(eligible, mean, -xp.inf), -1)[:, None]  # (n, 1)
+    each = xp.arange(mean.shape[0], device=mean.device)[:, None]
+    gap = xp.clip(mean[each, leader] - mean, 0.0, None)
+    return eligible & (gap * gap <= HOPELESS**2 * (sd * sd + sd[each, leader] ** 2))
 
 
 def best_among(mean: Array, sd: Array) -> Array:
@@ -208,13 +254,13 @@ def with_floor(p: Array, eligible: Array, *, floor: float, backend: Backend = NU
 
 
 def floor_after(floor: float, *, learned: float) -> float:
-    """Lower the floor as rewards come in: floor · (1 + learned / 5)^-0.45, at least one bucket.
+    """Lower the floor as rewards come in: floor · (1 + learned)^-0.45, at least one bucket.
 
     Args:
         floor: What it is at the beginning.
         learned: Number of rewards learned from, at least 0.
     """
-    return max(floor * float((1.0 + learned / PATIENCE) ** -FALL), min(floor, LEAST_FLOOR))
+    return max(floor * float((1.0 + learned) ** -FALL), min(floor, LEAST_FLOOR))
 
 
 def _fill_ineligible(mean: Array, sd: Array, eligible: Array, *, xp: Any) -> tuple[Array, Array]:

@@ -57,7 +57,8 @@ def choose_by_one_draw(odds: Odds, x: FloatArray, rng: np.random.Generator) -> I
     """Draw all coefficients once, and take everybody's best offer."""
     noise = rng.standard_normal(odds.mean.shape)
     drawn = odds.mean + np.einsum("kde,ke->kd", odds.factor, noise)  # (K, d)
-    return (x @ drawn.T).argmax(axis=1)
+    chosen: IntArray = (x @ drawn.T).argmax(axis=1)
+    return chosen
 
 
 def choose_without(odds: Odds, x: FloatArray, rng: np.random.Generator) -> IntArray:

@@ -36,6 +36,7 @@ NOISE_SHAPE = 1.0  # of the inverse-gamma prior, which then weighs as much as tw
 JITTER = 1e-12  # first try, as a part of the mean diagonal; ten times more each try
 JITTER_TRIES = 8
 ROWS_AT_ONCE = {"cpu": 32, "cuda": 4096}  # cache on one, a gigabyte of scratch on the other
+ROWS_TOGETHER = {"cpu": 2_048, "cuda": 32_768}  # as in odds.py
 
 
 def _ndtr(z: Tensor) -> Tensor:
@@ -167,12 +168,16 @@ class LinearThompson:
         mean, factor = self._tensor(odds.mean), self._tensor(odds.factor)  # (K, d), (K, d, d)
         columns = factor.transpose(0, 1).flatten(1)  # (K, d, d) -> (d, K d)
         weights = np.empty((len(x), len(odds.offers)))
-        step = ROWS_AT_ONCE[self.device.type]
+        at_once, step = ROWS_AT_ONCE[self.device.type], ROWS_TOGETHER[self.device.type]
         for first in range(0, len(x), step):
             part = slice(first, first + step)
             rows = self._tensor(x[part])  # (r, d)
-            spread = (rows @ columns).view(-1, *mean.shape)  # (r, K d) -> (r, K, d)
-            sd = torch.linalg.vector_norm(spread, dim=-1)  # (r, K)
+            sd = torch.cat(
+                [
+                    torch.linalg.vector_norm((some @ columns).view(-1, *mean.shape), dim=-1)
+                    for some in rows.split(at_once)  # (s, d) @ (d, K d) -> (s, K, d) -> (s, K)
+                ]
+            )
             allowed = torch.tensor(eligible[part], device=self.device)
             weights[part] = (
                 offer_weights(
@@ -181,6 +186,7 @@ class LinearThompson:
                     allowed,
                     floor=odds.floor,
                     gap_scale=odds.gap_scale,
+                    at_once=at_once,
                     backend=TORCH,
                 )
                 .cpu()

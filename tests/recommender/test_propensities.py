@@ -12,6 +12,7 @@ from recommender.propensities import (
     best_among,
     best_arm_probabilities,
     contenders,
+    contenders_many,
     floor_after,
     inverse_gap_probabilities,
     offer_weights,
@@ -139,8 +140,9 @@ def test_rows_are_weighed_independently() -> None:
     eligible[:, 0] = True
     together = offer_weights(mean, sd, eligible, floor=0.01)
     for i in range(20):
-        alone = offer_weights(mean[i], sd[i], eligible[i], floor=0.01)
-        np.testing.assert_allclose(together[i], alone, atol=1e-14)
+        row = slice(i, i + 1)
+        alone = offer_weights(mean[row], sd[row], eligible[row], floor=0.01)
+        np.testing.assert_allclose(together[row], alone, atol=1e-14)
 
 
 @settings(max_examples=60, deadline=None)
@@ -170,9 +172,9 @@ def test_the_floor_never_takes_more_than_half_of_the_traffic() -> None:
 
 
 def test_a_single_eligible_offer_is_certain() -> None:
-    eligible = np.array([False, True, False])
-    weights = offer_weights(np.array([9.0, 1.0, 2.0]), np.ones(3), eligible, floor=0.05)
-    np.testing.assert_array_equal(weights, [0.0, 1.0, 0.0])
+    eligible = np.array([[False, True, False]])
+    weights = offer_weights(np.array([[9.0, 1.0, 2.0]]), np.ones((1, 3)), eligible, floor=0.05)
+    np.testing.assert_array_equal(weights, [[0.0, 1.0, 0.0]])
 
 
 def test_no_eligible_offer_is_an_error() -> None:
@@ -202,7 +204,8 @@ def test_who_is_no_contender_has_no_chance(seed: int, n: int, apart: float) -> N
     assert able.any()
     assert not np.any(able & ~eligible)
     p = best_arm_probabilities(mean, sd, eligible)
-    assert p[~able].max(initial=0.0) < 1e-12
+    # Under 1e-8 by the bound, and the quadrature's error.
+    assert p[~able].max(initial=0.0) < 3e-8
 
 
 def test_inverse_gaps_follow_their_formula() -> None:
@@ -236,6 +239,24 @@ def test_nobody_is_chosen_by_inverse_gaps_where_nobody_may() -> None:
 
 def test_the_floor_falls_with_what_is_learned_to_one_bucket() -> None:
     assert floor_after(0.01, learned=0) == 0.01
-    assert floor_after(0.01, learned=5) == pytest.approx(0.01 * 2**-0.45)
+    assert floor_after(0.01, learned=99) == pytest.approx(0.01 * 100**-0.45)
     assert floor_after(0.01, learned=1e9) == 1e-4
     assert floor_after(5e-5, learned=1e9) == 5e-5
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40), st.floats(0.1, 10))
+def test_many_customers_contenders_are_those_of_each(seed: int, n: int, apart: float) -> None:
+    rng = np.random.default_rng(seed)
+    mean, sd = rng.normal(0, apart, (n, 8)), np.exp(rng.normal(0, 0.5, (n, 8)))
+    eligible = rng.random((n, 8)) < 0.7
+    eligible[:, 0] = True
+    each = [contenders(mean[i], sd[i], eligible[i]) for i in range(n)]
+    np.testing.assert_array_equal(contenders_many(mean, sd, eligible), each)
+
+
+def test_leaving_out_the_hopeless_changes_less_than_the_integral_is_off() -> None:
+    rng = np.random.default_rng(22)
+    mean, sd = rng.normal(0, 2, (300, 30)), np.exp(rng.normal(0, 0.4, (300, 30)))
+    everybody = np.ones((300, 30), dtype=bool)
+    pruned = offer_weights(mean, sd, everybody, floor=1e-12)
+    np.testing.assert_allclose(pruned, best_arm_probabilities(mean, sd, everybody), atol=1e-7)
