@@ -71,6 +71,7 @@ bench: setup ## Measure deciding, comparing and analysing against named floors a
 	$(BIN)/python -m benchmarks.offpolicy
 	$(BIN)/python -m benchmarks.rank_speed
 	$(BIN)/python -m benchmarks.choosing
+	$(BIN)/python -m benchmarks.propensities
 
 clients: setup ## Put published client libraries through everything, and kill servers meanwhile
 	$(BIN)/python -m benchmarks.parity

@@ -110,8 +110,9 @@ class Hyperparameters:
     """What a marketer may tune in a bandit; each a finite number above 0, if it is given.
 
     Attributes:
-        exploration: Multiplies the posterior's standard deviation. 1 is textbook Thompson sampling;
-            less exploits sooner.
+        exploration: Multiplies the posterior's standard deviation, over the fourth root of the
+            number of columns d: where customers differ in many ways, their variety explores by
+            itself. 1 is textbook Thompson sampling without columns; less exploits sooner.
         prior_strength: How many average rewards the pull of each offer's coefficients towards what
             all offers share is worth.
         noise_sd: Standard deviation of a reward, assumed with the weight of two rewards until data
@@ -122,7 +123,7 @@ class Hyperparameters:
             (stabilised forgetting, Kulhavý & Zarrop 1993).
     """
 
-    exploration: float = 0.35
+    exploration: float = 0.6
     prior_strength: float = 10.0
     noise_sd: float = 0.5
     memory_days: float | None = None
@@ -136,6 +137,10 @@ class Hyperparameters:
                 raise ValueError(f"{name} must be a number, not {value!r}.")
             if not 0.0 < value < math.inf:
                 raise ValueError(f"{name} must be finite and above 0, not {value}.")
+
+    def width(self, d: int) -> float:
+        """Return what standard deviations of a prediction from d columns are multiplied by."""
+        return float(self.exploration * d**-0.25)
 
     def remembered(self, days: float) -> float:
         """Return what a reward of so many days ago counts, of a new one."""

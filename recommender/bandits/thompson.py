@@ -139,7 +139,7 @@ class LinearThompson:
         lower = posterior.cholesky
         eye = torch.eye(lower.shape[-1], dtype=torch.float64, device=self.device)
         root = torch.linalg.solve_triangular(lower, eye.expand_as(lower), upper=False)  # L_k⁻¹
-        sd = self.hyperparameters.exploration * posterior.noise_variance**0.5
+        sd = self.hyperparameters.width(features.size) * posterior.noise_variance**0.5
         return Odds(
             offers=offers,
             mean=posterior.mean.cpu().numpy(),
@@ -175,7 +175,9 @@ class LinearThompson:
             sd = torch.cat(
                 [
                     torch.linalg.vector_norm((some @ columns).view(-1, *mean.shape), dim=-1)
-                    for some in rows.split(at_once)  # (s, d) @ (d, K d) -> (s, K, d) -> (s, K)
+                    for some in torch.split(
+                        rows, at_once
+                    )  # (s, d) @ (d, K d) -> (s, K, d) -> (s, K)
                 ]
             )
             allowed = torch.tensor(eligible[part], device=self.device)

@@ -95,7 +95,7 @@ def test_the_posterior_is_least_squares_with_the_prior_as_extra_rows() -> None:
     np.testing.assert_allclose(posterior.noise_variance, noise_variance, rtol=1e-9)
     for k in range(K):
         rows = np.vstack([x[offer == k], prior_rows])
-        covariance = 0.7**2 * noise_variance * np.linalg.inv(rows.T @ rows)
+        covariance = 0.7**2 / np.sqrt(D) * noise_variance * np.linalg.inv(rows.T @ rows)
         np.testing.assert_allclose(odds.factor[k] @ odds.factor[k].T, covariance, rtol=1e-8)
 
 
