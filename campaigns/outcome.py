@@ -42,9 +42,9 @@ def _say_values(evaluation: PolicyEvaluation, *, unit: Unit) -> Iterator[str]:
     table = to_value_table(evaluation, unit=unit)
     yield ""
     yield f"Policies, judged on {evaluation.population}:"
-    yield f"  {'':<28} {'SNIPS':<26} {'doubly robust':<26} learned policy's advantage"
+    yield f"  {'':<32} {'SNIPS':<26} {'doubly robust':<26} learned policy's advantage"
     for row in table.rows:
-        yield f"  {row.policy:<28} {row.snips:<26} {row.dr:<26} {row.advantage}"
+        yield f"  {row.policy:<32} {row.snips:<26} {row.dr:<26} {row.advantage}"
     yield table.sentence
     if table.integrity:
         yield table.integrity
