@@ -57,6 +57,7 @@ class Chooser:
         member_of: The audiences that the customer is in, of those that matter; None is not known.
         tally: What was given out and spent; what is chosen is added.
         now: The time of the decision.
+        is_held_back: Whether the policy never learns from the customer.
     """
 
     campaign: RunningCampaign
@@ -68,6 +69,7 @@ class Chooser:
     member_of: Collection[int] | None
     tally: Tally
     now: datetime
+    is_held_back: bool = False
 
     def choose(self, ids: Sequence[uuid.UUID]) -> Iterator[Choice]:
         """Fill the places of a slate, one decision after the other, no offer twice.
@@ -182,7 +184,8 @@ class Chooser:
         places = self.campaign.places[left]
         eligible = np.zeros(len(odds.offers), dtype=bool)
         eligible[places] = True
-        weights: FloatArray = odds.weights(self.features, eligible)[places]
+        floor = self.campaign.policy.judging_floor if self.is_held_back else None
+        weights: FloatArray = odds.weights(self.features, eligible, floor=floor)[places]
         return weights
 
     def _without_offer(

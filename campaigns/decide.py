@@ -209,6 +209,7 @@ def _decided(
     policy = campaign.policy
     said = {**customer.attributes, **asked.context}
     features = policy.odds.features.encode(said)
+    held_back = is_held_back(policy.key, customer_key=asked.key, share=policy.held_back_share)
     chooser = Chooser(
         campaign=campaign,
         arm=arm,
@@ -219,8 +220,8 @@ def _decided(
         member_of=customer.member_of,
         tally=tally,
         now=asked.now,
+        is_held_back=held_back,
     )
-    held_back = is_held_back(policy.key, customer_key=asked.key, share=policy.held_back_share)
     slots: list[Slot] = []
     for position, choice in enumerate(chooser.choose(_ids(asked.now, asked.count))):
         decision = Logged(

@@ -368,4 +368,5 @@ def _to_policy(row: DictRow, parts: Parts) -> RunningPolicy:
         # None, where they cannot be read: then clients get what the control gets.
         leaves=parts.leaves.get((row["policy_id"], row["leaf_version"])),
         leaves_expire_at=expiry(row["leaves_published_at"]),
+        judging_floor=row["floor"],
     )

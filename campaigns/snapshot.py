@@ -64,6 +64,8 @@ class RunningPolicy:
     """A policy as it was last published; from `expires_at` on it decides no more.
 
     `leaves` are those last made of it, perhaps of a version before, and expire by themselves.
+    `judging_floor` is the least probability of an offer for customers who are held back, however
+    far that of the odds has fallen: on their decisions any other policy can be judged.
     """
 
     id: int
@@ -75,6 +77,7 @@ class RunningPolicy:
     expires_at: datetime | None = None
     leaves: Leaves | None = None
     leaves_expire_at: datetime | None = None
+    judging_floor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,12 +121,15 @@ class Odds:
             sd[part] = np.sqrt(np.einsum("rkd,rkd->rk", spread, spread))
         return x @ self.mean.T, sd.reshape(*x.shape[:-1], -1)
 
-    def weights(self, x: FloatArray, eligible: BoolArray) -> FloatArray:
+    def weights(
+        self, x: FloatArray, eligible: BoolArray, *, floor: float | None = None
+    ) -> FloatArray:
         """Weigh the offers for one customer.
 
         Args:
             x: The encoded customer, shape (d,).
             eligible: Which offers may be chosen, shape (K,).
+            floor: Least probability of an eligible offer; these odds' own without it.
 
         Returns:
             Probabilities, shape (K,): 0 where not eligible, positive elsewhere, summing to 1.
@@ -137,10 +140,11 @@ class Odds:
         n_eligible = int(np.count_nonzero(eligible))
         if n_eligible == 0:
             raise ValueError("At least one offer must be eligible in every row.")
+        floor = self.floor if floor is None else floor
         mean = self.mean @ x  # (K,)
         if self.gap_scale is not None:
             p = inverse_gap_probabilities(mean, eligible, gap_scale=self.gap_scale)
-            return np.asarray(with_floor(p, eligible, floor=self.floor))
+            return np.asarray(with_floor(p, eligible, floor=floor))
         # Most of many offers are hopeless for a customer. A norm tells that before it takes all
         # their covariances to say how uncertain each of them is.
         widest = self._norms * np.sqrt(x @ x)  # (K,), at least the sds
@@ -153,7 +157,7 @@ class Odds:
         # And their own sds tell more.
         still = contenders(mean[able], sd, eligible[able])
         able, sd = able[still], sd[still]
-        least = min(self.floor, 0.5 / n_eligible)
+        least = min(floor, 0.5 / n_eligible)
         weights = np.where(eligible, least, 0.0)
         weights[able] += (1.0 - n_eligible * least) * best_among(mean[able], sd)
         if n_eligible == 1:

@@ -80,6 +80,7 @@ def choose(
     tally: Tally | None = None,
     given: Mapping[str, int] | None = None,
     now: datetime = NOW,
+    is_held_back: bool = False,
 ) -> list[Choice]:
     chooser = Chooser(
         campaign=running,
@@ -91,6 +92,7 @@ def choose(
         member_of=frozenset(),
         tally=Tally({}) if tally is None else tally,
         now=now,
+        is_held_back=is_held_back,
     )
     return list(chooser.choose(ids(count, number)))
 
@@ -289,3 +291,15 @@ def test_a_spread_budget_says_why_it_waits() -> None:
     assert keys_of(choose(running, tally=Tally({budget.counter: 0}))) == ["a"]
     (waits,) = choose(running, tally=Tally({budget.counter: 30}))
     assert "a waits, so that the campaign's budget lasts until its end" in waits.reasons
+
+
+def test_the_floor_of_who_is_held_back_does_not_fall() -> None:
+    """The odds have come down to 0.01, from the 0.1 that was set."""
+    running = campaign()
+    sure = replace(running.policy.odds, factor=np.tile(0.001 * np.eye(2), (4, 1, 1)))
+    running = replace(running, policy=replace(running.policy, odds=sure, judging_floor=0.1))
+    (learned_from,) = choose(running)
+    (held_back,) = choose(running, is_held_back=True)
+    assert min(learned_from.weights) == pytest.approx(0.01, abs=1e-4)
+    assert min(held_back.weights) == pytest.approx(0.1, abs=1e-4)
+    assert sum(held_back.weights) == pytest.approx(1.0)

@@ -39,6 +39,7 @@ def test_it_holds_what_deciding_needs() -> None:
     assert running.policy.odds.offers == ("gift", "saving")
     assert running.policy.odds.features.size == 3
     assert (running.policy.version, running.policy.held_back_share) == (0, 0.25)
+    assert running.policy.judging_floor == campaign.policy.floor
 
 
 def test_a_halted_arm_serves_what_the_control_serves() -> None:
