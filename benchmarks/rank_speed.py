@@ -20,6 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from recommender.arrays import ScoreArray
+from recommender.business_rules import Shelf
 from recommender.histories import Histories
 from recommender.rankers.als import Als
 from recommender.rankers.base import CUSTOMERS_AT_ONCE
@@ -81,7 +82,13 @@ def main() -> int:
     ours = fastest(lambda: Ease().fit(histories), repetitions=2)
     learned = ours / bare
     print(f"EASE: {ours:.2f} s, bare inverse {bare:.2f} s, ratio {learned:.2f}")
-    followers = Followers.of(Markov().fit(histories).leads, [str(item) for item in range(ITEMS)])
+    shelf = Shelf(
+        in_stock=np.ones(ITEMS, dtype=bool),
+        category=np.zeros(ITEMS, dtype=np.int64),
+        price=np.ones(ITEMS),
+    )
+    keys = [str(item) for item in range(ITEMS)]
+    followers = Followers.of(Markov().fit(histories).leads, keys, shelf)
     candidates, scores = rng.permutation(ITEMS)[:CANDIDATES], rng.random(CANDIDATES)
     session = rng.integers(ITEMS, size=EVENTS).tolist()
     took = 1000 * fastest(

@@ -39,6 +39,7 @@ from experiments.exposed import record_views  # noqa: E402
 from experiments.growthbook.api import GrowthbookApi  # noqa: E402
 from experiments.ofrep.api import OfrepApi  # noqa: E402
 from experiments.running import load_running  # noqa: E402
+from recommender.ranking.api import PicksApi  # noqa: E402
 from wire.current import Current  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
 
@@ -117,6 +118,7 @@ def build_application(
             **intake.routes(),
             **DecideApi(keyring, campaigns, desk).routes(),
             **AssignApi(pool, keyring, experiments).routes(),
+            **PicksApi(pool, keyring).routes(),
             **growthbook.routes(),
             **OfrepApi(pool, keyring, experiments, secret=settings.SECRET_KEY).routes(),
             **TrackingApi(hits, key=make_link_key(settings.SECRET_KEY)).routes(),

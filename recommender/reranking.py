@@ -1,13 +1,15 @@
 """Rank a customer's candidates anew by the last events of the session, in microseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 import numpy as np
 
 from recommender.arrays import FloatArray, IntArray, SparseArray
-from recommender.artifacts import pack_any, unpack_any
+from recommender.artifacts import AnyArray, pack_any, unpack_any
+from recommender.business_rules import Shelf
 from recommender.rankers.sparse_rows import strongest
 
 KIND = "followers"
@@ -24,7 +26,7 @@ class Facts(msgspec.Struct, forbid_unknown_fields=True):
     items: list[str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Followers:
     """What follows each item, as the web keeps it in memory.
 
@@ -33,15 +35,17 @@ class Followers:
         items: Followers, rising in each row.
         weights: How surely each follows.
         keys: The items' keys, in the order of their numbers.
+        shelf: What rules need to know of the items.
     """
 
     starts: IntArray
     items: IntArray
     weights: FloatArray
     keys: tuple[str, ...]
+    shelf: Shelf
 
     @classmethod
-    def of(cls, leads: SparseArray, keys: Sequence[str]) -> "Followers":
+    def of(cls, leads: SparseArray, keys: Sequence[str], shelf: Shelf) -> "Followers":
         """Keep the strongest followers of each item."""
         kept = strongest(leads, FOLLOWERS)
         kept.sort_indices()
@@ -50,7 +54,18 @@ class Followers:
             items=kept.indices.astype(np.int64),
             weights=kept.data.astype(np.float64),
             keys=tuple(keys),
+            shelf=shelf,
         )
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """The items' numbers by their keys."""
+        return {key: number for number, key in enumerate(self.keys)}
+
+    def follow(self, session: Sequence[int]) -> IntArray:
+        """Return all that follows the session's newest events, each once."""
+        rows = [self.items[self.starts[item] : self.starts[item + 1]] for item in session[-EVENTS:]]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *rows]))
 
     def rerank(
         self, candidates: IntArray, scores: FloatArray, session: Sequence[int], *, strength: float
@@ -83,7 +98,14 @@ class Followers:
 
     def to_bytes(self) -> bytes:
         """Write the table as a safetensors blob."""
-        arrays = {"starts": self.starts, "items": self.items, "weights": self.weights}
+        arrays: dict[str, AnyArray] = {
+            "starts": self.starts,
+            "items": self.items,
+            "weights": self.weights,
+            "in_stock": self.shelf.in_stock,
+            "category": self.shelf.category,
+            "price": self.shelf.price,
+        }
         return pack_any(arrays, kind=KIND, facts=Facts(list(self.keys)))
 
     @classmethod
@@ -95,6 +117,10 @@ class Followers:
         """
         arrays, facts = unpack_any(blob, kind=KIND, facts=Facts)
         try:
-            return cls(arrays["starts"], arrays["items"], arrays["weights"], tuple(facts.items))
+            shelf = Shelf(
+                in_stock=arrays["in_stock"], category=arrays["category"], price=arrays["price"]
+            )
+            keys = tuple(facts.items)
+            return cls(arrays["starts"], arrays["items"], arrays["weights"], keys, shelf)
         except KeyError as error:
             raise ValueError(f"This table of followers lacks the array {error}.") from error

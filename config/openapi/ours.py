@@ -9,6 +9,7 @@ from campaigns import api as decide
 from config.openapi.refusals import ANYTHING, a_key, problem, refusals
 from experiments import assigning, stats_document
 from experiments.evaluation import Reason
+from recommender.ranking import api as picks
 from wire.openapi import Answer, Content, Operation, Parameter
 
 
@@ -41,6 +42,14 @@ OPERATIONS = {
         meaning="Say which arms a customer gets, and record that they were met.",
         body=Content(assigning.Question),
         answers={200: Answer("The arms.", Content(Assignments)), **refusals()},
+        scope=a_key("decide"),
+    ),
+    ("POST", "/api/v1/picks"): Operation(
+        name="pick",
+        tag="Offers",
+        meaning="Say which products a ranking shows a customer, by the session so far.",
+        body=Content(picks.Question),
+        answers={200: Answer("Products, best first.", Content(picks.Reply)), **refusals()},
         scope=a_key("decide"),
     ),
     ("POST", "/api/v1/subscribe"): Operation(

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from django.db import connection
 
+from recommender.business_rules import Shelf
 from recommender.histories import Histories
 from recommender.interaction_files import Interactions, join
 from recommender.item_facts import ItemFacts
@@ -60,6 +62,7 @@ class SiteData:
         items: Products' keys, in the order of their numbers.
         histories: With times.
         facts: What events said of the products: name, category, brand and price.
+        shelf: What rules need to know of the products.
         digest: The same for the same events, so that a version can say what it learned from.
     """
 
@@ -67,6 +70,7 @@ class SiteData:
     items: tuple[str, ...]
     histories: Histories
     facts: ItemFacts
+    shelf: Shelf
     digest: str
 
 
@@ -107,6 +111,7 @@ def read_site(
         items=read.items,
         histories=read.histories,
         facts=_facts(read.items, said),
+        shelf=_shelf(read.items, said),
         digest=_digest(read),
     )
 
@@ -153,6 +158,21 @@ def read_names(
 def _facts(items: Iterable[str], said: Mapping[str, Any]) -> ItemFacts:
     products = [said.get(item, {}) for item in items]
     return ItemFacts.of([words_of(each) for each in products], prices=list(map(price_of, products)))
+
+
+def _shelf(items: Iterable[str], said: Mapping[str, Any]) -> Shelf:
+    """Say what is on the shelf: a product is in stock unless its last event says `in_stock` false.
+
+    Products without a category are all of one.
+    """
+    products = [said.get(item, {}) for item in items]
+    names = [str(product.get("category") or "") for product in products]
+    numbers = {name: number for number, name in enumerate(sorted(set(names)))}
+    return Shelf(
+        in_stock=np.array([product.get("in_stock") is not False for product in products]),
+        category=np.array([numbers[name] for name in names], dtype=np.int64),
+        price=np.array([price_of(product) for product in products]),
+    )
 
 
 def words_of(product: Mapping[str, Any]) -> list[str]:

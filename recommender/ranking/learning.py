@@ -121,7 +121,7 @@ def _train(version: RankerVersion, *, now: datetime) -> None:
         lineage=_lineage(version, data, champion=champion),
         metrics=metrics,
         state=to_bytes(ranker),
-        followers=Followers.of(Markov().fit(data.histories).leads, data.items).to_bytes(),
+        followers=_followers(data),
     )
     with transaction.atomic():
         if not settle_version(version, trained, now=now):
@@ -152,6 +152,12 @@ def _try(
     metrics = {name: each.means for name, each in judged.items()}
     challenger = judged.pop("this version")
     return metrics, admit(challenger, judged)
+
+
+def _followers(data: SiteData) -> bytes:
+    """Make the table by which the web ranks anew, whatever kind of ranker made the lists."""
+    leads = Markov().fit(data.histories).leads
+    return Followers.of(leads, data.items, data.shelf).to_bytes()
 
 
 def _lineage(

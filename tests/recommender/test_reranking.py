@@ -1,5 +1,6 @@
 """A session's last events move what follows them up, at once."""
 
+import math
 import subprocess
 import sys
 import time
@@ -8,13 +9,21 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from recommender.business_rules import Shelf
 from recommender.rankers.markov import Markov
 from recommender.reranking import DECAY, FOLLOWERS, Followers
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories
 
 KEYS = [f"item-{number}" for number in range(N_ITEMS)]
 LEADS = Markov().fit(make_histories()).leads
-TABLE = Followers.of(LEADS, KEYS)
+
+
+def shelf_of(n: int) -> Shelf:
+    price = np.where(np.arange(n) % 7 > 0, 10.0 + np.arange(n), math.nan)
+    return Shelf(in_stock=np.arange(n) % 5 > 0, category=np.arange(n) // 10, price=price)
+
+
+TABLE = Followers.of(LEADS, KEYS, shelf_of(N_ITEMS))
 
 
 def test_scores_and_what_leads_to_a_candidate_add_up() -> None:
@@ -44,6 +53,16 @@ def test_the_table_is_the_same_after_it_was_stored() -> None:
     np.testing.assert_array_equal(read.starts, TABLE.starts)
     np.testing.assert_array_equal(read.items, TABLE.items)
     np.testing.assert_array_equal(read.weights, TABLE.weights)
+    np.testing.assert_array_equal(read.shelf.in_stock, TABLE.shelf.in_stock)
+    np.testing.assert_array_equal(read.shelf.category, TABLE.shelf.category)
+    np.testing.assert_array_equal(read.shelf.price, TABLE.shelf.price)
+
+
+def test_what_follows_a_session_is_named_once() -> None:
+    dense = LEADS.toarray()
+    expected = np.flatnonzero((dense[3] > 0) | (dense[2] > 0))
+    np.testing.assert_array_equal(TABLE.follow([2, 3]), expected)
+    assert len(TABLE.follow([])) == 0
 
 
 def test_a_table_without_an_array_is_refused() -> None:
@@ -58,7 +77,7 @@ def test_five_hundred_candidates_take_less_than_a_millisecond() -> None:
     rows = np.repeat(np.arange(n_items), 80)
     cells = (rng.random(len(rows), dtype=np.float32), (rows, rng.integers(n_items, size=len(rows))))
     leads = sparse.csr_array(cells, shape=(n_items, n_items))
-    table = Followers.of(leads, [str(number) for number in range(n_items)])
+    table = Followers.of(leads, [str(number) for number in range(n_items)], shelf_of(n_items))
     assert np.diff(table.starts).mean() > 0.9 * FOLLOWERS
     candidates = rng.permutation(n_items)[:500]
     scores, session = rng.random(500), rng.integers(n_items, size=10).tolist()
