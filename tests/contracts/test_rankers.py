@@ -11,7 +11,7 @@ from recommender.rankers.storing import from_bytes, to_bytes
 from tests.recommender.rankers.worlds import N_ITEMS, SIZE, make_facts, make_histories
 
 # What learns by many small steps learns little from so small a world with its own settings.
-READERS = {"size": 32, "batch": 16, "epochs": 30, "rate": 0.01, "dropout": 0.1}
+READERS = {"size": 32, "batch": 32, "epochs": 12, "rate": 0.02, "dropout": 0.1}
 SETTINGS = {
     "bpr": {"rounds": 20},
     "als": {"factors": 8},
