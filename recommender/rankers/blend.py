@@ -48,6 +48,7 @@ class Blend(Composite):
         ("session_knn", {}),
         ("content", {}),
         ("popularity", {}),
+        ("popularity", {"half_life_days": 7}),
     )
     half_life_days: float = 7.0
     popular: ScoreArray = field(init=False, repr=False)
