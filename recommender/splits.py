@@ -107,11 +107,6 @@ def by_amount(histories: Histories, edges: tuple[int, ...] = (0, 1, 3, 10)) -> d
     return {name: customers for name, customers in groups.items() if len(customers)}
 
 
-def new_items(split: Split) -> BoolArray:
-    """Mark items that nobody met in what is learned from, shape (n_items,)."""
-    return cast(BoolArray, split.learned.counts() == 0)
-
-
 def _not_last(histories: Histories) -> BoolArray:
     """Mark every event but the last of whoever has more than one, shape (m,)."""
     alone = np.repeat(histories.lengths == 1, histories.lengths)

@@ -15,12 +15,12 @@ from audience.copying import copy_rows
 from audience.models import Customer
 from recommender.arrays import IntArray, ScoreArray
 from recommender.histories import Histories
-from recommender.judging import judge
+from recommender.judging import group_means, judge
 from recommender.rankers import make_ranker
 from recommender.rankers.base import Ranker
 from recommender.rankers.markov import Markov
 from recommender.rankers.storing import to_bytes
-from recommender.ranking.gate import Admission, admit, split_for_trial
+from recommender.ranking.gate import MEASURE, Admission, admit, split_for_trial
 from recommender.ranking.interactions import SiteData, read_site
 from recommender.ranking.lifecycle import (
     Trained,
@@ -30,8 +30,9 @@ from recommender.ranking.lifecycle import (
     serve_version,
     settle_version,
 )
-from recommender.ranking.models import RankerVersion, Status, TopPicks
+from recommender.ranking.models import BY_HISTORY, RankerVersion, Status, TopPicks
 from recommender.reranking import Followers
+from recommender.splits import by_amount
 
 logger = logging.getLogger(__name__)
 
@@ -149,9 +150,17 @@ def _try(
         at = 0.1 + 0.6 * place / len(recipes)
         ranker = training.fit(recipe, split.learned, stage=f"Trying {name}", at=at)
         judged[name] = judge(ranker, split, facts=data.facts)
-    metrics = {name: each.means for name, each in judged.items()}
+    groups = by_amount(split.asked)
+    metrics = {
+        name: each.means | _by_history(group_means(each.each[MEASURE], groups))
+        for name, each in judged.items()
+    }
     challenger = judged.pop("this version")
     return metrics, admit(challenger, judged)
+
+
+def _by_history(means: dict[str, float]) -> dict[str, float]:
+    return {f"{BY_HISTORY}{group}": mean for group, mean in means.items()}
 
 
 def _followers(data: SiteData) -> bytes:

@@ -12,6 +12,9 @@ from django.urls import reverse
 from audience.models import Customer
 from recommender.rankers import ranker_choices
 
+# What measures of customers with so many events are called, before the number of events.
+BY_HISTORY = "ndcg@10 with a history of "
+
 
 def default_weights() -> dict[str, float]:
     """Return what the usual events of a shop say about a customer's taste."""
@@ -130,6 +133,16 @@ class RankerVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ranking} v{self.number} ({self.kind})"
+
+    @property
+    def by_history(self) -> list[tuple[str, float]]:
+        """How good it was in its trial for newcomers and regulars: NDCG@10 by events known."""
+        means: dict[str, float] = self.metrics.get("this version", {})
+        return [
+            (name.removeprefix(BY_HISTORY), mean)
+            for name, mean in means.items()
+            if name.startswith(BY_HISTORY)
+        ]
 
     @property
     def recipe(self) -> tuple[str, dict[str, Any]]:

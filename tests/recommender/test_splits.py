@@ -8,7 +8,6 @@ from recommender.splits import (
     by_amount,
     leave_one_out,
     leave_two_out,
-    new_items,
     split_at,
     validate_two_out,
 )
@@ -54,12 +53,6 @@ def test_customers_are_grouped_by_how_much_is_known_of_them() -> None:
     split = split_at(HISTORIES, 3.0)
     groups = by_amount(split.asked)
     assert {name: rows.tolist() for name, rows in groups.items()} == {"0": [2], "1 to 2": [0, 1]}
-
-
-def test_items_are_new_that_nobody_met_before() -> None:
-    np.testing.assert_array_equal(
-        np.flatnonzero(new_items(split_at(HISTORIES, 3.0))), [2, 3, 5, 6, 7]
-    )
 
 
 def test_the_last_group_has_no_end() -> None:

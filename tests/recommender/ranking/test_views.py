@@ -40,6 +40,7 @@ def test_the_page_shows_numbers_reasons_and_examples() -> None:
     page = browse().get(ranking.get_absolute_url()).content.decode()
     assert "2: Popularity" in page
     assert "It does not beat version 1 (markov), which is served" in page
+    assert "NDCG@10 by how many events a customer had: 3 to 9: 0." in page
     assert "From 1,440 events of 240 customers with 24 products." in page
     assert people[0].external_key in page
     assert "Version 1 shows" in page
