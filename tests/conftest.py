@@ -1,4 +1,4 @@
-"""Reads the reference material beside the repository, where there is any."""
+"""Reads the reference material beside the repository, and settles what all tests share."""
 
 import csv
 import gzip
@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 
 from audience.columns.store import STORE
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+# How long an example takes says how busy the machine is, and nothing of what it tests.
+hypothesis_settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("patient")
 
 Arms = dict[str, dict[str, NDArray[np.float64]]]
 
