@@ -95,19 +95,19 @@ class Vowpal:
             f"--cb_explore {k} --squarecb --quiet --random_seed {seed + 1}"
         )
         self.rng = np.random.default_rng(seed)
-        self.chances: dict[bytes, float] = {}
+        self.chances: list[Any] = []  # of each batch that is not learned from yet
 
     def choose(self, x: Any) -> Any:
-        chosen = np.empty(len(x), dtype=int)
+        chosen, chance = np.empty(len(x), dtype=int), np.empty(len(x))
         for i, row in enumerate(x):
             p = np.array(self.learner.predict(f"| {_say(row)}"))
             chosen[i] = self.rng.choice(len(p), p=p / p.sum())
-            self.chances[row.tobytes()] = p[chosen[i]]
+            chance[i] = p[chosen[i]]
+        self.chances.append(chance)
         return chosen
 
     def learn(self, x: Any, chosen: Any, reward: Any) -> None:
-        for row, k, r in zip(x, chosen, reward, strict=True):
-            p = self.chances[row.tobytes()]
+        for row, k, r, p in zip(x, chosen, reward, self.chances.pop(0), strict=True):
             self.learner.learn(f"{k + 1}:{-r:.6f}:{p:.6f} | {_say(row)}")
 
 
@@ -152,7 +152,8 @@ def main(asked: Path, answered: Path) -> None:
 
 
 def _say(row: Any) -> str:
-    return " ".join(f"{i}:{value:.5f}" for i, value in enumerate(row))
+    # Names that are numbers would not be hashed, and fall on one another's places.
+    return " ".join(f"c{i}:{value:.5f}" for i, value in enumerate(row))
 
 
 if __name__ == "__main__":

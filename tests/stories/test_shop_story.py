@@ -28,7 +28,8 @@ def test_planted_lift_is_found_and_covered(monkeypatch: pytest.MonkeyPatch) -> N
     assert verdict(campaign)["sentence"].startswith("Personalised wins: conversion rose from")
     assert [claim.name for claim in check_report(campaign, WORTHWHILE) if not claim.is_true] == []
     # A wave has some 229 personalised shoppers. The first one is shown a quarter best offers by
-    # chance, the last one all that the floor lets through; three standard errors either way.
+    # chance, the last one all that the floor lets through, which has fallen; three standard errors
+    # either way.
     assert abs(share_of_best_offers(campaign, WORTHWHILE, late=False) - 0.25) < 0.086
     learned = campaign.policy.versions.first()
     assert learned is not None
