@@ -27,7 +27,7 @@ run: setup ## Run the site with web, worker and beat on this machine
 	$(BIN)/python manage.py dev
 
 worker: setup ## Run one more worker, on the servers that `make run` started or DATABASE_URL names
-	$(BIN)/celery -A config worker --loglevel INFO --concurrency 1 --pool solo
+	$(BIN)/celery -A config worker --loglevel INFO --concurrency 1 --pool solo -Q celery,training
 
 beat: setup ## Run the clock alone, on servers of your own
 	$(BIN)/celery -A config beat --loglevel INFO --scheduler celery.beat:Scheduler

@@ -21,6 +21,9 @@ PORTS_TRIED = 100
 # collected, and it serves them from where they are.
 HUSHED = "ignore:You're running the worker with superuser privileges,ignore:No directory at"
 
+# Their names and queues. Who trains for minutes keeps nobody waiting who learns every few seconds.
+WORKERS = (("worker", "celery"), ("trainer", "training"))
+
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -35,17 +38,18 @@ def web_program(surroundings: Surroundings, *, host: str, port: int) -> Program:
     )
 
 
-def worker_program(surroundings: Surroundings) -> Program:
-    """Describe the Celery worker.
+def worker_program(surroundings: Surroundings, *, name: str, queue: str) -> Program:
+    """Describe a Celery worker.
 
     Its pool is `solo`: one process, so nothing can be orphaned, PyTorch is loaded once, and CUDA
     works (it does not after a fork). A killed task loses nothing, for its claim runs out.
     """
-    options = ["--loglevel", "INFO", "--concurrency", "1", "--pool", "solo"]
+    options = ["--loglevel", "INFO", "--concurrency", "1", "--pool", "solo", "-Q", queue]
+    options += ["--hostname", f"{name}@%h"]
     # A worker that is alone has no neighbours to look for.
     options += ["--without-mingle", "--without-gossip"]
     return Program(
-        name="worker",
+        name=name,
         argv=[sys.executable, "-m", "celery", "--quiet", "-A", "config", "worker", *options],
         surroundings=surroundings,
     )

@@ -72,9 +72,10 @@ class Command(BaseCommand):
         surroundings = Surroundings(environment=environment, directory=settings.BASE_DIR)
         supervisor = Supervisor(output=sys.stdout, report=self.report)
         with site.stopping(supervisor):
-            self.report("Starting web, worker and beat")
+            self.report("Starting web, worker, trainer and beat")
             supervisor.start(site.web_program(surroundings, host=host, port=free_port))
-            supervisor.start(site.worker_program(surroundings))
+            for name, queue in site.WORKERS:
+                supervisor.start(site.worker_program(surroundings, name=name, queue=queue))
             supervisor.start(site.beat_program(surroundings))
             seconds = site.wait_for_answer(url, supervisor=supervisor, report=self.report)
             self.report(f"OfferLab is up after {seconds:.0f} s: {url}/ (Ctrl-C stops it)")
