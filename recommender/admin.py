@@ -88,7 +88,7 @@ class PolicyAdmin(ModelAdmin):
 class PolicyVersionAdmin(ModelAdmin):
     """What policies had learned at a time; one of them can be made to decide."""
 
-    list_display = ["policy", "number", "published_at", "learned_from", "decides"]
+    list_display = ["policy", "number", "published_at", "learned_from", "is_pinned"]
     list_filter = ["policy"]
     list_select_related = ["policy"]
     list_per_page = 25
@@ -101,10 +101,10 @@ class PolicyVersionAdmin(ModelAdmin):
         versions: QuerySet[PolicyVersion] = super().get_queryset(request)
         return versions.defer("odds")
 
-    @admin.display(boolean=True, description="Pinned")
-    def decides(self, version: PolicyVersion) -> bool:
-        """Tell whether somebody made it decide."""
-        return version.number == version.policy.pinned_version
+    @display(description="Decides", label={"Pinned": "warning"})
+    def is_pinned(self, version: PolicyVersion) -> str:
+        """Say whether somebody made it decide."""
+        return "Pinned" if version.number == version.policy.pinned_version else ""
 
     @action(description="Decide by this version", permissions=["pin"])
     def pin(self, request: HttpRequest, queryset: QuerySet[PolicyVersion]) -> None:

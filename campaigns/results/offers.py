@@ -79,8 +79,9 @@ def _find_doubt(moments: Moments) -> str | None:
     surplus = moments.combine({WEIGHT: 1.0, ASKED: -1.0})
     if abs(surplus.mean[0]) > _margin(surplus, confidence=WEIGHT_ALARM) + ROUNDING:
         return (
-            f"By their logged chances its decisions would stand for {weight:.3g} a customer, where "
-            f"there were {moments.mean[ASKED]:.3g}: chances were logged wrongly."
+            f"By their logged chances its decisions stand for {weight:.3g} a customer, where there "
+            f"were {moments.mean[ASKED]:.3g}: those that came by the smallest chances, and count "
+            "most, are too few to judge by."
         )
     return None
 

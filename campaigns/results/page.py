@@ -120,7 +120,7 @@ def to_result_page(result: CampaignResult) -> ResultPage:
         held_out=report["held_out"],
         confidence=f"{100 * report['confidence']:g}%",
         goal=rows[0]["name"],
-        days=_say_days(report["window_seconds"]),
+        days=_say_time(report["window_seconds"]),
         lines=[_to_line(row) for row in rows],
         arms=_to_arms(report) if len(report["arms"]) > 1 else [],
         segments=_to_segments(report),
@@ -265,11 +265,11 @@ def _say(value: float | None, unit: Unit) -> str:
     return DASH if value is None else say_value(value, unit=unit)
 
 
-def _say_days(seconds: int) -> str:
-    if seconds % 86_400 == 0:
-        days = seconds // 86_400
-        return "1 day" if days == 1 else f"{days} days"
-    return f"{seconds / 3600:.3g} hours"
+def _say_time(seconds: int) -> str:
+    """Say a time in the largest unit that goes into it."""
+    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+    size, name = next((size, name) for size, name in units if seconds >= size)
+    return f"{seconds / size:.3g} {name}{'' if seconds == size else 's'}"
 
 
 def _lower(sentence: str) -> str:

@@ -68,9 +68,9 @@ def find_objection(support: Support, *, least_effective: float = LEAST_EFFECTIVE
         )
     if not support.mean_weight_low <= 1.0 <= support.mean_weight_high:
         return (
-            f"The weights average {support.mean_weight:.3f} where chance allows only 1: "
-            "propensities were logged wrongly, or this policy shows offers that the logging policy "
-            "never does."
+            f"The weights average {support.mean_weight:.3f} instead of 1: this policy shows offers "
+            "that hardly ever or never came, or propensities were logged wrongly. The test of the "
+            "propensities tells which."
         )
     return ""
 

@@ -166,3 +166,18 @@ def test_who_may_not_read_and_what_is_not_there_are_refused() -> None:
     assert ask(campaign.key, key).status_code == HTTPStatus.FORBIDDEN
     peeking = browse("experiments.view_experiment", PEEK)
     assert ask(campaign.key, client=peeking).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (3, "3 seconds"),
+        (60, "1 minute"),
+        (5400, "1.5 hours"),
+        (86_400, "1 day"),
+        (90_000, "1.04 days"),
+    ],
+)
+def test_a_time_is_said_in_a_unit_that_fits(seconds: int, says: str) -> None:
+    campaign = make_campaign(reward_window_seconds=seconds)
+    assert to_result_page(compute_result(campaign, now=LATER)).days == says

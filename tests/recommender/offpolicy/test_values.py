@@ -205,7 +205,7 @@ def test_wrong_propensities_are_noticed() -> None:
     log = make_log(16, n=5_000)
     value = ips(log.rewards, log.target, np.minimum(1.0, 1.3 * log.logged))
     assert isinstance(value, Withheld)
-    assert "propensities were logged wrongly" in value.reason
+    assert "instead of 1: this policy shows offers" in value.reason
 
 
 @pytest.mark.parametrize(
