@@ -71,6 +71,7 @@ def describe_campaign(campaign: Campaign) -> dict[str, Any]:
         **_values(campaign, CAMPAIGN_FIELDS),
         "offers": {choice.offer.key: _choice(choice) for choice in _choices(campaign)},
         "limits": [_cap(cap) for cap in campaign.caps.order_by("pk")],
+        "chooses by": policy.get_kind_display(),
         "learns from": [one["attribute"] for one in policy.features["features"]],
         "reward": [policy.reward_event, policy.reward_kind, policy.reward_window_seconds],
         "proof": describe_design(campaign.experiment),

@@ -90,6 +90,7 @@ class CampaignPlan:
     audience: Audience | None = None
     created_by: User | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    bandit: str = DEFAULT_BANDIT
     seed: str = ""
 
 
@@ -114,7 +115,7 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
         policy = Policy.objects.create(
             key=plan.key,
             name=plan.name,
-            kind=DEFAULT_BANDIT,
+            kind=plan.bandit,
             hyperparameters=dict(plan.hyperparameters),
             features=plan.features.to_json(),
             reward_event=event,

@@ -47,9 +47,9 @@ def find_split(campaign: Campaign) -> Split:
 
 
 def change_learning(
-    campaign: Campaign, *, features: FeatureSpec, reward_window_seconds: int
+    campaign: Campaign, *, features: FeatureSpec, reward_window_seconds: int, kind: str
 ) -> None:
-    """Let a draft's policy look at other attributes, or credit offers for longer.
+    """Let a draft's policy learn otherwise, look at other attributes, or credit offers for longer.
 
     Raises:
         ValidationError: It is no draft.
@@ -57,7 +57,8 @@ def change_learning(
     check_draft(campaign)
     policy = campaign.policy
     policy.features, policy.reward_window_seconds = features.to_json(), reward_window_seconds
-    policy.save(update_fields=["features", "reward_window_seconds"])
+    policy.kind = kind
+    policy.save(update_fields=["features", "reward_window_seconds", "kind"])
 
 
 def change_offers(campaign: Campaign, offers: list[Offer]) -> None:

@@ -11,6 +11,8 @@ from campaigns.drafting import Split
 from campaigns.models import Campaign
 from campaigns.redrafting import change_learning, change_split, find_split
 from campaigns.setup.base import Step
+from recommender.bandits import bandit_choices
+from recommender.models import RewardKind
 from recommender.profiling import fit_features, name_attributes
 
 
@@ -51,6 +53,13 @@ class ProofStep(Step):
         label="Hours of credit",
         help_text="For how long after it was given an offer is credited for the goal.",
     )
+    kind = forms.ChoiceField(
+        choices=bandit_choices,
+        label="How offers are chosen",
+        help_text="Linear Thompson is good for nearly everything. The Gaussian and the Beta kind "
+        "learn what is best for everybody, the latter for goals that are reached or not. Square Cb "
+        "explores by how far an offer is behind.",
+    )
     learns_from = forms.MultipleChoiceField(
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -76,6 +85,7 @@ class ProofStep(Step):
             "planned_customers": campaign.experiment.planned_customers,
             "minimum_days": campaign.experiment.minimum_days,
             "reward_window_hours": policy.reward_window_seconds // 3600,
+            "kind": policy.kind,
             "learns_from": [one["attribute"] for one in policy.features["features"]],
         }
 
@@ -87,6 +97,12 @@ class ProofStep(Step):
                 self._split().to_arms()
             except ValidationError as error:
                 self.add_error("control_percent", error)
+        counts = self.campaign.policy.reward_kind != RewardKind.ANY
+        if cleaned.get("kind") == "beta_thompson" and counts:
+            words = (
+                "The Beta kind learns from goals that are reached or not; this one is an amount."
+            )
+            self.add_error("kind", words)
         if "learns_from" in cleaned:
             try:
                 fit_features(self.sample, cleaned["learns_from"])
@@ -102,6 +118,7 @@ class ProofStep(Step):
             campaign,
             features=fit_features(self.sample, cleaned["learns_from"]),
             reward_window_seconds=cleaned["reward_window_hours"] * 3600,
+            kind=cleaned["kind"],
         )
         experiment = campaign.experiment
         experiment.planned_customers = cleaned["planned_customers"]

@@ -14,6 +14,7 @@ from campaigns.models import Campaign, Offer, Placement, Status
 from campaigns.redrafting import find_split
 from experiments.models import Metric
 from recommender.features import CategoryFeature, FeatureSpec
+from recommender.models import RewardKind
 from tests.makers import (
     DAY,
     NOW,
@@ -45,6 +46,7 @@ PROOF: dict[str, Any] = {
     "planned_customers": 1000,
     "minimum_days": 14,
     "reward_window_hours": 24,
+    "kind": "linear_thompson",
 }
 
 
@@ -145,6 +147,7 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
             "ends_at",
             "must come after",
         ),
+        ("proof", {"kind": "roulette"}, "kind", "Select a valid choice"),
         ("schedule", {"budget": "a lot"}, "budget", "Enter a number"),
         ("schedule", {"cap0_limit": 3}, "cap0_hours", "how many last hours"),
         ("schedule", {"cap0_limit": 0, "cap0_hours": 5}, "cap0_limit", "greater than or equal"),
@@ -163,6 +166,16 @@ def test_nonsense_is_refused_in_clear_words(
     usual: dict[str, Any] = {"proof": PROOF, "schedule": SCHEDULE}.get(step, {})
     errors = errors_of(marketer.post(at_step(draft, step), {**usual, **sent}))
     assert says in errors[field]
+
+
+def test_how_offers_are_chosen_suits_the_goal(marketer: Client, draft: Campaign) -> None:
+    chosen = {**PROOF, "kind": "beta_thompson"}
+    marketer.post(at_step(draft, "proof"), chosen)
+    assert Campaign.objects.get().policy.kind == "beta_thompson"
+    draft.policy.reward_kind = RewardKind.SUM
+    draft.policy.save()
+    errors = errors_of(marketer.post(at_step(draft, "proof"), chosen))
+    assert "this one is an amount" in errors["kind"]
 
 
 def test_a_limit_of_another_event_and_an_even_budget_are_kept(
