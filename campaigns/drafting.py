@@ -24,40 +24,51 @@ from recommender.features import FeatureSpec
 from recommender.models import Policy, RewardKind
 
 DEFAULT_BANDIT = "linear_thompson"
+# The arm of a campaign without a policy, whose control is the hold-out.
+FIXED = "fixed-shares"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How customers are divided, in whole per cent; the rest gets the learning policy."""
+    """How customers are divided, in whole per cent; the rest gets the learning policy.
+
+    Where nothing is left, offers come by fixed shares alone, and are compared with no offer.
+    """
 
     holdout_percent: int = 10
     control_percent: int = 20
 
     def to_arms(self) -> list[ArmPlan]:
-        """Plan the three arms.
+        """Plan the arms.
 
         The control arm, not the hold-out, is what the policy is compared with: both get offers,
         and what differs is who chooses them.
 
         Raises:
-            ValidationError: An arm that proves something would be empty.
+            ValidationError: An arm that proves something would be empty, or it is more than all.
         """
         policy_percent = 100 - self.holdout_percent - self.control_percent
-        if self.holdout_percent < 1 or self.control_percent < 1 or policy_percent < 1:
-            raise ValidationError(
-                "The hold-out, the control and the personalised arm need at least 1% each."
-            )
-        share = BUCKETS // 100
+        if self.holdout_percent < 1 or self.control_percent < 1:
+            raise ValidationError("The hold-out and the control need at least 1% each.")
+        if policy_percent < 0:
+            raise ValidationError("The hold-out and the control are more than 100% together.")
+        held_out, fixed = (
+            percent * BUCKETS // 100 for percent in (self.holdout_percent, self.control_percent)
+        )
+        if policy_percent == 0:
+            return [
+                _arm("hold-out", "Hold-out", held_out, Serves.NOTHING, is_control=True),
+                _arm(FIXED, "Fixed shares", fixed, Serves.BASELINE),
+            ]
         return [
-            _arm("control", "Control", self.control_percent * share, Serves.BASELINE),
-            _arm("personalised", "Personalised", policy_percent * share, Serves.POLICY),
-            _arm("hold-out", "Hold-out", self.holdout_percent * share, Serves.NOTHING),
+            _arm("control", "Control", fixed, Serves.BASELINE, is_control=True),
+            _arm("personalised", "Personalised", BUCKETS - held_out - fixed, Serves.POLICY),
+            _arm("hold-out", "Hold-out", held_out, Serves.NOTHING),
         ]
 
 
-def _arm(key: str, name: str, weight: int, serves: Serves) -> ArmPlan:
-    payload = {"serves": serves.value}
-    return ArmPlan(key, name, weight, is_control=serves is Serves.BASELINE, payload=payload)
+def _arm(key: str, name: str, weight: int, serves: Serves, *, is_control: bool = False) -> ArmPlan:
+    return ArmPlan(key, name, weight, is_control=is_control, payload={"serves": serves.value})
 
 
 @dataclass(frozen=True, slots=True)

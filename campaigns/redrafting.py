@@ -3,7 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from campaigns.drafting import Split, reward_of
+from campaigns.drafting import FIXED, Split, reward_of
 from campaigns.models import Campaign, CampaignOffer, Offer, Status
 from experiments.assignment import BUCKETS
 from experiments.models import Metric, Role
@@ -35,15 +35,28 @@ def change_split(campaign: Campaign, split: Split) -> None:
         ValidationError: It is no draft, or an arm would be empty.
     """
     check_draft(campaign)
-    for plan in split.to_arms():
-        campaign.experiment.arms.filter(key=plan.key).update(weight=plan.weight)
+    plans, arms = split.to_arms(), campaign.experiment.arms
+    with transaction.atomic():
+        arms.exclude(key__in=[plan.key for plan in plans]).delete()
+        # There is one control at a time, so none while they are changed.
+        arms.update(is_control=False)
+        for position, plan in enumerate(plans):
+            values = {
+                "name": plan.name,
+                "weight": plan.weight,
+                "is_control": plan.is_control,
+                "payload": dict(plan.payload),
+                "position": position,
+            }
+            arms.update_or_create(key=plan.key, defaults=values)
 
 
 def find_split(campaign: Campaign) -> Split:
     """Return how a campaign's customers are divided, in whole per cent."""
     weights = dict(campaign.experiment.arms.values_list("key", "weight"))
     share = BUCKETS // 100
-    return Split(weights.get("hold-out", 0) // share, weights.get("control", 0) // share)
+    fixed = weights.get("control", weights.get(FIXED, 0))
+    return Split(weights.get("hold-out", 0) // share, fixed // share)
 
 
 def change_learning(

@@ -33,9 +33,10 @@ class ProofStep(Step):
     )
     control_percent = forms.IntegerField(
         min_value=1,
-        max_value=90,
+        max_value=99,
         label="Control, %",
-        help_text="See offers by fixed shares, and so show what personalising is worth.",
+        help_text="See offers by fixed shares, and so show what personalising is worth. With the "
+        "hold-out 100%: nobody is personalised for, and offers are compared with no offer.",
     )
     planned_customers = forms.IntegerField(
         min_value=100,

@@ -24,8 +24,10 @@ from audience.finding import Name
 from audience.models import Audience, Customer, Identity
 from campaigns.decide import Slot
 from campaigns.desk import Desk, Outcome, Visit
+from campaigns.drafting import Split
 from campaigns.loading import SnapshotLoader
 from campaigns.models import Campaign, Cap, Counter, Offer, OfferContent, Pacing
+from campaigns.results.computing import compute_result
 from campaigns.snapshot import Snapshot
 from campaigns.spool import SUFFIX, Spool
 from experiments.models import Exposure
@@ -172,6 +174,20 @@ def test_a_budget_that_is_spent_evenly_lasts_until_the_end(tmp_path: Path) -> No
             assert 100 * day < used(f"budget:{campaign.key}") <= 100 * day + 30
     refused = Decision.objects.filter(offer=None).exclude(arm="hold-out").latest("id")
     assert "lasts until its end" in " ".join(refused.reasons)
+
+
+def test_a_campaign_without_a_policy_gives_offers_by_their_shares(tmp_path: Path) -> None:
+    offers = [make_offer(), make_offer()]
+    campaign = start(offers=offers, split=Split(20, 80))
+    with open_office(tmp_path) as office:
+        office.serve(*(visit(campaign, f"c{n}") for n in range(200)))
+    arms = Count(Decision.objects.values_list("arm", flat=True))
+    assert set(arms) == {"hold-out", "fixed-shares"}
+    assert abs(arms["hold-out"] - 40) < 4 * (200 * 0.2 * 0.8) ** 0.5
+    given = Decision.objects.exclude(offer=None)
+    assert set(given.values_list("propensity", "policy_version")) == {(0.5, None)}
+    (compared,) = compute_result(campaign, now=timezone.now()).report["arms"]
+    assert (compared["key"], compared["customers"]) == ("fixed-shares", arms["fixed-shares"])
 
 
 def test_one_customer_is_given_no_more_than_one_may_be_wherever_the_requests_arrive(

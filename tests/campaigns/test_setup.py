@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from audience.audiences import save_rule
 from audience.models import Audience
+from campaigns.cloning import clone_campaign
 from campaigns.models import Campaign, Offer, Placement, Status
 from campaigns.redrafting import find_split
 from experiments.models import Metric
@@ -137,7 +138,7 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
         ("offers", {"new_name": "Tea"}, "new_headline", "what customers read"),
         ("offers", {"new_name": "Tea", "new_link": "javascript:x()"}, "new_link", "valid URL"),
         ("proof", {"holdout_percent": 0}, "holdout_percent", "greater than or equal to 1"),
-        ("proof", {"holdout_percent": 50, "control_percent": 50}, "control_percent", "at least 1%"),
+        ("proof", {"holdout_percent": 50, "control_percent": 51}, "control_percent", "than 100%"),
         ("proof", {"planned_customers": 5}, "planned_customers", "greater than or equal to 100"),
         ("proof", {"learns_from": ["shoe size"]}, "learns_from", "not one of the available"),
         ("proof", {"reward_window_hours": 0}, "reward_window_hours", "greater than or equal to 1"),
@@ -166,6 +167,21 @@ def test_nonsense_is_refused_in_clear_words(
     usual: dict[str, Any] = {"proof": PROOF, "schedule": SCHEDULE}.get(step, {})
     errors = errors_of(marketer.post(at_step(draft, step), {**usual, **sent}))
     assert says in errors[field]
+
+
+def test_offers_may_come_by_fixed_shares_alone(marketer: Client, draft: Campaign) -> None:
+    fixed = {**PROOF, "holdout_percent": 15, "control_percent": 85}
+    marketer.post(at_step(draft, "proof"), fixed)
+    arms = draft.experiment.arms.values_list("key", "weight", "is_control")
+    assert list(arms) == [("hold-out", 1500, True), ("fixed-shares", 8500, False)]
+    page = marketer.get(at_step(draft, "proof")).content.decode()
+    assert 'value="85"' in page
+    assert find_split(clone_campaign(draft, by=make_user(), now=NOW)) == find_split(draft)
+    marketer.post(at_step(draft, "proof"), PROOF)
+    arms = draft.experiment.arms.values_list("key", "weight", "is_control")
+    assert list(arms) == [
+        ("control", 2000, True), ("personalised", 7000, False), ("hold-out", 1000, False)
+    ]  # fmt: skip
 
 
 def test_how_offers_are_chosen_suits_the_goal(marketer: Client, draft: Campaign) -> None:
