@@ -81,6 +81,7 @@ class OfferAdmin(ModelAdmin):
     formfield_overrides = {URLField: {"assume_scheme": "https"}}
     inlines = [OfferContentInline, CapInline]
     autocomplete_fields = ["audience"]
+    actions_detail = ["preview"]
     fieldsets = [
         (None, {"fields": ["name", "key", "headline", "text", "link", "audience"]}),
         ("Worth", {"fields": ["value_cents", "cost_cents", "currency"]}),
@@ -90,6 +91,11 @@ class OfferAdmin(ModelAdmin):
             {"fields": ["cap_total", "cap_per_customer", "cap_days", "uncounted", "given_out"]},
         ),
     ]
+
+    @action(description="As a customer reads it", icon="visibility")
+    def preview(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Go to the page that shows it."""
+        return redirect("offer-preview", get_object_or_404(Offer, pk=object_id).key)
 
     @admin.display(description="Value less cost")
     def worth(self, offer: Offer) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns import calendar_views, delivery_views, epoch_views, message_views, views
+from campaigns import calendar_views, delivery_views, epoch_views, message_views, offer_views, views
 from campaigns.setup import views as setup
 
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("all/calendar/", calendar_views.calendar, name="campaign-calendar"),
     path("all/approvals/", calendar_views.approvals, name="campaign-approvals"),
     path("all/holdout/", epoch_views.epochs, name="campaign-holdout"),
+    path("all/offers/<slug:key>/", offer_views.preview, name="offer-preview"),
     path("<slug:key>/", views.report, name="campaign-report"),
     path("<slug:key>/refresh/", views.refresh, name="campaign-refresh"),
     path("<slug:key>/setup/", setup.review, name="campaign-setup"),
