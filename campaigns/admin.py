@@ -33,7 +33,10 @@ from experiments.models import Role
 from wire.notices import announce_change
 
 # What a reviewer saw of an offer; when and how often it is given out may be changed.
-APPROVED = ["name", "headline", "text", "link", "audience", "value_cents", "cost_cents", "currency"]
+APPROVED = [
+    "name", "headline", "text", "link", "ranking", "audience", "value_cents", "cost_cents",
+    "currency",
+]  # fmt: skip
 
 
 @admin.register(Placement)
@@ -80,10 +83,10 @@ class OfferAdmin(ModelAdmin):
     prepopulated_fields = {"key": ["name"]}
     formfield_overrides = {URLField: {"assume_scheme": "https"}}
     inlines = [OfferContentInline, CapInline]
-    autocomplete_fields = ["audience"]
+    autocomplete_fields = ["audience", "ranking"]
     actions_detail = ["preview"]
     fieldsets = [
-        (None, {"fields": ["name", "key", "headline", "text", "link", "audience"]}),
+        (None, {"fields": ["name", "key", "headline", "text", "link", "ranking", "audience"]}),
         ("Worth", {"fields": ["value_cents", "cost_cents", "currency"]}),
         ("When", {"fields": ["is_active", "priority", "starts_at", "ends_at"]}),
         (

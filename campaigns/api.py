@@ -1,24 +1,33 @@
 """Answer `POST /api/v1/decide`: offers for a customer in each placement asked for."""
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
-from audience.finding import AnonymousId, Key, name_of
+from audience.finding import AnonymousId, Key, Name, name_of
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from campaigns.decide import Slate, Slot
 from campaigns.desk import Desk, Outcome, Visit
 from campaigns.snapshot import Snapshot
+from recommender.ranking.reading import read_picks
 from wire.bodies import parse
 from wire.current import Current
 from wire.messages import Problem, Request, Response, answer
 from wire.routes import Handler
 
+logger = logging.getLogger(__name__)
+
 MOST_OFFERS = 50
 
+# A customer's products, best first, by the key of the ranking.
+Products = Mapping[str, Sequence[str]]
 Count = Annotated[int, msgspec.Meta(ge=1, le=MOST_OFFERS)]
 
 
@@ -73,11 +82,21 @@ class Reply(msgspec.Struct):
 class DecideApi:
     """The handler of the decide API."""
 
-    def __init__(self, keyring: Keyring, snapshot: Current[Snapshot], desk: Desk) -> None:
-        """Know clients by `keyring` and placements by `snapshot`; decide at the desk."""
+    def __init__(
+        self,
+        keyring: Keyring,
+        snapshot: Current[Snapshot],
+        desk: Desk,
+        pool: AsyncConnectionPool[AsyncConnection],
+    ) -> None:
+        """Know clients by `keyring` and placements by `snapshot`; decide at the desk.
+
+        The products of offers that have some are read through `pool`.
+        """
         self._keyring = keyring
         self._snapshot = snapshot
         self._desk = desk
+        self._pool = pool
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Return the path of the API with its handler."""
@@ -88,7 +107,31 @@ class DecideApi:
         await self._keyring.find(key_of(request), scope=Scope.DECIDE)
         question = parse(request, Question)
         visit = _to_visit(question, await self._snapshot.get())
-        return answer(_to_reply(await self._desk.serve(visit)))
+        outcome = await self._desk.serve(visit)
+        return answer(_to_reply(outcome, await self._read_products(visit.name, outcome)))
+
+    async def _read_products(self, name: Name, outcome: Outcome) -> Products:
+        """Read the customer's products of the rankings that offers ask for; nearly always none.
+
+        The offer was decided and logged: it is given without products where they cannot be read.
+        """
+        rankings = {
+            slot.content["ranking"]
+            for slate in outcome.slates.values()
+            for slot in (() if slate is None else slate.slots)
+            if slot.content is not None and "ranking" in slot.content
+        }
+        if not rankings or outcome.is_degraded:
+            return {}
+        found: dict[str, Sequence[str]] = {}
+        try:
+            async with self._pool.connection() as connection:
+                for ranking in rankings:
+                    picks = await read_picks(connection, ranking, name)
+                    found[ranking] = () if picks is None else picks.items
+        except psycopg.OperationalError:
+            logger.exception("Products cannot be read now")
+        return found
 
 
 def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
@@ -109,19 +152,19 @@ def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
     return Visit(name, asked, question.context)
 
 
-def _to_reply(outcome: Outcome) -> Reply:
+def _to_reply(outcome: Outcome, products: Products) -> Reply:
     return Reply(
         decisions=[
             made
             for placement, slate in outcome.slates.items()
-            for made in _to_decisions(placement, slate)
+            for made in _to_decisions(placement, slate, products)
         ],
         logged=outcome.is_logged,
         degraded=outcome.is_degraded,
     )
 
 
-def _to_decisions(placement: str, slate: Slate | None) -> list[Made]:
+def _to_decisions(placement: str, slate: Slate | None, products: Products) -> list[Made]:
     """Write what was decided for each place; without a campaign there is one place, and nothing."""
     if slate is None:
         return [Made(placement)]
@@ -135,10 +178,18 @@ def _to_decisions(placement: str, slate: Slate | None) -> list[Made]:
                 decision.id,
                 slate.campaign,
                 decision.arm,
-                slot.content,
+                _with_products(slot.content, products),
                 decision.propensity,
                 decision.policy_version,
                 decision.reasons,
             )
         )
     return made
+
+
+def _with_products(
+    content: Mapping[str, Any] | None, products: Products
+) -> Mapping[str, Any] | None:
+    if content is None or "ranking" not in content:
+        return content
+    return {**content, "products": products.get(content["ranking"], ())}

@@ -111,9 +111,9 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _choices(campaign: Campaign) -> Iterator[CampaignOffer]:
-    yield from campaign.choices.select_related("offer__audience").prefetch_related(
-        "offer__contents__placement", "offer__caps"
-    )
+    yield from campaign.choices.select_related(
+        "offer__audience", "offer__ranking"
+    ).prefetch_related("offer__contents__placement", "offer__caps")
 
 
 def _choice(choice: CampaignOffer) -> dict[str, Any]:
@@ -124,6 +124,7 @@ def _offer(offer: Offer) -> dict[str, Any]:
     return {
         **_values(offer, OFFER_FIELDS),
         "only for": offer.audience and say_version(offer.audience),
+        "products of": offer.ranking and offer.ranking.name,
         "contents": {
             f"{content.placement} {content.language or 'any language'}": _values(
                 content, CONTENT_FIELDS

@@ -70,16 +70,18 @@ ARMS = """
 """
 
 OFFERS = """
-    SELECT choice.campaign_id, choice.baseline_weight, offer.*
+    SELECT choice.campaign_id, choice.baseline_weight, offer.*, ranking.key AS ranking
     FROM campaigns_campaignoffer AS choice
     JOIN campaigns_offer AS offer ON offer.id = choice.offer_id
+    LEFT JOIN recommender_ranking AS ranking ON ranking.id = offer.ranking_id
     WHERE choice.campaign_id = ANY(%s) ORDER BY choice.position, choice.id
 """
 
 FALLBACKS = """
-    SELECT campaign.id AS campaign_id, 0 AS baseline_weight, offer.*
+    SELECT campaign.id AS campaign_id, 0 AS baseline_weight, offer.*, ranking.key AS ranking
     FROM campaigns_campaign AS campaign
     JOIN campaigns_offer AS offer ON offer.id = campaign.fallback_id
+    LEFT JOIN recommender_ranking AS ranking ON ranking.id = offer.ranking_id
     WHERE campaign.id = ANY(%s)
 """
 CONTENTS = """
@@ -326,6 +328,8 @@ def _to_offer(row: DictRow, parts: Parts, placement: str) -> RunningOffer:
     contents = parts.contents.get((row["id"], placement), {})
     own = {name: row[name] for name in ("key", "name", "headline", "text", "link")}
     own |= contents.get("", {})
+    if row["ranking"] is not None:
+        own["ranking"] = row["ranking"]
     return RunningOffer(
         rules=OfferRules(
             row["key"],

@@ -116,7 +116,7 @@ def build_application(
     return Dispatcher(
         {
             **intake.routes(),
-            **DecideApi(keyring, campaigns, desk).routes(),
+            **DecideApi(keyring, campaigns, desk, pool).routes(),
             **AssignApi(pool, keyring, experiments).routes(),
             **PicksApi(pool, keyring).routes(),
             **growthbook.routes(),

@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from audience.models import Audience, Channel
+from recommender.models import Ranking
 
 # By what an offer reaches a customer who comes by oneself.
 ONSITE = "onsite"
@@ -88,6 +89,15 @@ class Offer(models.Model):
         related_name="offers",
         verbose_name="only for",
         help_text="Customers who may get it. Empty: everybody.",
+    )
+    ranking = models.ForeignKey(
+        Ranking,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name="products of",
+        help_text="Each customer gets the offer with their own products of this ranking.",
     )
     uncounted = models.CharField(
         "while it cannot be counted",
