@@ -27,8 +27,10 @@ SETTLE = """
         ORDER BY due_at, decision_id LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ), decision AS (
-        SELECT decision.id, decision.offer, decision.held_back, decision.features,
-               decision.decided_at, person.id AS person,
+        SELECT decision.id, decision.offer, decision.features, decision.decided_at,
+               NOT decision.held_back
+               AND COALESCE(decision.offer = ANY(%(offers)s), false) AS is_lesson,
+               person.id AS person,
                LEAST(decision.decided_at + make_interval(secs => %(window)s),
                      (SELECT min(later.decided_at)
                       FROM audience_customer AS same
@@ -46,7 +48,7 @@ SETTLE = """
         CROSS JOIN LATERAL (
             SELECT COALESCE(customer.merged_into_id, customer.id) AS id) AS person
     ), earned AS (
-        SELECT decision.id,
+        SELECT decision.id, bool_and(decision.is_lesson) AS is_lesson,
                CASE %(kind)s WHEN 'any' THEN LEAST(count(event.id), 1)
                              WHEN 'count' THEN count(event.id)
                              ELSE COALESCE(sum(event.value), 0) END AS value
@@ -71,10 +73,8 @@ SETTLE = """
         GROUP BY decision.id
     ), settled AS (
         UPDATE recommender_reward AS reward
-        SET value = earned.value, settled_at = %(now)s,
-            is_lesson = NOT decision.held_back
-                        AND COALESCE(decision.offer = ANY(%(offers)s), false)
-        FROM earned JOIN decision USING (id) WHERE reward.decision_id = earned.id
+        SET value = earned.value, settled_at = %(now)s, is_lesson = earned.is_lesson
+        FROM earned WHERE reward.decision_id = earned.id
         RETURNING reward.decision_id, reward.value, reward.is_lesson
     )
     SELECT decision.offer, settled.is_lesson, decision.features, settled.value
