@@ -169,3 +169,11 @@ def test_auc_is_how_often_the_true_one_scores_higher() -> None:
     with pytest.raises(ValueError, match="Some rows must have"):
         judge(shoppers(100, seed=1), seen=shoppers(100, seed=1), unseen=shoppers(100, seed=2),
               target="plan", value="gold")  # fmt: skip
+
+
+def test_a_model_that_learned_from_scrambled_rows_knows_nothing() -> None:
+    seen, unseen = shoppers(600, seed=1), shoppers(600, seed=2)
+    found = judge(scrambled(seen, seed=3), seen=seen, unseen=unseen, target="buys", value=True)
+    same = judge(seen, seen=seen, unseen=unseen, target="buys", value=True)
+    assert same.transfer == same.transfer_of_real > 0.8
+    assert found.transfer < same.transfer - 0.1

@@ -72,3 +72,10 @@ def test_a_number_that_is_missing_where_none_was_is_taken_for_the_first_choice()
     column = fit_column("n", [1.5, 1.5, 2.5, 2.5])
     assert column.encode(None) == (0, 0.0)
     assert column.encode(99.0) == (0, 0.0)
+
+
+def test_what_is_missing_once_is_a_choice_of_its_own() -> None:
+    column = fit_column("n", [*range(100), None])
+    assert isinstance(column, NumberColumn)
+    assert column.often == (None,)
+    assert decode_rows(encode_rows([{"n": None}], [column]), [column]) == [{"n": None}]
