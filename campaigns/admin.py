@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -15,6 +14,7 @@ from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import action, display
 
 from campaigns.eligibility import Budget, OfferRules
+from campaigns.guarding import may_approve
 from campaigns.lifecycle import tell_policy_its_offers
 from campaigns.models import (
     LIVE,
@@ -145,7 +145,9 @@ class CampaignOfferInline(TabularInline):
     def has_add_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         """Nobody adds by oneself what nobody approved to a campaign that was."""
         is_live = obj is not None and obj.status in LIVE
-        return super().has_add_permission(request, obj) and (not is_live or _may_approve(request))
+        return super().has_add_permission(request, obj) and (
+            not is_live or may_approve(request.user)
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         """Only a draft drops offers; in a running campaign they are switched off."""
@@ -293,13 +295,7 @@ class CampaignAdmin(ModelAdmin):
 
 def _is_kept(request: HttpRequest, offer: Offer) -> bool:
     """Tell whether an offer is out under an approval that this person may not give."""
-    return not _may_approve(request) and offer.campaigns.filter(status__in=LIVE).exists()
-
-
-def _may_approve(request: HttpRequest) -> bool:
-    """Tell whether somebody may change what customers see without asking anybody."""
-    is_required: bool = settings.REVIEW_IS_REQUIRED
-    return not is_required or request.user.has_perm("campaigns.approve_campaign")
+    return not may_approve(request.user) and offer.campaigns.filter(status__in=LIVE).exists()
 
 
 def _go_to_step(campaign_id: int, verb: str) -> HttpResponse:

@@ -10,10 +10,15 @@ from audience.models import Audience
 from campaigns.models import LIVE, Campaign
 
 
+def may_approve(person: AbstractBaseUser | AnonymousUser) -> bool:
+    """Tell whether somebody may change what customers see without asking anybody."""
+    is_approver = isinstance(person, User) and person.has_perm("campaigns.approve_campaign")
+    return is_approver or not settings.REVIEW_IS_REQUIRED
+
+
 def guard_audience(audience: Audience, by: AbstractBaseUser | AnonymousUser) -> str | None:
     """Return which running campaign is for an audience that only approvers may change then."""
-    may_approve = isinstance(by, User) and by.has_perm("campaigns.approve_campaign")
-    if may_approve or not settings.REVIEW_IS_REQUIRED:
+    if may_approve(by):
         return None
     changed = find_dependents(audience)
     live = Campaign.objects.filter(status__in=LIVE).select_related("audience")

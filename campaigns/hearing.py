@@ -53,8 +53,10 @@ class HeardLimits:
         given = await _find_given(connection, told)
         added: Counter[str] = Counter()
         for each in told:
+            id_ = _decision_of(each)
+            decision = None if id_ is None else given.get(id_)
             for limit in snapshot.heard_limits:
-                if each.message.name in limit.events and _is_of(limit, each, given):
+                if each.message.name in limit.events and _is_of(limit, each, decision):
                     added[limit.counters(each.message.occurred_at, snapshot.zone)[0]] += 1
         await lock_counters(connection, added)
         await move_counters(connection, added)
@@ -79,12 +81,10 @@ def _decision_of(told: Told) -> uuid.UUID | None:
         return None
 
 
-def _is_of(limit: Limit, told: Told, given: Mapping[uuid.UUID, Given]) -> bool:
-    """Tell whether an event is of the offer, campaign or placement that is limited."""
+def _is_of(limit: Limit, told: Told, decision: Given | None) -> bool:
+    """Tell whether an event, of this decision or none, is of what is limited."""
     properties = told.message.properties
     named = (properties.get("promotion_id"), properties.get("offer"))
     if limit.scope is Scope.OFFER and limit.key in named:
         return True
-    id_ = _decision_of(told)
-    decision = None if id_ is None else given.get(id_)
     return decision is not None and limit.key == getattr(decision, limit.scope.value)

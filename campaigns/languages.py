@@ -17,3 +17,17 @@ def choose_language(languages: Sequence[str], attributes: Mapping[str, Any]) -> 
             return by_name[wanted]
         wanted = wanted.rpartition("-")[0]
     return by_name.get("", languages[0] if languages else "")
+
+
+def lay_over(
+    own: Mapping[str, Any], said: Mapping[str, Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], Mapping[str, Mapping[str, Any]]]:
+    """Return what is read in any language, and what in each other one.
+
+    Args:
+        own: What is said where nothing else is.
+        said: What is said besides, by language; the empty one is any.
+    """
+    anywhere = {**own, **said.get("", {})}
+    others = {name: {**anywhere, **words} for name, words in said.items() if name}
+    return anywhere, others

@@ -17,6 +17,7 @@ from audience.rules.nesting import inline
 from audience.rules.sql import Compiled, holds_for
 from campaigns.eligibility import UTC, Budget, Caps, OfferRules, Window
 from campaigns.holdout import RunningHoldout
+from campaigns.languages import lay_over
 from campaigns.limits import Limit, Scope
 from campaigns.recall import MOMENT
 from campaigns.snapshot import (
@@ -325,11 +326,10 @@ def _to_offer(row: DictRow, parts: Parts, placement: str) -> RunningOffer:
         is_shown_uncounted=row["uncounted"] == "show",
     )
     window = Window(row["starts_at"], row["ends_at"])
-    contents = parts.contents.get((row["id"], placement), {})
     own = {name: row[name] for name in ("key", "name", "headline", "text", "link")}
-    own |= contents.get("", {})
     if row["ranking"] is not None:
         own["ranking"] = row["ranking"]
+    content, contents = lay_over(own, parts.contents.get((row["id"], placement), {}))
     return RunningOffer(
         rules=OfferRules(
             row["key"],
@@ -342,8 +342,8 @@ def _to_offer(row: DictRow, parts: Parts, placement: str) -> RunningOffer:
             row["audience_id"],
         ),
         baseline_weight=row["baseline_weight"],
-        content=own,
-        contents={language: {**own, **said} for language, said in contents.items() if language},
+        content=content,
+        contents=contents,
     )
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from campaigns.languages import choose_language
+from campaigns.languages import choose_language, lay_over
 from campaigns.models import ONSITE, Offer, Placement
 from campaigns.sending.showing import find_reader
 
@@ -50,9 +50,10 @@ def preview(request: HttpRequest, key: str) -> HttpResponse:
 def make_card(offer: Offer, placement: Placement, attributes: Mapping[str, Any]) -> Card:
     """Say what `RunningOffer.content_for` answers: what is left empty, the offer itself says."""
     own = {"headline": offer.headline, "text": offer.text, "link": offer.link}
-    contents = {each.language: each for each in offer.contents.filter(placement=placement)}
-    language = choose_language(["", *contents], attributes)
-    for written in (contents.get(""), contents.get(language)):
-        if written is not None:
-            own |= {name: said for name in WORDS if (said := getattr(written, name))}
-    return Card(placement, language, own)
+    said = {
+        each.language: {name: words for name in WORDS if (words := getattr(each, name))}
+        for each in offer.contents.filter(placement=placement)
+    }
+    anywhere, others = lay_over(own, said)
+    language = choose_language(["", *others], attributes)
+    return Card(placement, language, others.get(language, anywhere))

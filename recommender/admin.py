@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from audience.admin import KeptAdmin
 from recommender.models import Policy, PolicyQuerySet, PolicyVersion, Ranking
 from recommender.pinning import pin_version, unpin
 from recommender.ranking.models import Status
@@ -33,7 +34,7 @@ class RankingAdmin(ModelAdmin):
 
 
 @admin.register(Policy)
-class PolicyAdmin(ModelAdmin):
+class PolicyAdmin(KeptAdmin):
     """Policies, to look at; a campaign makes its own."""
 
     list_display = ["name", "kind", "reward_event", "newest_version", "decides_by", "sums"]
@@ -71,21 +72,9 @@ class PolicyAdmin(ModelAdmin):
             return "Not checked yet"
         return policy.sums_problem or "As the log says"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Policies begin with their campaign."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """What a policy is stays as it was when its first decision was logged."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Its decisions stay, so it stays."""
-        return False
-
 
 @admin.register(PolicyVersion)
-class PolicyVersionAdmin(ModelAdmin):
+class PolicyVersionAdmin(KeptAdmin):
     """What policies had learned at a time; one of them can be made to decide."""
 
     list_display = ["policy", "number", "published_at", "learned_from", "is_pinned"]
@@ -132,15 +121,3 @@ class PolicyVersionAdmin(ModelAdmin):
     def has_pin_permission(self, request: HttpRequest) -> bool:
         """Ask for more than looking."""
         return bool(request.user.has_perm("recommender.pin_policyversion"))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Policies publish them."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """What was published under a number never changes."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Old ones are thinned out by themselves."""
-        return False
