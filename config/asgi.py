@@ -1,5 +1,6 @@
 """The server's entry point: hot paths first, Django behind them, in one process."""
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -12,6 +13,9 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Before numpy is loaded: what one request multiplies is too small for threads, which wait for each
+# other where all processors are busy. A second process serves more than a second thread.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - settings come after the environment is set
@@ -95,6 +99,9 @@ def build_application(
 
     @asynccontextmanager
     async def connections() -> AsyncIterator[None]:
+        # What is loaded by now stays; a look through all of it would keep every request waiting.
+        gc.collect()
+        gc.freeze()
         async with pool, deciding, aclosing(notices):
             yield
 

@@ -63,7 +63,6 @@ class Odds:
     gap_scale: float | None = None
     places: Mapping[str, int] = field(init=False, repr=False)
     _columns: FloatArray = field(init=False, repr=False)  # (d, K d): all factors in one product
-    _norms: FloatArray = field(init=False, repr=False)  # (K,): the most that x·factor_k is of x
 
     def __post_init__(self) -> None:
         k, d = len(self.offers), self.features.size
@@ -86,7 +85,6 @@ class Odds:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
         columns = np.ascontiguousarray(self.factor.transpose(1, 0, 2)).reshape(d, k * d)
         object.__setattr__(self, "_columns", columns)
-        object.__setattr__(self, "_norms", np.linalg.norm(self.factor, ord=2, axis=(1, 2)))
         object.__setattr__(self, "places", {key: place for place, key in enumerate(self.offers)})
 
     @classmethod
@@ -141,25 +139,15 @@ class Odds:
         if n_eligible == 0:
             raise ValueError("At least one offer must be eligible in every row.")
         floor = self.floor if floor is None else floor
-        mean = self.mean @ x  # (K,)
+        mean, sd = self.predict(x)  # each (K,)
         if self.gap_scale is not None:
             p = inverse_gap_probabilities(mean, eligible, gap_scale=self.gap_scale)
             return np.asarray(with_floor(p, eligible, floor=floor))
-        # Most of many offers are hopeless for a customer. A norm tells that before it takes all
-        # their covariances to say how uncertain each of them is.
-        widest = self._norms * np.sqrt(x @ x)  # (K,), at least the sds
-        able = np.flatnonzero(contenders(mean, widest, eligible))
-        if 2 * len(able) > len(mean):
-            spread = (x @ self._columns).reshape(self.mean.shape)[able]
-        else:
-            spread = np.matmul(x, self.factor[able])  # (d,) @ (A, d, d) -> (A, d)
-        sd = np.sqrt(np.einsum("ad,ad->a", spread, spread))
-        # And their own sds tell more.
-        still = contenders(mean[able], sd, eligible[able])
-        able, sd = able[still], sd[still]
+        # Most of many offers are hopeless for a customer.
+        able = np.flatnonzero(contenders(mean, sd, eligible))
         least = min(floor, 0.5 / n_eligible)
         weights = np.where(eligible, least, 0.0)
-        weights[able] += (1.0 - n_eligible * least) * best_among(mean[able], sd)
+        weights[able] += (1.0 - n_eligible * least) * best_among(mean[able], sd[able])
         if n_eligible == 1:
             weights[able] = 1.0
         return weights
