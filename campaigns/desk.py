@@ -30,6 +30,9 @@ from wire.current import Current
 
 logger = logging.getLogger(__name__)
 
+# A commit takes some milliseconds. What takes so long waits for somebody's lock.
+PATIENCE_SECONDS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -74,7 +77,9 @@ class Desk:
         self._months = Months(pool, decision_partition)
         self._breaker = Breaker()
         self._memory = Memory()
-        self._batches: Batches[Visit, Outcome] = Batches(self._serve)
+        self._batches: Batches[Visit, Outcome] = Batches(
+            self._serve, patience=PATIENCE_SECONDS
+        )
         # How many visits were served, by whether they were logged and whether blindly.
         self.served: Counter[tuple[bool, bool]] = Counter()
 

@@ -81,3 +81,57 @@ def test_who_no_longer_waits_keeps_nobody_else_waiting() -> None:
             await leaving
 
     asyncio.run(story())
+
+
+def test_beside_a_batch_that_hangs_another_is_begun() -> None:
+    async def story() -> None:
+        work = Doubling()
+        batches = Batches(work, patience=0.05)
+        hanging = asyncio.create_task(ask(batches, [1, 2]))
+        await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(ask(batches, [3, 4]))
+        await asyncio.sleep(0.01)
+        assert work.batches == [[1, 2]], "it is given some time"
+        await asyncio.sleep(0.1)
+        assert work.batches == [[1, 2], [3, 4]]
+        work.gate.set()
+        assert await hanging == [2, 4]
+        assert await waiting == [6, 8]
+
+    asyncio.run(story())
+
+
+def test_who_comes_while_a_batch_hangs_already_does_not_wait_again() -> None:
+    async def story() -> None:
+        work = Doubling()
+        batches = Batches(work, patience=0.02)
+        hanging = asyncio.create_task(batches.do(1))
+        await asyncio.sleep(0.05)
+        late = asyncio.create_task(batches.do(2))
+        await asyncio.sleep(0.01)
+        assert work.batches == [[1], [2]]
+        work.gate.set()
+        assert (await hanging, await late) == (2, 4)
+
+    asyncio.run(story())
+
+
+def test_while_batches_are_quick_there_is_one_at_a_time() -> None:
+    most = 0
+
+    async def story() -> None:
+        at_work = 0
+
+        async def work(numbers: Sequence[int]) -> Sequence[int]:
+            nonlocal at_work, most
+            at_work += 1
+            most = max(most, at_work)
+            await asyncio.sleep(0.001)
+            at_work -= 1
+            return numbers
+
+        batches = Batches(work, largest=2, patience=5.0)
+        assert await ask(batches, range(9)) == list(range(9))
+
+    asyncio.run(story())
+    assert most == 1
