@@ -77,9 +77,7 @@ class Desk:
         self._months = Months(pool, decision_partition)
         self._breaker = Breaker()
         self._memory = Memory()
-        self._batches: Batches[Visit, Outcome] = Batches(
-            self._serve, patience=PATIENCE_SECONDS
-        )
+        self._batches: Batches[Visit, Outcome] = Batches(self._serve, patience=PATIENCE_SECONDS)
         # How many visits were served, by whether they were logged and whether blindly.
         self.served: Counter[tuple[bool, bool]] = Counter()
 

@@ -49,6 +49,14 @@ def test_requests_are_counted_by_route_and_never_by_path(site: Site, admin_key: 
     assert not any("ada" in label for _, labels in metrics for label in labels)
 
 
+def test_methods_that_somebody_makes_up_are_counted_as_one(site: Site, admin_key: str) -> None:
+    for number in range(3):
+        assert site.request(f"MAKE-UP-{number}", "/healthz").status == 405
+    metrics = read_metrics(site, admin_key)
+    assert metrics["offerlab_requests_total", ("other", "/healthz", "405")] == 3
+    assert not any("MAKE-UP" in label for _, labels in metrics for label in labels)
+
+
 def test_visits_are_counted_by_how_they_were_served(site: Site, admin_key: str) -> None:
     campaign = make_campaign(started_at=timezone.now())
     _, key = make_source(Scope.DECIDE)
