@@ -117,6 +117,10 @@ class OfferAdmin(ModelAdmin):
             return ["given_out"]
         return ["key", "given_out", *(APPROVED if _is_kept(request, obj) else [])]
 
+    def has_change_permission(self, request: HttpRequest, obj: Offer | None = None) -> bool:
+        """Leave what stands for no offer as it is."""
+        return not (obj and obj.is_nothing) and super().has_change_permission(request, obj)
+
     def get_inlines(self, request: HttpRequest, obj: Offer | None = None) -> list[Any]:
         """Leave out the words of an offer that is out under words that somebody approved."""
         return [CapInline] if obj is not None and _is_kept(request, obj) else self.inlines

@@ -53,8 +53,9 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
 class Made(msgspec.Struct):
     """What a customer is shown in one place of a placement, and how that was decided.
 
-    Where no campaign decides, or a hold-out shows nothing, there is no offer. The propensity is the
-    probability with which this offer was drawn for this place, given the places before it.
+    Where no campaign decides, a hold-out shows nothing or nothing was drawn, there is no offer. The
+    propensity is the probability with which this was drawn for this place, given the places before
+    it.
     """
 
     placement: str

@@ -26,6 +26,7 @@ from recommender.models import Policy, RewardKind
 DEFAULT_BANDIT = "linear_thompson"
 # The arm of a campaign without a policy, whose control is the hold-out.
 FIXED = "fixed-shares"
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +159,27 @@ def free_campaign_key(name: str) -> str:
     return free_key(slugify(name)[:54], Campaign, Experiment, Policy)
 
 
+def find_nothing() -> Offer:
+    """Return what stands for no offer among the offers of a campaign; all campaigns share it."""
+    found = Offer.objects.filter(is_nothing=True).first()
+    return found or Offer.objects.create(
+        key=free_key(NOTHING, Offer), name="Nothing", is_nothing=True
+    )
+
+
 def add_offers(campaign: Campaign, offers: Sequence[Offer]) -> None:
     """Give a campaign offers, in this order."""
     CampaignOffer.objects.bulk_create(
-        CampaignOffer(campaign=campaign, offer=offer, position=position)
+        CampaignOffer(
+            campaign=campaign, offer=offer, position=position, baseline_weight=share_of(offer)
+        )
         for position, offer in enumerate(offers)
     )
+
+
+def share_of(offer: Offer) -> int:
+    """Return an offer's first share of the control arm, where everybody is to get something."""
+    return 0 if offer.is_nothing else 1
 
 
 def reward_of(goal: Metric) -> tuple[str, RewardKind]:

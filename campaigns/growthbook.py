@@ -17,7 +17,7 @@ What only a server can count is left out: offers with limits, and those that cos
 the campaign has a budget.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -151,7 +151,7 @@ def _to_plain(
     fallback = campaign.fallback
     if fallback is None or reason_against(fallback.rules, now=now) is not None:
         return []
-    return [{"force": dict(fallback.content), **who}]
+    return [{"force": fallback.content, **who}]
 
 
 def _to_bandit(campaign: RunningCampaign, leaves: Leaves, *, now: datetime) -> Document:
@@ -194,12 +194,10 @@ def _without(holdout: RunningHoldout, rule: Document) -> Document:
 
 
 def _vary_offers(campaign: RunningCampaign, draw: ClientDraw) -> Document:
-    contents: Mapping[str, Mapping[str, Any]] = {
-        offer.rules.key: offer.content for offer in campaign.offers
-    }
+    contents = {offer.rules.key: offer.content for offer in campaign.offers}
     # What is not the campaign's any more, or may not be shown, keeps its place and no bucket.
     pairs = zip(draw.offers, draw.buckets, strict=True)
-    values = [dict(contents[offer]) if count else None for offer, count in pairs]
+    values = [contents[offer] if count else None for offer, count in pairs]
     starts = (0, *draw.ends)
     return _vary(values, draw.offers, list(zip(starts, draw.ends, strict=False)))
 

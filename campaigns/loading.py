@@ -329,7 +329,11 @@ def _to_offer(row: DictRow, parts: Parts, placement: str) -> RunningOffer:
     own = {name: row[name] for name in ("key", "name", "headline", "text", "link")}
     if row["ranking"] is not None:
         own["ranking"] = row["ranking"]
-    content, contents = lay_over(own, parts.contents.get((row["id"], placement), {}))
+    content, contents = (
+        (None, {})
+        if row["is_nothing"]
+        else lay_over(own, parts.contents.get((row["id"], placement), {}))
+    )
     return RunningOffer(
         rules=OfferRules(
             row["key"],

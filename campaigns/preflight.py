@@ -62,7 +62,9 @@ def check_offers(campaign: Campaign, now: datetime) -> Iterator[Issue]:
         yield Issue(
             "shares", True, "At least one offer needs a share of the control arm.", "offers"
         )
-    silent = [o.name for o in offers if not _says_something(o, campaign)]
+    if offers and all(offer.is_nothing for offer in offers):
+        yield Issue("only_nothing", True, "Beside nothing it needs an offer.", "offers")
+    silent = [o.name for o in offers if not (o.is_nothing or _says_something(o, campaign))]
     if silent:
         yield Issue(
             "content",

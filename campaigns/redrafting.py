@@ -3,7 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from campaigns.drafting import FIXED, Split, reward_of
+from campaigns.drafting import FIXED, Split, reward_of, share_of
 from campaigns.models import Campaign, CampaignOffer, Offer, Status
 from experiments.assignment import BUCKETS
 from experiments.models import Metric, Role
@@ -85,7 +85,10 @@ def change_offers(campaign: Campaign, offers: list[Offer]) -> None:
         campaign.choices.exclude(offer__in=offers).delete()
         for position, offer in enumerate(offers):
             CampaignOffer.objects.update_or_create(
-                campaign=campaign, offer=offer, defaults={"position": position}
+                campaign=campaign,
+                offer=offer,
+                defaults={"position": position},
+                create_defaults={"position": position, "baseline_weight": share_of(offer)},
             )
 
 

@@ -44,14 +44,17 @@ class RunningArm:
 
 @dataclass(frozen=True, slots=True)
 class RunningOffer:
-    """An offer of a running campaign; `contents` are what it says in other languages too."""
+    """An offer of a running campaign; `contents` are what it says in other languages too.
+
+    One without content stands for no offer: it is drawn and learned from like any other.
+    """
 
     rules: OfferRules
     baseline_weight: int
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] | None
     contents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def content_for(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    def content_for(self, attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return what it says in the language of whoever has these attributes."""
         if not self.contents:
             return self.content

@@ -58,6 +58,12 @@ class Offer(models.Model):
     )
     cost_cents = models.PositiveIntegerField(default=0, help_text="What it costs us, in cents.")
     currency = models.CharField(max_length=3, default="EUR")
+    is_nothing = models.BooleanField(
+        "shows nothing",
+        default=False,
+        editable=False,
+        help_text="It stands for no offer, so that a policy can learn where that earns more.",
+    )
     is_active = models.BooleanField(default=True)
     priority = models.PositiveSmallIntegerField(
         default=100,
@@ -115,7 +121,13 @@ class Offer(models.Model):
                 | models.Q(starts_at__lt=models.F("ends_at")),
                 name="offer_starts_before_it_ends",
                 violation_error_message="The end must come after the start.",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_nothing=False)
+                | models.Q(headline="", text="", link="", cost_cents=0, ranking=None),
+                name="nothing_says_and_costs_nothing",
+                violation_error_message="What stands for no offer says and costs nothing.",
+            ),
         ]
 
     def __str__(self) -> str:

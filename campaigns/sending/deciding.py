@@ -36,6 +36,7 @@ NOTE: LiteralString = """
 """
 HOLD_OUT = "hold-out"
 NO_OFFER = "No offer may be shown to this customer now."
+CHOSE_NOTHING = "To send nothing was drawn for this customer."
 NOT_DECIDED = "The campaign does not decide for this customer now."
 
 
@@ -182,6 +183,8 @@ def _to_decided(campaign: RunningCampaign, slate: Slate | None) -> Decided:
     made = slot.decision if isinstance(slot, Slot) else slot.held
     if made.offer is not None and slot.content is not None:
         return Decided(made.id, made.offer, slot.content)
+    if made.offer is not None:
+        return Decided(made.id, made.offer, None, CHOSE_NOTHING)
     serves = {arm.key: arm.serves for arm in campaign.arms}
     is_held_out = made.arm == ARM or serves.get(made.arm) is Serves.NOTHING
     return Decided(made.id, "", None, HOLD_OUT if is_held_out else NO_OFFER)

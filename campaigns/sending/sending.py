@@ -28,7 +28,7 @@ from campaigns.sending.claiming import (
     record,
     unbegin,
 )
-from campaigns.sending.deciding import NO_OFFER, Decided, Decider
+from campaigns.sending.deciding import CHOSE_NOTHING, NO_OFFER, Decided, Decider
 from campaigns.sending.enrolling import hours_of
 from campaigns.sending.following import Done, find_nexts
 from campaigns.sending.frequency import find_capped, find_channel_caps, take_turns
@@ -130,7 +130,7 @@ class CampaignRun:
         for each in left:
             made = decided[each.id]
             if made.content is None:
-                skips[each.id] = Skip(made.reason, goes_on=made.reason == NO_OFFER)
+                skips[each.id] = Skip(made.reason, goes_on=made.reason in {NO_OFFER, CHOSE_NOTHING})
                 continue
             try:
                 outgoing = self.writer.write(self._by_id[each.step_id], each, made.content, now=now)

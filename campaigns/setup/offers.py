@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
 from audience.naming import free_key
+from campaigns.drafting import find_nothing
 from campaigns.models import Campaign, Offer
 from campaigns.redrafting import change_offers
 from campaigns.setup.base import Step
@@ -26,9 +27,15 @@ class OffersStep(Step):
     template = "campaigns/setup/offers.html"
 
     offers = forms.ModelMultipleChoiceField(
-        Offer.objects.filter(is_active=True).order_by("name"),
+        Offer.objects.filter(is_active=True, is_nothing=False).order_by("name"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
+    )
+    may_be_nothing = forms.BooleanField(
+        required=False,
+        label="Or nothing at all",
+        help_text="The policy may show nothing too, and learns for whom that earns more. The "
+        "control, which goes by fixed shares, always shows an offer.",
     )
     new_name = forms.CharField(max_length=100, required=False, label="Name of a new offer")
     new_headline = forms.CharField(max_length=200, required=False, label="Its headline")
@@ -45,7 +52,7 @@ class OffersStep(Step):
         help_text="Counts against the campaign's budget.",
     )
     fallback = forms.ModelChoiceField(
-        Offer.objects.filter(is_active=True).order_by("name"),
+        Offer.objects.filter(is_active=True, is_nothing=False).order_by("name"),
         required=False,
         empty_label="Nothing",
         help_text="What is shown where none of the offers may be; its own limits do not count.",
@@ -57,7 +64,7 @@ class OffersStep(Step):
         own = Offer.objects.filter(campaigns=campaign) | Offer.objects.filter(is_active=True)
         field = self.fields["offers"]
         assert isinstance(field, forms.ModelMultipleChoiceField)
-        field.queryset = own.distinct().order_by("name")
+        field.queryset = own.filter(is_nothing=False).distinct().order_by("name")
 
     @property
     def new(self) -> list[forms.BoundField]:
@@ -67,8 +74,12 @@ class OffersStep(Step):
     @classmethod
     def read(cls, campaign: Campaign) -> dict[str, Any]:
         """Return what the draft says."""
-        chosen = campaign.choices.values_list("offer_id", flat=True)
-        return {"offers": list(chosen), "fallback": campaign.fallback_id}
+        chosen = dict(campaign.choices.values_list("offer_id", "offer__is_nothing"))
+        return {
+            "offers": [offer for offer, is_nothing in chosen.items() if not is_nothing],
+            "may_be_nothing": any(chosen.values()),
+            "fallback": campaign.fallback_id,
+        }
 
     def clean(self) -> dict[str, Any]:
         """Refuse a new offer without a name, and a campaign without offers."""
@@ -90,6 +101,8 @@ class OffersStep(Step):
         offers = list(cleaned["offers"])
         if cleaned["new_name"]:
             offers.append(self._make_offer())
+        if cleaned["may_be_nothing"]:
+            offers.append(find_nothing())
         change_offers(self.campaign, offers)
         self.campaign.fallback = cleaned["fallback"]
         self.campaign.save(update_fields=["fallback"])

@@ -49,5 +49,6 @@ def test_it_says_what_deciding_answers(language: object) -> None:
     ((running,),) = asyncio.run(read_snapshot()).campaigns.values()
     attributes = {} if language is None else {"language": language}
     answered = running.offers[0].content_for(attributes)
+    assert answered is not None
     words = make_card(offer, campaign.placement, attributes).words
     assert {name: answered[name] for name in words} == dict(words)
