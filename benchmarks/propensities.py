@@ -2,11 +2,11 @@
 
     .venv/bin/python -m benchmarks.propensities [--decisions 1000000]
 
-A policy decides by hash for customers whose eligible offers differ, learns after every batch, and
-logs what `campaigns/draw.py` really gives. Then every decision is drawn again from its log, and
-the log is put to `offpolicy/calibration.py`'s test, whose tenths are all to lie inside their band.
-Last, its probabilities are held against ten million posterior draws for each of some customers:
-within .001 for every offer above the floor.
+Policies of each of `KINDS` decide by hash for customers whose eligible offers differ, learn after
+every batch, and log what `campaigns/draw.py` really gives. Then every decision is drawn again from
+its log, and the log is put to `offpolicy/calibration.py`'s test, whose tenths are all to lie inside
+their band. Last, the probabilities are held against ten million posterior draws for each of some
+customers: within .001 for every offer above the floor.
 """
 
 import argparse
@@ -16,19 +16,20 @@ import numpy as np
 
 from campaigns.draw import draw_offer, draw_seed
 from recommender.arrays import FloatArray, IntArray
+from recommender.bandits import load_bandit
 from recommender.bandits.base import Statistics
-from recommender.bandits.thompson import LinearThompson
 from recommender.features import FeatureSpec, NumberFeature
 from recommender.odds import Odds
 from recommender.offpolicy.calibration import PropensityCheck, check_propensities
 from recommender.propensities import floor_after
 
+KINDS = ("randomised_ucb", "linear_thompson")
 OFFERS, COLUMNS, BATCHES = 8, 6, 100
 FLOOR, SEED = 0.01, 7
 DRAWS, CUSTOMERS, NEAR = 10_000_000, 5, 1e-3
 
 
-def decide(n: int) -> tuple[PropensityCheck, int, Odds, FloatArray]:
+def decide(kind: str, n: int) -> tuple[PropensityCheck, int, Odds, FloatArray]:
     """Decide and learn; return the check, how many could not be replayed, and the last odds.
 
     Besides, some customers of the last batch, shape (CUSTOMERS, d).
@@ -36,7 +37,7 @@ def decide(n: int) -> tuple[PropensityCheck, int, Odds, FloatArray]:
     rng = np.random.default_rng(SEED)
     features = FeatureSpec(tuple(NumberFeature(f"c{i}", 0.0, 1.0) for i in range(1, COLUMNS)))
     truth = rng.normal(0.0, 0.03, (COLUMNS, OFFERS)) + 0.1 * (np.arange(COLUMNS) == 0)[:, None]
-    bandit, statistics = LinearThompson(), [Statistics.zero(COLUMNS)] * OFFERS
+    bandit, statistics = load_bandit(kind)(), [Statistics.zero(COLUMNS)] * OFFERS
     size = n // BATCHES
     weights, action = np.zeros((BATCHES * size, OFFERS)), np.zeros(BATCHES * size, dtype=np.int64)
     eligible = rng.random((BATCHES * size, OFFERS)) < 0.7
@@ -91,7 +92,11 @@ def furthest_from_draws(odds: Odds, x: FloatArray) -> float:
         mean, sd = odds.predict(row)
         wins, step = np.zeros(OFFERS), 1_000_000
         for _ in range(DRAWS // step):
-            best = (mean + sd * rng.standard_normal((step, OFFERS))).argmax(axis=1)
+            if odds.is_optimistic:
+                height = abs(rng.standard_normal((step, 1)))
+            else:
+                height = rng.standard_normal((step, OFFERS))
+            best = (mean + sd * height).argmax(axis=1)
             wins += np.bincount(best, minlength=OFFERS)
         expected = (1.0 - OFFERS * odds.floor) * wins / DRAWS + odds.floor
         weights = odds.weights(row, np.ones(OFFERS, dtype=bool))
@@ -104,16 +109,23 @@ def main() -> None:
     """Decide, replay, check, and say whether the promises are kept."""
     parser = argparse.ArgumentParser(description="Are decisions drawn as they are logged?")
     parser.add_argument("--decisions", type=int, default=1_000_000)
-    check, lost, odds, x = decide(parser.parse_args().decisions)
+    decisions = parser.parse_args().decisions
+    for kind in KINDS:
+        print_kind(kind, decisions)
+
+
+def print_kind(kind: str, decisions: int) -> None:
+    """Say what came of one kind of policy."""
+    check, lost, odds, x = decide(kind, decisions)
     worst = check.worst
     assert worst is not None, "there are enough decisions to test"
-    print(f"{len(check.deviations)} offers and tenths of offers were tested")
+    print(f"{kind}: {len(check.deviations)} offers and tenths of offers were tested")
     print(f"  furthest from its propensities: z = {worst.z:+.2f} (±{check.bound:.2f} allowed)")
     print(f"  the log {'is broken' if check.is_broken else 'holds'}")
-    print(f"Decisions that came out otherwise from their log: {lost} (0 allowed)")
+    print(f"  decisions that came out otherwise from their log: {lost} (0 allowed)")
+    furthest = furthest_from_draws(odds, x)
     print(
-        f"Furthest from {DRAWS:,} draws, {CUSTOMERS} customers: {furthest_from_draws(odds, x):.1e} "
-        f"({NEAR:g} allowed)"
+        f"  furthest from {DRAWS:,} draws, {CUSTOMERS} customers: {furthest:.1e} ({NEAR:g} allowed)"
     )
 
 

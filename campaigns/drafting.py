@@ -23,7 +23,7 @@ from experiments.models import Experiment, Metric
 from recommender.features import FeatureSpec
 from recommender.models import Policy, RewardKind
 
-DEFAULT_BANDIT = "linear_thompson"
+DEFAULT_BANDIT = "randomised_ucb"
 # The arm of a campaign without a policy, whose control is the hold-out.
 FIXED = "fixed-shares"
 NOTHING = "nothing"

@@ -2,7 +2,8 @@
 
 A worker publishes odds; web processes and batches read them. For a customer x, offer k's reward is
 predicted as Normal(x·mean_k, ‖x·factor_k‖²), and the weights are the probabilities that each
-eligible offer is best, or fall with its distance from the best; and are raised to the floor.
+eligible offer is best, or leads when all are raised by one draw, or fall with its distance from the
+best; and are raised to the floor.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from recommender.propensities import (
     contenders,
     inverse_gap_probabilities,
     offer_weights,
+    optimistic_probabilities,
     with_floor,
 )
 
@@ -36,6 +38,7 @@ class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
     features: dict[str, Any]
     version: int
     gap_scale: float | None = None
+    is_optimistic: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +54,8 @@ class Odds:
         version: Grows with each publication.
         gap_scale: Where it is given, weights fall with the distance from the best offer, by this
             much for a unit of reward (`inverse_gap_probabilities`), and the factor plays no part.
+        is_optimistic: Whether one draw raises all offers (`optimistic_probabilities`), instead of
+            each having its own.
         places: Where each offer stands in those arrays.
     """
 
@@ -61,6 +66,7 @@ class Odds:
     features: FeatureSpec
     version: int
     gap_scale: float | None = None
+    is_optimistic: bool = False
     places: Mapping[str, int] = field(init=False, repr=False)
     _columns: FloatArray = field(init=False, repr=False)  # (d, K d): all factors in one product
 
@@ -81,6 +87,8 @@ class Odds:
                 raise ValueError(f"The {name} of these odds is not finite.")
         if self.gap_scale is not None and not 0.0 <= self.gap_scale < np.inf:
             raise ValueError(f"The gap's scale must be finite and at least 0: {self.gap_scale}.")
+        if self.gap_scale is not None and self.is_optimistic:
+            raise ValueError("Weights follow one rule: gaps or optimism.")
         if not 0.0 < self.floor <= 1.0:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
         columns = np.ascontiguousarray(self.factor.transpose(1, 0, 2)).reshape(d, k * d)
@@ -147,7 +155,11 @@ class Odds:
         able = np.flatnonzero(contenders(mean, sd, eligible))
         least = min(floor, 0.5 / n_eligible)
         weights = np.where(eligible, least, 0.0)
-        weights[able] += (1.0 - n_eligible * least) * best_among(mean[able], sd[able])
+        if self.is_optimistic:
+            p = optimistic_probabilities(mean[None, able], sd[None], eligible[None, able])[0]
+        else:
+            p = best_among(mean[able], sd)
+        weights[able] += (1.0 - n_eligible * least) * p
         if n_eligible == 1:
             weights[able] = 1.0
         return weights
@@ -163,8 +175,8 @@ class Odds:
                 sd,
                 eligible[rows],
                 floor=self.floor,
+                is_optimistic=self.is_optimistic,
                 gap_scale=self.gap_scale,
-                at_once=ROWS_AT_ONCE,
             )
         return weights  # (n, K)
 
@@ -176,6 +188,7 @@ class Odds:
             features=self.features.to_json(),
             version=self.version,
             gap_scale=self.gap_scale,
+            is_optimistic=self.is_optimistic,
         )
         return pack({"mean": self.mean, "factor": self.factor}, kind=KIND, facts=facts)
 
@@ -196,4 +209,5 @@ class Odds:
             features=FeatureSpec.from_json(facts.features),
             version=facts.version,
             gap_scale=facts.gap_scale,
+            is_optimistic=facts.is_optimistic,
         )

@@ -15,6 +15,9 @@ draw; narrower ones are widened to that (see `NARROWEST`).
 
 An offer is drawn from the vector this returns, and that vector is what is logged, so its error
 would cost a little efficiency and never validity.
+
+Two other rules stand beside it: `optimistic_probabilities`, where one normal raises all offers by
+their uncertainty, and `inverse_gap_probabilities`, which needs no uncertainty at all.
 """
 
 from collections.abc import Callable
@@ -31,7 +34,9 @@ NODES = 48
 WIDTH = 6.0  # sds to each side of an offer's mean
 GRADING = 3.0  # steps are even up to about this many of the smallest sd, and grow from there
 NARROWEST = 0.01  # an sd below this part of the row's largest is raised to it
-RELATIVE_SD = 1e-9  # sds of 0 become this part of the means, so that equal offers share evenly
+# Sds of 0 become this part of the means, so that equal offers share evenly; and offers whose means
+# and sds differ by less are equal.
+RELATIVE_SD = 1e-9
 LEAST_SD = 1e-200  # the same for means of 0
 # Sds of the difference to the leader beyond which an offer is left out: its chance is under 1e-8,
 # less than the error of the quadrature and a ten-thousandth of a bucket of the draw.
@@ -48,10 +53,17 @@ EVEN = np.linspace(0.0, 1.0, NODES)  # (Q,)
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """An array library, and its standard normal distribution function Φ."""
+    """An array library, its standard normal distribution function Φ, and what fits its cache.
+
+    Attributes:
+        xp: The library.
+        ndtr: Φ.
+        at_once: For so many customers together integrals are worked out.
+    """
 
     xp: Any
     ndtr: Callable[[Array], Array]
+    at_once: int = 32
 
 
 NUMPY = Backend(xp=np, ndtr=ndtr)
@@ -63,8 +75,8 @@ def offer_weights(
     eligible: Array,
     *,
     floor: float,
+    is_optimistic: bool = False,
     gap_scale: float | None = None,
-    at_once: int = 32,
     backend: Backend = NUMPY,
 ) -> Array:
     """Give each eligible offer its chance of being best, and never less than the floor.
@@ -74,18 +86,20 @@ def offer_weights(
         sd: Standard deviation of the prediction, shape (n, K), at least 0.
         eligible: Which offers may be chosen, shape (n, K).
         floor: Least probability of an eligible offer, see `with_floor`.
+        is_optimistic: Whether chances are those of `optimistic_probabilities` instead.
         gap_scale: Where it is given, chances fall with the distance from the best offer instead
             (`inverse_gap_probabilities`), whatever the standard deviations.
-        at_once: For so many customers together integrals are worked out.
         backend: The library that the arrays belong to.
 
     Raises:
         ValueError: A row has no eligible offer.
     """
-    if gap_scale is None:
-        p = _best_among_many(mean, sd, eligible, at_once=at_once, backend=backend)
-    else:
+    if gap_scale is not None:
         p = inverse_gap_probabilities(mean, eligible, gap_scale=gap_scale, backend=backend)
+    elif is_optimistic:
+        p = optimistic_probabilities(mean, sd, eligible, backend=backend)
+    else:
+        p = _best_among_many(mean, sd, eligible, backend=backend)
     return with_floor(p, eligible, floor=floor, backend=backend)
 
 
@@ -130,9 +144,7 @@ def best_arm_probabilities(
     return p / p.sum(axis=-1, keepdims=True)
 
 
-def _best_among_many(
-    mean: Array, sd: Array, eligible: Array, *, at_once: int, backend: Backend
-) -> Array:
+def _best_among_many(mean: Array, sd: Array, eligible: Array, *, backend: Backend) -> Array:
     """Do as `best_arm_probabilities` for rows, (n, K), without the offers that are hopeless.
 
     Customers with as many contenders are treated together, so that nobody waits for others' long
@@ -144,13 +156,62 @@ def _best_among_many(
     count = able.sum(-1)  # (n,)
     order = xp.argsort(count)
     p = xp.zeros_like(mean)
-    for first in range(0, len(order), at_once):
-        rows = order[first : first + at_once]
+    for first in range(0, len(order), backend.at_once):
+        rows = order[first : first + backend.at_once]
         longest = int(count[rows[-1]])
         # The contenders come first, in their order.
         columns = xp.argsort(~able[rows], stable=True)[:, :longest]  # (r, m)
         pick = (rows[:, None], columns)
         p[pick] = best_arm_probabilities(mean[pick], sd[pick], able[pick], backend=backend)
+    return p
+
+
+def optimistic_probabilities(
+    mean: Array, sd: Array, eligible: Array, *, backend: Backend = NUMPY
+) -> Array:
+    """Work out how often each eligible offer leads when one |z| raises them all.
+
+    Offers are taken at m_k + |z| s_k with the same z ~ N(0, 1) for all of them, and the highest is
+    chosen (RandUCB in its coupled form, Vaswani et al. 2020): an upper confidence bound whose
+    height is drawn. Along |z| the leaders are the upper envelope of straight lines, each steeper
+    than the one before; between the corners where an offer takes over and is overtaken lies its
+    probability, 2 Φ(overtaken) - 2 Φ(taken over). Nothing is approximated.
+
+    Args:
+        mean: Predicted reward of each offer, shape (n, K).
+        sd: Standard deviation of the prediction, shape (n, K), at least 0.
+        eligible: Which offers may be chosen, shape (n, K).
+        backend: The library that the arrays belong to.
+
+    Returns:
+        Rows that sum to 1. An offer that never leads gets 0: add a floor.
+
+    Raises:
+        ValueError: A row has no eligible offer.
+    """
+    xp = backend.xp
+    _require_an_eligible_offer(eligible)
+    size = xp.where(eligible, xp.abs(mean) + sd, 0.0)
+    alike = RELATIVE_SD * xp.amax(size, axis=-1, keepdims=True)  # (n, 1)
+    p = xp.zeros_like(mean)
+    rows = xp.arange(mean.shape[0], device=mean.device)
+    leader = xp.argmax(xp.where(eligible, mean, -xp.inf), -1)
+    passed = xp.zeros_like(mean[:, 0])  # P(|z| < the corner where the leader took over)
+    while len(rows):
+        able, least = eligible[rows], alike[rows]  # (r, K), (r, 1)
+        lead = mean[rows, leader][:, None] - mean[rows]  # (r, K)
+        rise = sd[rows] - sd[rows, leader][:, None]
+        steeper = able & (rise > least)
+        corner = xp.where(steeper, lead / xp.where(steeper, rise, 1.0), xp.inf)
+        # From here on (2 Φ - 1 is the distribution of |z|) the next one leads.
+        reached = 2.0 * backend.ndtr(xp.amin(corner, axis=-1)) - 1.0  # (r,)
+        reached = xp.maximum(reached, passed)
+        # Whoever equals the leader shares with it.
+        equal = able & (xp.abs(lead) <= least) & (xp.abs(rise) <= least)
+        p[rows] += ((reached - passed) / equal.sum(-1))[:, None] * equal
+        goes_on = reached < 1.0
+        rows, passed = rows[goes_on], reached[goes_on]
+        leader = xp.argmin(corner, -1)[goes_on]
     return p
 
 

@@ -23,8 +23,9 @@ class Player:
 
 
 OURS = {
-    "default": Player("linear_thompson"),
-    "greedy": Player("linear_thompson", is_greedy=True),
+    "default": Player("randomised_ucb"),
+    "greedy": Player("randomised_ucb", is_greedy=True),
+    "linear_thompson": Player("linear_thompson"),
     "square_cb": Player("square_cb"),
     "gaussian_thompson": Player("gaussian_thompson"),
 }

@@ -1,4 +1,4 @@
-"""Plays other people's bandits, as they come, in the worlds of a file of arrays.
+"""Plays other people's bandits, as they come, in worlds kept as files of arrays.
 
 Run in an environment that has them: QUESTION ANSWERS, both JSON files (see `clients.py`).
 """
@@ -136,19 +136,20 @@ def play(player: Player, world: Any, batch: int) -> list[int]:
 
 
 def main(asked: Path, answered: Path) -> None:
-    """Play every peer in the world of the question."""
+    """Play every peer in the worlds of the question."""
     warnings.simplefilter("ignore")
     question = json.loads(asked.read_text())
-    world = np.load(question["world"])
-    d, k = world["x"].shape[1], world["reward"].shape[1]
-    answered.write_text(
-        json.dumps(
+    answers = []
+    for seed, path in enumerate(question["worlds"]):
+        world = np.load(path)
+        d, k = world["x"].shape[1], world["reward"].shape[1]
+        answers.append(
             {
-                name: play(PEERS[name](k, d, question["seed"]), world, question["batch"])
+                name: play(PEERS[name](k, d, seed), world, question["batch"])
                 for name in question["peers"]
             }
         )
-    )
+    answered.write_text(json.dumps(answers))
 
 
 def _say(row: Any) -> str:

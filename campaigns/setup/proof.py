@@ -57,9 +57,9 @@ class ProofStep(Step):
     kind = forms.ChoiceField(
         choices=bandit_choices,
         label="How offers are chosen",
-        help_text="Linear Thompson is good for nearly everything. The Gaussian and the Beta kind "
-        "learn what is best for everybody, the latter for goals that are reached or not. Square Cb "
-        "explores by how far an offer is behind.",
+        help_text="Randomised UCB is good for nearly everything; Linear Thompson tries more, and "
+        "more evenly. The Gaussian and the Beta kind learn what is best for everybody, the latter "
+        "for goals that are reached or not. Square CB explores by how far an offer is behind.",
     )
     learns_from = forms.MultipleChoiceField(
         required=False,

@@ -6,11 +6,13 @@ from recommender.bandits.base import Bandit
 
 # Dotted paths, because these modules load torch and web processes must not.
 BANDITS: dict[str, str] = {
+    "randomised_ucb": "recommender.bandits.randomised_ucb.RandomisedUCB",
     "linear_thompson": "recommender.bandits.thompson.LinearThompson",
     "gaussian_thompson": "recommender.bandits.gaussian.GaussianThompson",
     "beta_thompson": "recommender.bandits.beta.BetaThompson",
     "square_cb": "recommender.bandits.square_cb.SquareCB",
 }
+ABBREVIATIONS = {"ucb": "UCB", "cb": "CB"}
 
 
 def load_bandit(name: str) -> type[Bandit]:
@@ -28,4 +30,7 @@ def load_bandit(name: str) -> type[Bandit]:
 
 def bandit_choices() -> list[tuple[str, str]]:
     """Names and labels for a form."""
-    return [(name, name.replace("_", " ").title()) for name in BANDITS]
+    return [
+        (name, " ".join(ABBREVIATIONS.get(word, word.title()) for word in name.split("_")))
+        for name in BANDITS
+    ]

@@ -14,6 +14,7 @@ from recommender.features import FeatureSpec
 from recommender.odds import Odds
 
 KIND = "statistics"
+OPTIONAL = ("exploration", "memory_days")  # settings that may be left open
 
 
 class StatisticsFacts(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,9 +111,8 @@ class Hyperparameters:
     """What a marketer may tune in a bandit; each a finite number above 0, if it is given.
 
     Attributes:
-        exploration: Multiplies the posterior's standard deviation, over the fourth root of the
-            number of columns d: where customers differ in many ways, their variety explores by
-            itself. 1 is textbook Thompson sampling without columns; less exploits sooner.
+        exploration: Multiplies the posterior's standard deviation; less exploits sooner. Without
+            it a bandit takes what suits its way of exploring.
         prior_strength: How many average rewards the pull of each offer's coefficients towards what
             all offers share is worth.
         noise_sd: Standard deviation of a reward, assumed with the weight of two rewards until data
@@ -123,7 +123,7 @@ class Hyperparameters:
             (stabilised forgetting, Kulhavý & Zarrop 1993).
     """
 
-    exploration: float = 0.6
+    exploration: float | None = None
     prior_strength: float = 10.0
     noise_sd: float = 0.5
     memory_days: float | None = None
@@ -131,16 +131,12 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         for name in (item.name for item in fields(self)):
             value: object = getattr(self, name)
-            if name == "memory_days" and value is None:
+            if name in OPTIONAL and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"{name} must be a number, not {value!r}.")
             if not 0.0 < value < math.inf:
                 raise ValueError(f"{name} must be finite and above 0, not {value}.")
-
-    def width(self, d: int) -> float:
-        """Return what standard deviations of a prediction from d columns are multiplied by."""
-        return float(self.exploration * d**-0.25)
 
     def remembered(self, days: float) -> float:
         """Return what a reward of so many days ago counts, of a new one."""

@@ -56,7 +56,7 @@ class BetaThompson(LinearThompson):
         k, d = len(offers), features.size
         mean, factor = np.zeros((k, d)), np.zeros((k, d, d))
         mean[:, 0] = rate
-        factor[:, 0, 0] = self.hyperparameters.width(1) * sd
+        factor[:, 0, 0] = self.width(1) * sd
         return Odds(
             offers=offers,
             mean=mean,

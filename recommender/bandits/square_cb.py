@@ -34,5 +34,5 @@ class SquareCB(LinearThompson):
         )
         noise = self.posterior(statistics).noise_variance
         learned = sum(each.n for each in statistics)
-        spread = self.hyperparameters.width(features.size) * np.sqrt(noise)
+        spread = self.width(features.size) * np.sqrt(noise)
         return replace(odds, gap_scale=float(np.sqrt(len(offers) * learned) / spread))

@@ -31,11 +31,11 @@ from recommender.propensities import Backend, offer_weights
 
 logger = logging.getLogger(__name__)
 
+EXPLORATION = 0.6  # where a policy does not say otherwise
 COMMON_PRIOR = 0.01  # Λ₀₀ = 0.01 Λ₀: what all offers share is nearly free to be anything
 NOISE_SHAPE = 1.0  # of the inverse-gamma prior, which then weighs as much as two rewards
 JITTER = 1e-12  # first try, as a part of the mean diagonal; ten times more each try
 JITTER_TRIES = 8
-ROWS_AT_ONCE = {"cpu": 32, "cuda": 4096}  # cache on one, a gigabyte of scratch on the other
 ROWS_TOGETHER = {"cpu": 2_048, "cuda": 32_768}  # as in odds.py
 
 
@@ -45,7 +45,11 @@ def _ndtr(z: Tensor) -> Tensor:
     return 0.5 * upper
 
 
-TORCH = Backend(xp=torch, ndtr=_ndtr)
+# Cache on one, a gigabyte of scratch on the other.
+BACKENDS = {
+    device: Backend(xp=torch, ndtr=_ndtr, at_once=rows)
+    for device, rows in (("cpu", 32), ("cuda", 4096))
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +75,15 @@ class LinearThompson:
     def __init__(self, hyperparameters: Hyperparameters = DEFAULTS, *, device: str = "cpu") -> None:
         self.hyperparameters = hyperparameters
         self.device = torch.device(device)
+
+    def width(self, d: int) -> float:
+        """Return what standard deviations of a prediction from d columns are multiplied by.
+
+        Textbook Thompson sampling is 1. It tries too much where customers differ in many ways:
+        their variety tries offers by itself.
+        """
+        exploration = self.hyperparameters.exploration
+        return float((EXPLORATION if exploration is None else exploration) * d**-0.25)
 
     def accumulate(
         self, offer_index: IntArray, x: FloatArray, rewards: FloatArray, *, n_offers: int
@@ -139,7 +152,7 @@ class LinearThompson:
         lower = posterior.cholesky
         eye = torch.eye(lower.shape[-1], dtype=torch.float64, device=self.device)
         root = torch.linalg.solve_triangular(lower, eye.expand_as(lower), upper=False)  # L_k⁻¹
-        sd = self.hyperparameters.width(features.size) * posterior.noise_variance**0.5
+        sd = self.width(features.size) * posterior.noise_variance**0.5
         return Odds(
             offers=offers,
             mean=posterior.mean.cpu().numpy(),
@@ -168,7 +181,7 @@ class LinearThompson:
         mean, factor = self._tensor(odds.mean), self._tensor(odds.factor)  # (K, d), (K, d, d)
         columns = factor.transpose(0, 1).flatten(1)  # (K, d, d) -> (d, K d)
         weights = np.empty((len(x), len(odds.offers)))
-        at_once, step = ROWS_AT_ONCE[self.device.type], ROWS_TOGETHER[self.device.type]
+        backend, step = BACKENDS[self.device.type], ROWS_TOGETHER[self.device.type]
         for first in range(0, len(x), step):
             part = slice(first, first + step)
             rows = self._tensor(x[part])  # (r, d)
@@ -176,7 +189,7 @@ class LinearThompson:
                 [
                     torch.linalg.vector_norm((some @ columns).view(-1, *mean.shape), dim=-1)
                     for some in torch.split(
-                        rows, at_once
+                        rows, backend.at_once
                     )  # (s, d) @ (d, K d) -> (s, K, d) -> (s, K)
                 ]
             )
@@ -187,9 +200,9 @@ class LinearThompson:
                     sd,
                     allowed,
                     floor=odds.floor,
+                    is_optimistic=odds.is_optimistic,
                     gap_scale=odds.gap_scale,
-                    at_once=at_once,
-                    backend=TORCH,
+                    backend=backend,
                 )
                 .cpu()
                 .numpy()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,23 @@ def test_many_customers_are_weighed_like_single_ones() -> None:
     eligible[:, 1] = True
     single = [odds.weights(x[i], eligible[i]) for i in range(70)]
     np.testing.assert_allclose(odds.weights_many(x, eligible), single, atol=1e-13)
+
+
+@pytest.mark.parametrize("rule", [{"is_optimistic": True}, {"gap_scale": 2.0}])
+def test_single_customers_are_weighed_alike_by_every_rule(rule: dict[str, Any]) -> None:
+    odds, rng = replace(make_odds(), **rule), np.random.default_rng(1)
+    x = rng.normal(size=(70, 3))
+    eligible = rng.random((70, 3)) < 0.7
+    eligible[:, 1] = True
+    single = [odds.weights(x[i], eligible[i]) for i in range(70)]
+    np.testing.assert_allclose(odds.weights_many(x, eligible), single, atol=1e-13)
+    copy = Odds.from_bytes(odds.to_bytes())
+    np.testing.assert_array_equal(copy.weights_many(x, eligible), odds.weights_many(x, eligible))
+
+
+def test_weights_follow_one_rule() -> None:
+    with pytest.raises(ValueError, match="one rule"):
+        replace(make_odds(), is_optimistic=True, gap_scale=1.0)
 
 
 def test_of_many_offers_the_hopeless_are_left_out_and_keep_the_floor() -> None:

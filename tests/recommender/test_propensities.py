@@ -16,6 +16,7 @@ from recommender.propensities import (
     floor_after,
     inverse_gap_probabilities,
     offer_weights,
+    optimistic_probabilities,
     with_floor,
 )
 
@@ -260,3 +261,41 @@ def test_leaving_out_the_hopeless_changes_less_than_the_integral_is_off() -> Non
     everybody = np.ones((300, 30), dtype=bool)
     pruned = offer_weights(mean, sd, everybody, floor=1e-12)
     np.testing.assert_allclose(pruned, best_arm_probabilities(mean, sd, everybody), atol=1e-7)
+
+
+def test_optimism_has_a_closed_form_for_two_offers() -> None:
+    mean, sd = np.array([[0.5, 0.4, 0.9]]), np.array([[0.1, 0.3, 5.0]])
+    p = optimistic_probabilities(mean, sd, np.array([[True, True, False]]))
+    # The second overtakes where 0.5 + 0.1 z = 0.4 + 0.3 z.
+    overtaken = 2 * stats.norm.sf(0.5)
+    np.testing.assert_allclose(p, [[1 - overtaken, overtaken, 0.0]], atol=1e-15)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 12), st.sampled_from([0.01, 0.3, 2.0]))
+def test_optimism_matches_one_draw_for_all(seed: int, n: int, apart: float) -> None:
+    rng = np.random.default_rng(seed)
+    mean, sd = rng.normal(0, apart, (4, n)), np.exp(rng.normal(0, 1, (4, n)))
+    eligible = rng.random((4, n)) < 0.8
+    eligible[:, 0] = True
+    quantiles = (np.arange(20_000) + 0.5) / 20_000
+    raised = mean[..., None] + sd[..., None] * stats.norm.ppf(0.5 + 0.5 * quantiles)
+    raised[~eligible] = -np.inf
+    wins = (raised.argmax(axis=1)[:, None, :] == np.arange(n)[:, None]).mean(axis=-1)
+    # Each corner falls between two quantiles.
+    p = optimistic_probabilities(mean, sd, eligible)
+    np.testing.assert_allclose(p, wins, atol=2.1 / 20_000)
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-14)
+
+
+@pytest.mark.parametrize("level", [0.0, -3.0, 1e6])
+@pytest.mark.parametrize("sd", [0.0, 0.2])
+def test_offers_that_are_alike_share_an_optimism(level: float, sd: float) -> None:
+    # Rounding, and a hopeless fourth offer, make no difference.
+    mean = level * (1 + 1e-15 * np.arange(4.0)[None]) - np.array([0.0, 0.0, 0.0, 99.0])
+    p = optimistic_probabilities(mean, np.full((1, 4), sd), np.ones((1, 4), dtype=bool))
+    np.testing.assert_allclose(p, [[1 / 3, 1 / 3, 1 / 3, 0.0]], atol=1e-15)
+
+
+def test_nobody_is_raised_where_nobody_may_be_chosen() -> None:
+    with pytest.raises(ValueError, match="At least one offer must be eligible"):
+        optimistic_probabilities(np.zeros((1, 2)), np.ones((1, 2)), np.zeros((1, 2), dtype=bool))

@@ -96,9 +96,3 @@ def test_a_reward_counts_for_less_the_older_it_is() -> None:
     with pytest.raises(ValueError, match="memory_days must be finite and above 0"):
         Hyperparameters.from_json({"memory_days": 0})
     assert Hyperparameters.from_json({"memory_days": None}) == Hyperparameters()
-
-
-def test_the_more_columns_the_less_is_explored() -> None:
-    settings = Hyperparameters(exploration=0.8)
-    assert settings.width(1) == 0.8
-    assert settings.width(16) == pytest.approx(0.4)

@@ -29,7 +29,7 @@ def test_the_scale_is_the_root_of_decisions_times_offers_over_the_noise() -> Non
     odds = learn(1.0)
     assert odds.gap_scale is not None
     # The noise is 1, known to within a few per cent from 900 rewards.
-    expected = np.sqrt(3 * 900) / SquareCB().hyperparameters.exploration
+    expected = np.sqrt(3 * 900) / SquareCB().width(1)
     assert odds.gap_scale == pytest.approx(expected, rel=0.1)
     mean = odds.mean[:, 0]
     weights = odds.weights(np.ones(1), np.ones(3, dtype=bool))

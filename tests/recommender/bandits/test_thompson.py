@@ -158,6 +158,13 @@ def test_more_exploration_widens_and_nothing_else() -> None:
     np.testing.assert_allclose(4 * cautious.factor, bold.factor)
 
 
+def test_the_more_columns_the_less_is_explored() -> None:
+    bandit = LinearThompson(Hyperparameters(exploration=0.8))
+    assert bandit.width(1) == 0.8
+    assert bandit.width(16) == pytest.approx(0.4)
+    assert LinearThompson().width(1) == 0.6
+
+
 def test_rounding_that_spoils_a_matrix_is_mended(caplog: pytest.LogCaptureFixture) -> None:
     # Rounding at 1e18 is worth some hundreds, which the prior's 10 cannot make up for.
     spoiled = np.diag([1e18, 1e18, 1e18, -100.0])
