@@ -26,7 +26,7 @@ from recommender.propensities import floor_after
 KINDS = ("randomised_ucb", "linear_thompson")
 OFFERS, COLUMNS, BATCHES = 8, 6, 100
 FLOOR, SEED = 0.01, 7
-DRAWS, CUSTOMERS, NEAR = 10_000_000, 5, 1e-3
+DRAWS, CUSTOMERS, NEAR = 10_000_000, 20, 1e-3
 
 
 def decide(kind: str, n: int) -> tuple[PropensityCheck, int, Odds, FloatArray]:

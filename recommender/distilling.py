@@ -97,7 +97,7 @@ def distil(
             f"Expected customers of {odds.features.size} columns, not an array of {x.shape}."
         )
     weights = odds.weights_many(x, np.ones((len(x), len(odds.offers)), dtype=bool))  # (n, K)
-    mean = x @ odds.mean.T  # (n, d) @ (d, K) -> (n, K)
+    mean = odds.expect(x)  # (n, d) -> (n, K)
     tree = grow(axes_of(odds.features, x), weights, mean, most=most, least=least)
     leaves = tuple(
         Leaf(

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Max
 
+from recommender.bandits.base import LogReader
 from recommender.features import FeatureSpec
 from recommender.leaf_tables import publish_leaves
+from recommender.lessons import read_log
 from recommender.models import Policy, PolicyVersion
 from recommender.propensities import floor_after
 from recommender.rewards import Settled, settle_rewards
@@ -23,6 +24,9 @@ BATCH = 20_000
 # A busy policy publishes every few seconds, half a megabyte at a time; the log itself holds the
 # weights of every decision, so old versions are only there to look at.
 KEPT_VERSIONS = 100
+# A log is read again when so much of it is new, or its version so old.
+NEW_SHARE = 0.01
+READ_AGAIN_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,24 @@ def _learn(policy_id: int, *, now: datetime, device: str) -> Learned | None:
         return Learned(settled=len(settled), learned=len(lessons), version=version)
 
 
-def _publish(policy: Policy, lessons: Sequence[Settled], *, now: datetime, device: str) -> int:
-    """Add the lessons to the statistics, and publish what follows from them all."""
+def _publish(
+    policy: Policy, lessons: Sequence[Settled], *, now: datetime, device: str
+) -> int | None:
+    """Add the lessons to the statistics, and publish what follows from them all.
+
+    A bandit that reads its log waits until it is due.
+    """
     bandit = make_bandit(policy, device=device)
     news = add_up(policy, lessons, bandit=bandit)
     totals = {offer: total + news[offer] for offer, total in read_sums(policy, now=now).items()}
     write_sums(policy, totals, as_of=now)
     learned = sum(each.n for each in totals.values())
-    last = policy.versions.aggregate(last=Max("number"))["last"] or 0
+    newest = policy.versions.first()
+    last = 0 if newest is None else newest.number
+    if isinstance(bandit, LogReader):
+        if newest is not None and not _is_due(newest, learned=learned, now=now):
+            return None
+        bandit.read(read_log(policy, now=now))
     odds = bandit.publish(
         list(totals.values()),
         offers=tuple(policy.offers),
@@ -95,3 +109,9 @@ def _publish(policy: Policy, lessons: Sequence[Settled], *, now: datetime, devic
     old.exclude(number=policy.pinned_version or 0).delete()
     announce_change()
     return last + 1
+
+
+def _is_due(newest: PolicyVersion, *, learned: float, now: datetime) -> bool:
+    """Tell whether enough was learned since a version to read the whole log again."""
+    grown = learned >= (1.0 + NEW_SHARE) * newest.learned_from
+    return grown or now >= newest.published_at + READ_AGAIN_AFTER

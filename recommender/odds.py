@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from scipy.special import expit
 
 from recommender.arrays import BoolArray, FloatArray
 from recommender.artifacts import pack, unpack
@@ -39,6 +40,7 @@ class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
     version: int
     gap_scale: float | None = None
     is_optimistic: bool = False
+    is_log_odds: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +49,8 @@ class Odds:
 
     Attributes:
         offers: Offer keys, K of them, in the order of every (K, ...) array.
-        mean: Posterior mean of each offer's coefficients, shape (K, d), in units of reward.
+        mean: Posterior mean of each offer's coefficients, shape (K, d), in units of reward or
+            as log-odds.
         factor: Matrices F_k with F_k F_kᵀ the coefficients' covariance, shape (K, d, d).
         floor: Least probability of an eligible offer, in (0, 1].
         features: How attributes become x.
@@ -56,6 +59,7 @@ class Odds:
             much for a unit of reward (`inverse_gap_probabilities`), and the factor plays no part.
         is_optimistic: Whether one draw raises all offers (`optimistic_probabilities`), instead of
             each having its own.
+        is_log_odds: Whether predictions are log-odds of a reward of 1, instead of rewards.
         places: Where each offer stands in those arrays.
     """
 
@@ -67,6 +71,7 @@ class Odds:
     version: int
     gap_scale: float | None = None
     is_optimistic: bool = False
+    is_log_odds: bool = False
     places: Mapping[str, int] = field(init=False, repr=False)
     _columns: FloatArray = field(init=False, repr=False)  # (d, K d): all factors in one product
 
@@ -117,7 +122,8 @@ class Odds:
             x: Encoded customers, shape (..., d).
 
         Returns:
-            Mean and standard deviation of the predictions, each (..., K).
+            Mean and standard deviation of the predictions, each (..., K), of rewards or their
+            log-odds.
         """
         rows = x.reshape(-1, x.shape[-1])  # (n, d)
         sd = np.empty((len(rows), len(self.offers)))
@@ -126,6 +132,11 @@ class Odds:
             spread = (rows[part] @ self._columns).reshape(-1, *self.mean.shape)  # (r, K, d)
             sd[part] = np.sqrt(np.einsum("rkd,rkd->rk", spread, spread))
         return x @ self.mean.T, sd.reshape(*x.shape[:-1], -1)
+
+    def expect(self, x: FloatArray) -> FloatArray:
+        """Return what each offer is expected to earn, (..., d) to (..., K), in units of reward."""
+        mean: FloatArray = x @ self.mean.T
+        return expit(mean) if self.is_log_odds else mean
 
     def weights(
         self, x: FloatArray, eligible: BoolArray, *, floor: float | None = None
@@ -189,6 +200,7 @@ class Odds:
             version=self.version,
             gap_scale=self.gap_scale,
             is_optimistic=self.is_optimistic,
+            is_log_odds=self.is_log_odds,
         )
         return pack({"mean": self.mean, "factor": self.factor}, kind=KIND, facts=facts)
 
@@ -210,4 +222,5 @@ class Odds:
             version=facts.version,
             gap_scale=facts.gap_scale,
             is_optimistic=facts.is_optimistic,
+            is_log_odds=facts.is_log_odds,
         )

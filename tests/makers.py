@@ -252,6 +252,7 @@ def make_policy(
     reward_event: str = "Order Completed",
     reward_kind: str = "any",
     reward_window_seconds: int = 3600,
+    kind: str = "linear_thompson",
     **values: Any,
 ) -> Policy:
     """Make a policy by itself, without a campaign."""
@@ -259,7 +260,7 @@ def make_policy(
     return Policy.objects.create(
         key=key,
         name=key.capitalize(),
-        kind="linear_thompson",
+        kind=kind,
         features=(features or FeatureSpec(())).to_json(),
         offers=list(offers),
         reward_event=reward_event,

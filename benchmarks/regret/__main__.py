@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.clients import ask
 from benchmarks.regret.ours import OURS, play
 from benchmarks.regret.worlds import BATCH, WORLDS, World
+from recommender.bandits import RATE_KINDS
 
 PACKAGES = [
     "mabwiser==2.7.4",
@@ -78,7 +79,11 @@ def main() -> None:
             for seed in range(TIMES.get(name, 1) * asked.seeds)
         ]
         runs = [
-            {label: world.regret(play(p, world, seed=seed)) for label, p in OURS.items()}
+            {
+                label: world.regret(play(p, world, seed=seed))
+                for label, p in OURS.items()
+                if p.kind not in RATE_KINDS or world.is_rewarded_or_not
+            }
             | {"uniform": float((world.mean.max(axis=1) - world.mean.mean(axis=1)).sum())}
             for seed, world in enumerate(worlds)
         ]

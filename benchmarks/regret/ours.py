@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.regret.worlds import BATCH, World
 from recommender.arrays import IntArray
 from recommender.bandits import load_bandit
-from recommender.bandits.base import Statistics
+from recommender.bandits.base import Log, LogReader, Statistics
 from recommender.features import FeatureSpec, NumberFeature
 from recommender.propensities import floor_after
 
@@ -26,6 +26,7 @@ OURS = {
     "default": Player("randomised_ucb"),
     "greedy": Player("randomised_ucb", is_greedy=True),
     "linear_thompson": Player("linear_thompson"),
+    "logistic_thompson": Player("logistic_thompson"),
     "square_cb": Player("square_cb"),
     "gaussian_thompson": Player("gaussian_thompson"),
 }
@@ -41,8 +42,12 @@ def play(player: Player, world: World, *, seed: int) -> IntArray:
     rng = np.random.default_rng(seed)
     chosen = np.empty(n, dtype=np.int64)
     waiting = []
+    known = np.zeros(n, dtype=bool)
     for first in range(0, n, BATCH):
         rows = np.arange(first, min(first + BATCH, n))
+        if isinstance(bandit, LogReader):
+            rewards = world.reward[known, chosen[known]]
+            bandit.read(Log(chosen[known], world.x[known], rewards, np.ones(len(rewards))))
         odds = bandit.publish(
             statistics,
             offers=tuple(map(str, range(k))),
@@ -61,6 +66,7 @@ def play(player: Player, world: World, *, seed: int) -> IntArray:
         waiting.append(rows)
         if len(waiting) > world.delay:
             due = waiting.pop(0)
+            known[due] = True
             rewards = world.reward[due, chosen[due]]
             news = bandit.accumulate(chosen[due], world.x[due], rewards, n_offers=k)
             statistics = [old + new for old, new in zip(statistics, news, strict=True)]

@@ -26,6 +26,11 @@ class World:
     reward: FloatArray
     delay: int = 0
 
+    @property
+    def is_rewarded_or_not(self) -> bool:
+        """Whether all rewards are 0 or 1."""
+        return bool(np.isin(self.reward, (0.0, 1.0)).all())
+
     def regret(self, chosen: IntArray) -> float:
         """Return the sum of mean rewards lost by choices, shape (n,)."""
         got = self.mean[np.arange(len(self.x)), chosen]

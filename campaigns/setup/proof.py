@@ -11,7 +11,7 @@ from campaigns.drafting import Split
 from campaigns.models import Campaign
 from campaigns.redrafting import change_learning, change_split, find_split
 from campaigns.setup.base import Step
-from recommender.bandits import bandit_choices
+from recommender.bandits import RATE_KINDS, bandit_choices
 from recommender.models import RewardKind
 from recommender.profiling import fit_features, name_attributes
 
@@ -58,7 +58,8 @@ class ProofStep(Step):
         choices=bandit_choices,
         label="How offers are chosen",
         help_text="Randomised UCB is good for nearly everything; Linear Thompson tries more, and "
-        "more evenly. The Gaussian and the Beta kind learn what is best for everybody, the latter "
+        "more evenly. Logistic Thompson suits goals that few customers reach, and reads its whole "
+        "log to learn. The Gaussian and the Beta kind learn what is best for everybody, the latter "
         "for goals that are reached or not. Square CB explores by how far an offer is behind.",
     )
     learns_from = forms.MultipleChoiceField(
@@ -99,10 +100,8 @@ class ProofStep(Step):
             except ValidationError as error:
                 self.add_error("control_percent", error)
         counts = self.campaign.policy.reward_kind != RewardKind.ANY
-        if cleaned.get("kind") == "beta_thompson" and counts:
-            words = (
-                "The Beta kind learns from goals that are reached or not; this one is an amount."
-            )
+        if cleaned.get("kind") in RATE_KINDS and counts:
+            words = "This kind learns from goals that are reached or not; this one is an amount."
             self.add_error("kind", words)
         if "learns_from" in cleaned:
             try:

@@ -10,8 +10,11 @@ BANDITS: dict[str, str] = {
     "linear_thompson": "recommender.bandits.thompson.LinearThompson",
     "gaussian_thompson": "recommender.bandits.gaussian.GaussianThompson",
     "beta_thompson": "recommender.bandits.beta.BetaThompson",
+    "logistic_thompson": "recommender.bandits.logistic.LogisticThompson",
     "square_cb": "recommender.bandits.square_cb.SquareCB",
 }
+# These learn from rewards of 0 to 1 alone.
+RATE_KINDS = frozenset({"beta_thompson", "logistic_thompson"})
 ABBREVIATIONS = {"ucb": "UCB", "cb": "CB"}
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -106,6 +106,23 @@ class Statistics:
         return cls(precision_update=arrays["precision_update"], b=arrays["b"], n=facts.n, s=facts.s)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Log:
+    """Decisions and their rewards one by one, or those that are alike as one row.
+
+    Attributes:
+        offer_index: The offer that was shown, shape (n,).
+        x: Encoded customers, shape (n, d).
+        reward: What decisions earned on average, shape (n,).
+        weight: For how many of them a row stands, shape (n,); less where they fade.
+    """
+
+    offer_index: IntArray
+    x: FloatArray
+    reward: FloatArray
+    weight: FloatArray
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
     """What a marketer may tune in a bandit; each a finite number above 0, if it is given.
@@ -190,3 +207,14 @@ class Bandit(Protocol):
 
     def weights_many(self, odds: Odds, x: FloatArray, eligible: BoolArray) -> FloatArray:
         """Do what `Odds.weights_many` does, on the device."""
+
+
+@runtime_checkable
+class LogReader(Protocol):
+    """A bandit that learns more from the log than sums tell, and reads it before it publishes.
+
+    Without the log it publishes what follows from the sums.
+    """
+
+    def read(self, log: Log) -> None:
+        """Take the decisions that are remembered; what is published next follows from them."""

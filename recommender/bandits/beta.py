@@ -31,8 +31,7 @@ class BetaThompson(LinearThompson):
         Raises:
             ValueError: A reward lies outside 0 … 1, or as in `LinearThompson.accumulate`.
         """
-        if ((rewards < 0.0) | (rewards > 1.0)).any():
-            raise ValueError("Rates are learned from rewards between 0 and 1 alone.")
+        require_rates(rewards)
         return super().accumulate(offer_index, x, rewards, n_offers=n_offers)
 
     def publish(
@@ -65,3 +64,13 @@ class BetaThompson(LinearThompson):
             features=features,
             version=version,
         )
+
+
+def require_rates(rewards: FloatArray) -> None:
+    """Refuse what cannot be learned as a rate.
+
+    Raises:
+        ValueError: A reward lies outside 0 … 1.
+    """
+    if ((rewards < 0.0) | (rewards > 1.0)).any():
+        raise ValueError("Rates are learned from rewards between 0 and 1 alone.")

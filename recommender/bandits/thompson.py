@@ -118,24 +118,15 @@ class LinearThompson:
 
     def posterior(self, statistics: Sequence[Statistics]) -> Posterior:
         """Condition on the statistics of all offers, at least one."""
-        a = self._tensor(np.stack([each.precision_update for each in statistics]))  # (K, d, d)
-        b = self._tensor(np.stack([each.b for each in statistics]))  # (K, d)
-        eye = torch.eye(b.shape[1], dtype=torch.float64, device=self.device)
-        prior = self.hyperparameters.prior_strength
-
-        lower = _factorise(prior * eye + a)  # (K, d, d)
-        solved = torch.cholesky_solve(torch.cat([a, b[..., None]], dim=-1), lower)  # (K, d, d + 1)
-        pooled = prior * solved.sum(dim=0)  # (d, d + 1): Σ G_k beside the sum of scores
-        information = COMMON_PRIOR * prior * eye + 0.5 * (pooled[:, :-1] + pooled[:, :-1].T)
-        common = torch.cholesky_solve(pooled[:, -1:], _factorise(information[None])[0])[:, 0]
-
-        residual = b - a @ common  # (K, d, d) @ (d,) -> (K, d)
-        step = torch.cholesky_solve(residual[..., None], lower)[..., 0]  # (K, d): m_k - m₀
+        a, b = self._stack(statistics)
+        mean, lower, common = condition(a, b, prior=self.hyperparameters.prior_strength)
         return Posterior(
-            mean=common + step,
+            mean=mean,
             cholesky=lower,
             common_mean=common,
-            noise_variance=self._noise_variance(statistics, a=a, b=b, common=common, step=step),
+            noise_variance=self._noise_variance(
+                statistics, a=a, b=b, common=common, step=mean - common
+            ),
         )
 
     def publish(
@@ -149,14 +140,11 @@ class LinearThompson:
     ) -> Odds:
         """Learn from the statistics, one for each offer and in the same order."""
         posterior = self.posterior(statistics)
-        lower = posterior.cholesky
-        eye = torch.eye(lower.shape[-1], dtype=torch.float64, device=self.device)
-        root = torch.linalg.solve_triangular(lower, eye.expand_as(lower), upper=False)  # L_k⁻¹
         sd = self.width(features.size) * posterior.noise_variance**0.5
         return Odds(
             offers=offers,
             mean=posterior.mean.cpu().numpy(),
-            factor=(sd * root.mT).cpu().numpy(),  # L⁻ᵀ L⁻¹ = P⁻¹
+            factor=(sd * root_of_inverse(posterior.cholesky)).cpu().numpy(),
             floor=floor,
             features=features,
             version=version,
@@ -232,8 +220,45 @@ class LinearThompson:
         scale = NOISE_SHAPE * self.hyperparameters.noise_sd**2 + 0.5 * max(squares, 0.0)
         return scale / shape
 
+    def _stack(self, statistics: Sequence[Statistics]) -> tuple[Tensor, Tensor]:
+        """Return A_k and b_k of all offers, (K, d, d) and (K, d)."""
+        return (
+            self._tensor(np.stack([each.precision_update for each in statistics])),
+            self._tensor(np.stack([each.b for each in statistics])),
+        )
+
     def _tensor(self, array: FloatArray) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=self.device)
+
+
+def condition(a: Tensor, b: Tensor, *, prior: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Condition every offer's coefficients, and what they share, on weighted sums.
+
+    Args:
+        a: A_k, shape (K, d, d).
+        b: b_k, shape (K, d).
+        prior: λ.
+
+    Returns:
+        Means m_k, (K, d); Cholesky factors of P_k, (K, d, d); the common mean m₀, (d,).
+    """
+    eye = torch.eye(b.shape[1], dtype=torch.float64, device=b.device)
+    lower = _factorise(prior * eye + a)  # (K, d, d)
+    solved = torch.cholesky_solve(torch.cat([a, b[..., None]], dim=-1), lower)  # (K, d, d + 1)
+    pooled = prior * solved.sum(dim=0)  # (d, d + 1): Σ G_k beside the sum of scores
+    information = COMMON_PRIOR * prior * eye + 0.5 * (pooled[:, :-1] + pooled[:, :-1].T)
+    common = torch.cholesky_solve(pooled[:, -1:], _factorise(information[None])[0])[:, 0]
+
+    residual = b - a @ common  # (K, d, d) @ (d,) -> (K, d)
+    step = torch.cholesky_solve(residual[..., None], lower)[..., 0]  # (K, d): m_k - m₀
+    return common + step, lower, common
+
+
+def root_of_inverse(lower: Tensor) -> Tensor:
+    """Return F_k = L_k⁻ᵀ, (K, d, d), so that F_k F_kᵀ = (L_k L_kᵀ)⁻¹."""
+    eye = torch.eye(lower.shape[-1], dtype=torch.float64, device=lower.device)
+    inverse: Tensor = torch.linalg.solve_triangular(lower, eye.expand_as(lower), upper=False)
+    return inverse.mT
 
 
 def _factorise(precision: Tensor) -> Tensor:
