@@ -54,12 +54,21 @@ def unpack(
         ValueError: The blob is damaged, of another kind, or lacks an array or a fact.
     """
     arrays, said = _load(blob, kind=kind)
+    require_arrays(arrays, kind=kind, names=names)
+    return arrays, _decode(said, kind=kind, facts=facts)
+
+
+def require_arrays(arrays: Mapping[str, AnyArray], *, kind: str, names: tuple[str, ...]) -> None:
+    """Refuse an artifact that holds other arrays than these, or other numbers than float64.
+
+    Raises:
+        ValueError: It does.
+    """
     held = {name: str(array.dtype) for name, array in arrays.items()}
     if held != dict.fromkeys(names, "float64"):
         raise ValueError(
             f"An artifact of {kind} holds float64 arrays {sorted(names)}, found {held}."
         )
-    return arrays, _decode(said, kind=kind, facts=facts)
 
 
 def unpack_any(blob: bytes, *, kind: str, facts: type[F]) -> tuple[dict[str, AnyArray], F]:

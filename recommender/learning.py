@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from recommender.bandits.base import LogReader
+from recommender.bandits.base import LogReader, Representing
 from recommender.features import FeatureSpec
 from recommender.leaf_tables import publish_leaves
 from recommender.lessons import read_log
 from recommender.models import Policy, PolicyVersion
+from recommender.networks import is_due, train_network
 from recommender.propensities import floor_after
 from recommender.rewards import Settled, settle_rewards
 from recommender.sums import add_up, make_bandit, read_sums, write_sums
@@ -83,12 +84,14 @@ def _publish(
     bandit = make_bandit(policy, device=device)
     news = add_up(policy, lessons, bandit=bandit)
     totals = {offer: total + news[offer] for offer, total in read_sums(policy, now=now).items()}
-    write_sums(policy, totals, as_of=now)
     learned = sum(each.n for each in totals.values())
+    if isinstance(bandit, Representing) and is_due(policy, learned=learned, now=now):
+        totals = train_network(policy, bandit, learned=learned, now=now)
+    write_sums(policy, totals, as_of=now)
     newest = policy.versions.first()
     last = 0 if newest is None else newest.number
     if isinstance(bandit, LogReader):
-        if newest is not None and not _is_due(newest, learned=learned, now=now):
+        if newest is not None and not _is_read_again(newest, learned=learned, now=now):
             return None
         bandit.read(read_log(policy, now=now))
     odds = bandit.publish(
@@ -111,7 +114,7 @@ def _publish(
     return last + 1
 
 
-def _is_due(newest: PolicyVersion, *, learned: float, now: datetime) -> bool:
+def _is_read_again(newest: PolicyVersion, *, learned: float, now: datetime) -> bool:
     """Tell whether enough was learned since a version to read the whole log again."""
     grown = learned >= (1.0 + NEW_SHARE) * newest.learned_from
     return grown or now >= newest.published_at + READ_AGAIN_AFTER

@@ -19,6 +19,7 @@ __all__ = [
     "Policy",
     "PolicyEvaluation",
     "PolicyLeaves",
+    "PolicyNetwork",
     "PolicyQuerySet",
     "PolicyVersion",
     "RankerVersion",
@@ -159,6 +160,20 @@ class PolicyLeaves(models.Model):
 
     def __str__(self) -> str:
         return f"{self.policy} v{self.version}"
+
+
+class PolicyNetwork(models.Model):
+    """What the network of a policy sees in customers; its sums are sums of that (`networks.py`)."""
+
+    policy = models.OneToOneField(
+        Policy, primary_key=True, on_delete=models.CASCADE, related_name="network"
+    )
+    layers = models.BinaryField()
+    learned_from = models.FloatField(help_text="Lessons remembered when it was trained.")
+    trained_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.policy}: {self.learned_from:,.0f} lessons"
 
 
 class OfferStatistics(models.Model):

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from recommender.arrays import BoolArray, FloatArray
-from recommender.artifacts import pack, unpack
+from recommender.artifacts import pack, require_arrays, unpack_any
 from recommender.features import FeatureSpec
 from recommender.propensities import (
     best_among,
@@ -25,6 +25,7 @@ from recommender.propensities import (
     optimistic_probabilities,
     with_floor,
 )
+from recommender.representation import Representation, layer_names
 
 KIND = "odds"
 ROWS_AT_ONCE = 32  # keeps the (rows, offers, nodes) arrays inside the processor's cache
@@ -41,6 +42,7 @@ class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
     gap_scale: float | None = None
     is_optimistic: bool = False
     is_log_odds: bool = False
+    layers: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +62,8 @@ class Odds:
         is_optimistic: Whether one draw raises all offers (`optimistic_probabilities`), instead of
             each having its own.
         is_log_odds: Whether predictions are log-odds of a reward of 1, instead of rewards.
+        representation: What is seen in customers, where odds are linear in that instead of in
+            their columns; d is then its size.
         places: Where each offer stands in those arrays.
     """
 
@@ -72,24 +76,16 @@ class Odds:
     gap_scale: float | None = None
     is_optimistic: bool = False
     is_log_odds: bool = False
+    representation: Representation | None = None
     places: Mapping[str, int] = field(init=False, repr=False)
     _columns: FloatArray = field(init=False, repr=False)  # (d, K d): all factors in one product
 
     def __post_init__(self) -> None:
-        k, d = len(self.offers), self.features.size
+        k, d = len(self.offers), _size(self.features, self.representation)
         if not self.offers or len(set(self.offers)) < k:
             raise ValueError("Odds need at least one offer, each listed once.")
-        for name, array, shape in (
-            ("mean", self.mean, (k, d)),
-            ("factor", self.factor, (k, d, d)),
-        ):
-            if array.shape != shape:
-                raise ValueError(
-                    f"For {k} offers and {d} features, {name} must have shape {shape}, "
-                    f"not {array.shape}."
-                )
-            if not np.isfinite(array).all():
-                raise ValueError(f"The {name} of these odds is not finite.")
+        _require_array("mean", self.mean, (k, d))
+        _require_array("factor", self.factor, (k, d, d))
         if self.gap_scale is not None and not 0.0 <= self.gap_scale < np.inf:
             raise ValueError(f"The gap's scale must be finite and at least 0: {self.gap_scale}.")
         if self.gap_scale is not None and self.is_optimistic:
@@ -115,16 +111,21 @@ class Odds:
             version=version,
         )
 
+    def represent(self, x: FloatArray) -> FloatArray:
+        """Return the columns in which these odds are linear, (..., d) for encoded customers."""
+        return x if self.representation is None else self.representation.represent(x)
+
     def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predict each offer's reward, ineligible ones too.
 
         Args:
-            x: Encoded customers, shape (..., d).
+            x: Encoded customers, shape (..., columns).
 
         Returns:
             Mean and standard deviation of the predictions, each (..., K), of rewards or their
             log-odds.
         """
+        x = self.represent(x)
         rows = x.reshape(-1, x.shape[-1])  # (n, d)
         sd = np.empty((len(rows), len(self.offers)))
         for first in range(0, len(rows), ROWS_AT_ONCE):
@@ -134,8 +135,8 @@ class Odds:
         return x @ self.mean.T, sd.reshape(*x.shape[:-1], -1)
 
     def expect(self, x: FloatArray) -> FloatArray:
-        """Return what each offer is expected to earn, (..., d) to (..., K), in units of reward."""
-        mean: FloatArray = x @ self.mean.T
+        """Return what each offer is expected to earn of encoded customers, (..., K)."""
+        mean: FloatArray = self.represent(x) @ self.mean.T
         return expit(mean) if self.is_log_odds else mean
 
     def weights(
@@ -144,7 +145,7 @@ class Odds:
         """Weigh the offers for one customer.
 
         Args:
-            x: The encoded customer, shape (d,).
+            x: The encoded customer, shape (columns,).
             eligible: Which offers may be chosen, shape (K,).
             floor: Least probability of an eligible offer; these odds' own without it.
 
@@ -158,7 +159,8 @@ class Odds:
         if n_eligible == 0:
             raise ValueError("At least one offer must be eligible in every row.")
         floor = self.floor if floor is None else floor
-        mean, sd = self.predict(x)  # each (K,)
+        x = self.represent(x)
+        mean = self.mean @ x  # (K,)
         if self.gap_scale is not None:
             p = inverse_gap_probabilities(mean, eligible, gap_scale=self.gap_scale)
             return np.asarray(with_floor(p, eligible, floor=floor))
@@ -176,7 +178,7 @@ class Odds:
         return weights
 
     def weights_many(self, x: FloatArray, eligible: BoolArray) -> FloatArray:
-        """Weigh the offers for many customers, (n, d) and (n, K) to (n, K), as in `weights`."""
+        """Weigh the offers as `weights` does for many customers, (n, columns) and (n, K)."""
         weights = np.empty((len(x), len(self.offers)))
         for first in range(0, len(x), ROWS_TOGETHER):
             rows = slice(first, first + ROWS_TOGETHER)
@@ -201,8 +203,12 @@ class Odds:
             gap_scale=self.gap_scale,
             is_optimistic=self.is_optimistic,
             is_log_odds=self.is_log_odds,
+            layers=0 if self.representation is None else len(self.representation.weights),
         )
-        return pack({"mean": self.mean, "factor": self.factor}, kind=KIND, facts=facts)
+        arrays = {"mean": self.mean, "factor": self.factor}
+        if self.representation is not None:
+            arrays |= self.representation.to_arrays()
+        return pack(arrays, kind=KIND, facts=facts)
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Odds":
@@ -212,7 +218,10 @@ class Odds:
             ValueError: The blob is damaged, holds something else, or its arrays are not finite or
                 do not fit its offers and features.
         """
-        arrays, facts = unpack(blob, kind=KIND, names=("mean", "factor"), facts=OddsFacts)
+        arrays, facts = unpack_any(blob, kind=KIND, facts=OddsFacts)
+        names = ("mean", "factor", *layer_names(facts.layers))
+        require_arrays(arrays, kind=KIND, names=names)
+        seen = Representation.from_arrays(arrays, layers=facts.layers) if facts.layers else None
         return cls(
             offers=tuple(facts.offers),
             mean=arrays["mean"],
@@ -223,4 +232,26 @@ class Odds:
             gap_scale=facts.gap_scale,
             is_optimistic=facts.is_optimistic,
             is_log_odds=facts.is_log_odds,
+            representation=seen,
         )
+
+
+def _size(features: FeatureSpec, representation: Representation | None) -> int:
+    """Return in how many columns odds are linear."""
+    if representation is None:
+        return features.size
+    if representation.inputs != features.size:
+        raise ValueError(
+            f"A representation of {representation.inputs} columns does not fit {features.size}."
+        )
+    return representation.size
+
+
+def _require_array(name: str, array: FloatArray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(
+            f"For {shape[0]} offers and {shape[1]} features, {name} must have shape {shape}, "
+            f"not {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"The {name} of these odds is not finite.")

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
 from recommender.bandits.base import Statistics
-from recommender.models import OfferStatistics, Policy, Reward
+from recommender.models import OfferStatistics, Policy, PolicyNetwork, Reward
 from recommender.rewards import Settled
 from recommender.sums import (
     DAY,
@@ -72,9 +72,13 @@ class Checked:
     is_wrong: bool = False
 
 
-def rebuild_sums(policy: Policy) -> dict[str, Statistics]:
-    """Add up all lessons that are in a policy's log, for each of its offers."""
-    as_of = find_stored_at(policy)
+def rebuild_sums(policy: Policy, *, as_of: datetime | None) -> dict[str, Statistics]:
+    """Add up all lessons that are in a policy's log, for each of its offers.
+
+    Args:
+        policy: The policy.
+        as_of: As of when: what fades has faded until then.
+    """
     totals = _weigh(policy, [], as_of=as_of)
     for lessons in _read_log(policy):
         summed = _weigh(policy, lessons, as_of=as_of)
@@ -102,7 +106,7 @@ def check_sums(policy: Policy, *, now: datetime) -> Checked:
         # What is learned meanwhile is in neither: it is committed as rewards and sums together.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         policy.refresh_from_db()
-        checked = compare(read_sums(policy), rebuild_sums(policy))
+        checked = compare(read_sums(policy), rebuild_sums(policy, as_of=find_stored_at(policy)))
     if checked.is_wrong:
         logger.error("The sums of %s are not what its log says: %s", policy, checked.problem)
     Policy.objects.filter(pk=policy.pk).update(
@@ -118,9 +122,10 @@ def repair_sums(policy_id: int) -> Checked:
     """
     with transaction.atomic():
         policy = Policy.objects.select_for_update(no_key=True).get(pk=policy_id)
-        rebuilt = rebuild_sums(policy)
+        as_of = find_stored_at(policy)
+        rebuilt = rebuild_sums(policy, as_of=as_of)
         before = compare(read_sums(policy), rebuilt)
-        write_sums(policy, rebuilt, as_of=find_stored_at(policy))
+        write_sums(policy, rebuilt, as_of=as_of)
         Policy.objects.filter(pk=policy_id).update(sums_problem="", sums_are_wrong=False)
     return before
 
@@ -148,6 +153,8 @@ def unlearn(customer_ids: Collection[int]) -> Mapping[str, int]:
         left = {offer: total - out[offer] for offer, total in read_sums(policy).items()}
         write_sums(policy, left, as_of=as_of)
         count += len(lessons)
+    # A network has learned from them too; the next lesson trains it without them.
+    PolicyNetwork.objects.filter(policy__in=taught).update(learned_from=0)
     return {"policies' lessons": count} if count else {}
 
 

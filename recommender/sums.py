@@ -8,9 +8,10 @@ import numpy as np
 
 from recommender.arrays import FloatArray
 from recommender.bandits import load_bandit
-from recommender.bandits.base import Bandit, Hyperparameters, Statistics
+from recommender.bandits.base import Bandit, Hyperparameters, Representing, Statistics
 from recommender.features import FeatureSpec
-from recommender.models import OfferStatistics, Policy
+from recommender.models import OfferStatistics, Policy, PolicyNetwork
+from recommender.representation import Representation
 from recommender.rewards import Settled
 
 DAY = timedelta(days=1)
@@ -22,8 +23,17 @@ def settings_of(policy: Policy) -> Hyperparameters:
 
 
 def make_bandit(policy: Policy, *, device: str) -> Bandit:
-    """Return the bandit of a policy with its settings."""
-    return load_bandit(policy.kind)(settings_of(policy), device=device)
+    """Return the bandit of a policy with its settings, and the network that it has."""
+    bandit = load_bandit(policy.kind)(settings_of(policy), device=device)
+    if isinstance(bandit, Representing):
+        bandit.representation = find_representation(policy)
+    return bandit
+
+
+def find_representation(policy: Policy) -> Representation | None:
+    """Return what a policy's network sees in customers; None if it has no network."""
+    network = PolicyNetwork.objects.filter(policy=policy).first()
+    return None if network is None else Representation.from_bytes(bytes(network.layers))
 
 
 def read_sums(policy: Policy, *, now: datetime | None = None) -> dict[str, Statistics]:
@@ -33,7 +43,8 @@ def read_sums(policy: Policy, *, now: datetime | None = None) -> dict[str, Stati
         policy: The policy.
         now: As of when: what fades has faded until then. Without it, as they are stored.
     """
-    size, settings = FeatureSpec.from_json(policy.features).size, settings_of(policy)
+    seen, settings = find_representation(policy), settings_of(policy)
+    size = FeatureSpec.from_json(policy.features).size if seen is None else seen.size
     found = dict.fromkeys(policy.offers, Statistics.zero(size))
     for row in policy.statistics.filter(offer__in=policy.offers):
         sums = Statistics.from_bytes(bytes(row.sums))
@@ -79,7 +90,9 @@ def add_up(
     place = {offer: index for index, offer in enumerate(policy.offers)}
     size = FeatureSpec.from_json(policy.features).size
     offers = np.array([place[str(row.offer)] for row in lessons], dtype=np.int64)
-    x = np.array([row.features for row in lessons], dtype=np.float64).reshape(-1, size)
+    x = bandit.represent(
+        np.array([row.features for row in lessons], dtype=np.float64).reshape(-1, size)
+    )
     rewards = np.array([row.value for row in lessons], dtype=np.float64)
     if weights is None:
         summed = bandit.accumulate(offers, x, rewards, n_offers=len(place))

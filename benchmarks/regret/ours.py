@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.regret.worlds import BATCH, World
-from recommender.arrays import IntArray
+from recommender.arrays import FloatArray, IntArray
 from recommender.bandits import load_bandit
-from recommender.bandits.base import Log, LogReader, Statistics
+from recommender.bandits.base import Log, LogReader, Representing, Statistics
 from recommender.features import FeatureSpec, NumberFeature
+from recommender.odds import Odds
 from recommender.propensities import floor_after
 
 FLOOR = 0.01  # a policy's default
+FIRST, GROWTH = 2_000, 1.5  # when networks are trained, as in recommender/networks.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ OURS = {
     "greedy": Player("randomised_ucb", is_greedy=True),
     "linear_thompson": Player("linear_thompson"),
     "logistic_thompson": Player("logistic_thompson"),
+    "neural_linear": Player("neural_linear"),
     "square_cb": Player("square_cb"),
     "gaussian_thompson": Player("gaussian_thompson"),
 }
@@ -40,14 +43,18 @@ def play(player: Player, world: World, *, seed: int) -> IntArray:
     bandit = load_bandit(player.kind)()
     statistics = [Statistics.zero(d)] * k
     rng = np.random.default_rng(seed)
-    chosen = np.empty(n, dtype=np.int64)
-    waiting = []
-    known = np.zeros(n, dtype=bool)
+    chosen, known = np.empty(n, dtype=np.int64), np.empty(0, dtype=np.int64)
+    waiting, trained = [], 0
     for first in range(0, n, BATCH):
         rows = np.arange(first, min(first + BATCH, n))
         if isinstance(bandit, LogReader):
-            rewards = world.reward[known, chosen[known]]
-            bandit.read(Log(chosen[known], world.x[known], rewards, np.ones(len(rewards))))
+            bandit.read(_log(world, chosen, known))
+        if isinstance(bandit, Representing) and len(known) >= max(FIRST, GROWTH * trained):
+            log, trained = _log(world, chosen, known), len(known)
+            bandit.representation = bandit.train(log, n_offers=k)
+            statistics = bandit.accumulate(
+                log.offer_index, bandit.represent(log.x), log.reward, n_offers=k
+            )
         odds = bandit.publish(
             statistics,
             offers=tuple(map(str, range(k))),
@@ -55,19 +62,33 @@ def play(player: Player, world: World, *, seed: int) -> IntArray:
             floor=floor_after(FLOOR, learned=sum(each.n for each in statistics)),
             version=1,
         )
-        if player.is_greedy:
-            mean, _ = odds.predict(world.x[rows])
-            # While nothing is known all means are equal, and nobody is the first.
-            chosen[rows] = (mean + 1e-9 * rng.random(mean.shape)).argmax(axis=1)
-        else:
-            weights = odds.weights_many(world.x[rows], np.ones((len(rows), k), dtype=bool))
-            draws = rng.random((len(rows), 1))
-            chosen[rows] = (draws > weights.cumsum(axis=1)[:, :-1]).sum(axis=1)
+        chosen[rows] = _choose(odds, world.x[rows], rng, is_greedy=player.is_greedy)
         waiting.append(rows)
         if len(waiting) > world.delay:
             due = waiting.pop(0)
-            known[due] = True
-            rewards = world.reward[due, chosen[due]]
-            news = bandit.accumulate(chosen[due], world.x[due], rewards, n_offers=k)
+            known = np.concatenate([known, due])
+            log = _log(world, chosen, due)
+            news = bandit.accumulate(
+                log.offer_index, bandit.represent(log.x), log.reward, n_offers=k
+            )
             statistics = [old + new for old, new in zip(statistics, news, strict=True)]
     return chosen
+
+
+def _choose(odds: Odds, x: FloatArray, rng: np.random.Generator, *, is_greedy: bool) -> IntArray:
+    """Draw offers for customers, or take their favourites."""
+    if is_greedy:
+        mean, _ = odds.predict(x)
+        # While nothing is known all means are equal, and nobody is the first.
+        favourite: IntArray = (mean + 1e-9 * rng.random(mean.shape)).argmax(axis=1)
+        return favourite
+    weights = odds.weights_many(x, np.ones((len(x), len(odds.offers)), dtype=bool))
+    draws = rng.random((len(x), 1))
+    drawn: IntArray = (draws > weights.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    return drawn
+
+
+def _log(world: World, chosen: IntArray, rows: IntArray) -> Log:
+    """Return what some rows earned."""
+    rewards = world.reward[rows, chosen[rows]]
+    return Log(chosen[rows], world.x[rows], rewards, np.ones(len(rows)))

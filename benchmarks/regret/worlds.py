@@ -78,6 +78,13 @@ def delayed(rng: np.random.Generator) -> World:
     return World(world.x, world.mean, world.reward, delay=10)
 
 
+def crossed(rng: np.random.Generator) -> World:
+    """Ten offers, eight columns; what matters most is whether two of them have one sign."""
+    x = _customers(rng, 8)
+    together = np.outer(x[:, 1] * x[:, 2], rng.normal(0.0, 0.8, 10))
+    return _bernoulli(rng, x, x @ rng.normal(0.0, 0.1, (8, 10)) + together - 2.0)
+
+
 WORLDS: dict[str, Callable[[np.random.Generator], World]] = {
     "linear": linear,
     "clicks": clicks,
@@ -85,6 +92,7 @@ WORLDS: dict[str, Callable[[np.random.Generator], World]] = {
     "many": many,
     "drifting": drifting,
     "delayed": delayed,
+    "crossed": crossed,
 }
 
 

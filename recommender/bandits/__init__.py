@@ -11,6 +11,7 @@ BANDITS: dict[str, str] = {
     "gaussian_thompson": "recommender.bandits.gaussian.GaussianThompson",
     "beta_thompson": "recommender.bandits.beta.BetaThompson",
     "logistic_thompson": "recommender.bandits.logistic.LogisticThompson",
+    "neural_linear": "recommender.bandits.neural_linear.NeuralLinear",
     "square_cb": "recommender.bandits.square_cb.SquareCB",
 }
 # These learn from rewards of 0 to 1 alone.

@@ -12,6 +12,7 @@ from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.artifacts import pack, unpack
 from recommender.features import FeatureSpec
 from recommender.odds import Odds
+from recommender.representation import Representation
 
 KIND = "statistics"
 OPTIONAL = ("exploration", "memory_days")  # settings that may be left open
@@ -189,10 +190,16 @@ class Bandit(Protocol):
         self, hyperparameters: Hyperparameters = DEFAULTS, *, device: str = "cpu"
     ) -> None: ...
 
+    def represent(self, x: FloatArray) -> FloatArray:
+        """Return the columns that rewards are linear in, (n, d), of encoded customers."""
+
     def accumulate(
         self, offer_index: IntArray, x: FloatArray, rewards: FloatArray, *, n_offers: int
     ) -> list[Statistics]:
-        """Summarise decisions, (n,), (n, d) and (n,), as one `Statistics` for each offer."""
+        """Summarise decisions, (n,), (n, d) and (n,), as one `Statistics` for each offer.
+
+        Their customers are represented already.
+        """
 
     def publish(
         self,
@@ -218,3 +225,13 @@ class LogReader(Protocol):
 
     def read(self, log: Log) -> None:
         """Take the decisions that are remembered; what is published next follows from them."""
+
+
+@runtime_checkable
+class Representing(Protocol):
+    """A bandit that learns from the log what to see in customers, and goes on from its sums."""
+
+    representation: Representation | None
+
+    def train(self, log: Log, *, n_offers: int) -> Representation:
+        """Learn from at least two decisions among so many offers what to see in customers."""

@@ -28,6 +28,7 @@ from recommender.bandits.base import DEFAULTS, Hyperparameters, Statistics
 from recommender.features import FeatureSpec
 from recommender.odds import Odds
 from recommender.propensities import Backend, offer_weights
+from recommender.representation import Representation
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,11 @@ class LinearThompson:
     def __init__(self, hyperparameters: Hyperparameters = DEFAULTS, *, device: str = "cpu") -> None:
         self.hyperparameters = hyperparameters
         self.device = torch.device(device)
+        self.representation: Representation | None = None
+
+    def represent(self, x: FloatArray) -> FloatArray:
+        """Return the columns that rewards are linear in, (n, d), of encoded customers."""
+        return x if self.representation is None else self.representation.represent(x)
 
     def width(self, d: int) -> float:
         """Return what standard deviations of a prediction from d columns are multiplied by.
@@ -92,7 +98,7 @@ class LinearThompson:
 
         Args:
             offer_index: The offer that was shown, shape (n,), each in 0 … n_offers - 1.
-            x: Encoded customers, shape (n, d).
+            x: Represented customers, shape (n, d).
             rewards: What the decisions earned, shape (n,).
             n_offers: K.
 
@@ -148,6 +154,7 @@ class LinearThompson:
             floor=floor,
             features=features,
             version=version,
+            representation=self.representation,
         )
 
     def weights_many(self, odds: Odds, x: FloatArray, eligible: BoolArray) -> FloatArray:
@@ -157,7 +164,7 @@ class LinearThompson:
 
         Args:
             odds: A published policy.
-            x: Encoded customers, shape (n, d).
+            x: Encoded customers, shape (n, columns).
             eligible: Which offers may be chosen, shape (n, K).
 
         Returns:
@@ -166,6 +173,7 @@ class LinearThompson:
         Raises:
             ValueError: A row has no eligible offer.
         """
+        x = odds.represent(x)
         mean, factor = self._tensor(odds.mean), self._tensor(odds.factor)  # (K, d), (K, d, d)
         columns = factor.transpose(0, 1).flatten(1)  # (K, d, d) -> (d, K d)
         weights = np.empty((len(x), len(odds.offers)))
