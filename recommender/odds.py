@@ -22,13 +22,13 @@ from recommender.propensities import (
     contenders,
     inverse_gap_probabilities,
     offer_weights,
-    optimistic_probabilities,
+    optimistic_among,
     with_floor,
 )
 from recommender.representation import Representation, layer_names
+from recommender.spreads import pack_covariances, spreads
 
 KIND = "odds"
-ROWS_AT_ONCE = 32  # keeps the (rows, offers, nodes) arrays inside the processor's cache
 ROWS_TOGETHER = 2_048  # among so many, those with as many offers in question are found
 
 
@@ -78,7 +78,8 @@ class Odds:
     is_log_odds: bool = False
     representation: Representation | None = None
     places: Mapping[str, int] = field(init=False, repr=False)
-    _columns: FloatArray = field(init=False, repr=False)  # (d, K d): all factors in one product
+    _packed: FloatArray = field(init=False, repr=False)  # all covariances, for `spreads`
+    _norms: FloatArray = field(init=False, repr=False)  # (K,): the most that x·factor_k is of x
 
     def __post_init__(self) -> None:
         k, d = len(self.offers), _size(self.features, self.representation)
@@ -92,8 +93,8 @@ class Odds:
             raise ValueError("Weights follow one rule: gaps or optimism.")
         if not 0.0 < self.floor <= 1.0:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
-        columns = np.ascontiguousarray(self.factor.transpose(1, 0, 2)).reshape(d, k * d)
-        object.__setattr__(self, "_columns", columns)
+        object.__setattr__(self, "_packed", pack_covariances(self.factor))
+        object.__setattr__(self, "_norms", np.linalg.norm(self.factor, ord=2, axis=(1, 2)))
         object.__setattr__(self, "places", {key: place for place, key in enumerate(self.offers)})
 
     @classmethod
@@ -127,12 +128,8 @@ class Odds:
         """
         x = self.represent(x)
         rows = x.reshape(-1, x.shape[-1])  # (n, d)
-        sd = np.empty((len(rows), len(self.offers)))
-        for first in range(0, len(rows), ROWS_AT_ONCE):
-            part = slice(first, first + ROWS_AT_ONCE)
-            spread = (rows[part] @ self._columns).reshape(-1, *self.mean.shape)  # (r, K, d)
-            sd[part] = np.sqrt(np.einsum("rkd,rkd->rk", spread, spread))
-        return x @ self.mean.T, sd.reshape(*x.shape[:-1], -1)
+        sd = spreads(rows, self._packed)
+        return x @ self.mean.T, sd.reshape(*x.shape[:-1], len(self.offers))
 
     def expect(self, x: FloatArray) -> FloatArray:
         """Return what each offer is expected to earn of encoded customers, (..., K)."""
@@ -164,15 +161,19 @@ class Odds:
         if self.gap_scale is not None:
             p = inverse_gap_probabilities(mean, eligible, gap_scale=self.gap_scale)
             return np.asarray(with_floor(p, eligible, floor=floor))
-        # Most of many offers are hopeless for a customer.
-        able = np.flatnonzero(contenders(mean, sd, eligible))
+        # Most of many offers are hopeless for a customer. A norm tells that before it takes all
+        # their covariances to say how uncertain each of them is.
+        widest = self._norms * np.sqrt(x @ x)  # (K,), at least the sds
+        able = np.flatnonzero(contenders(mean, widest, eligible))
+        spread = np.matmul(x, self.factor[able])  # (d,) @ (A, d, d) -> (A, d)
+        sd = np.sqrt(np.einsum("ad,ad->a", spread, spread))
+        # And their own sds tell more.
+        still = contenders(mean[able], sd, eligible[able])
+        able, sd = able[still], sd[still]
         least = min(floor, 0.5 / n_eligible)
         weights = np.where(eligible, least, 0.0)
-        if self.is_optimistic:
-            p = optimistic_probabilities(mean[None, able], sd[None], eligible[None, able])[0]
-        else:
-            p = best_among(mean[able], sd)
-        weights[able] += (1.0 - n_eligible * least) * p
+        among = optimistic_among if self.is_optimistic else best_among
+        weights[able] += (1.0 - n_eligible * least) * among(mean[able], sd)
         if n_eligible == 1:
             weights[able] = 1.0
         return weights

@@ -215,6 +215,24 @@ def optimistic_probabilities(
     return p
 
 
+def optimistic_among(mean: Array, sd: Array) -> Array:
+    """Do as `optimistic_probabilities` for one customer and offers that are all eligible, (K,)."""
+    alike = RELATIVE_SD * (np.abs(mean) + sd).max()
+    p, passed, leader = np.zeros_like(mean), 0.0, int(mean.argmax())
+    while passed < 1.0:
+        lead, rise = mean[leader] - mean, sd - sd[leader]
+        equal = (np.abs(lead) <= alike) & (np.abs(rise) <= alike)
+        steeper = np.flatnonzero(rise > alike)
+        reached = 1.0
+        if len(steeper):
+            corner = lead[steeper] / rise[steeper]
+            leader = int(steeper[corner.argmin()])
+            reached = max(2.0 * float(ndtr(corner.min())) - 1.0, passed)
+        p[equal] += (reached - passed) / np.count_nonzero(equal)
+        passed = reached
+    return p
+
+
 def inverse_gap_probabilities(
     mean: Array, eligible: Array, *, gap_scale: float, backend: Backend = NUMPY
 ) -> Array:

@@ -16,6 +16,7 @@ from recommender.propensities import (
     floor_after,
     inverse_gap_probabilities,
     offer_weights,
+    optimistic_among,
     optimistic_probabilities,
     with_floor,
 )
@@ -284,6 +285,8 @@ def test_optimism_matches_one_draw_for_all(seed: int, n: int, apart: float) -> N
     # Each corner falls between two quantiles.
     p = optimistic_probabilities(mean, sd, eligible)
     np.testing.assert_allclose(p, wins, atol=2.1 / 20_000)
+    alone = optimistic_among(mean[0, eligible[0]], sd[0, eligible[0]])
+    np.testing.assert_allclose(alone, p[0, eligible[0]], atol=1e-14)
     np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-14)
 
 
@@ -294,6 +297,7 @@ def test_offers_that_are_alike_share_an_optimism(level: float, sd: float) -> Non
     mean = level * (1 + 1e-15 * np.arange(4.0)[None]) - np.array([0.0, 0.0, 0.0, 99.0])
     p = optimistic_probabilities(mean, np.full((1, 4), sd), np.ones((1, 4), dtype=bool))
     np.testing.assert_allclose(p, [[1 / 3, 1 / 3, 1 / 3, 0.0]], atol=1e-15)
+    np.testing.assert_allclose(optimistic_among(mean[0], np.full(4, sd)), p[0], atol=1e-15)
 
 
 def test_nobody_is_raised_where_nobody_may_be_chosen() -> None:
