@@ -1,13 +1,16 @@
 """Regret of our bandits in seven worlds, beside other people's as they come.
 
     .venv/bin/python -m benchmarks.regret [--seeds 20] [--worlds few] [--peers "MABWiser LinTS"]
+    .venv/bin/python -m benchmarks.regret --tuned
 
 Everybody meets the same 20,000 customers in batches of 500 and learns between batches. The promises
 for our default: at most 1.05 times the regret of the best peer, never more than 1.2 times that of
 taking the favourite alone, and .7 times that where only trying tells (`few`). There one unlucky
 batch may cost ten times the usual, so that ten times as many worlds are played. Nothing is promised
-for `crossed`, where no linear bandit sees what matters. With every peer and
-20 seeds it takes hours, nearly all of them Vowpal Wabbit's.
+for `crossed`, where no linear bandit sees what matters. With `--tuned` our default and the two
+peers that take a width of exploration play each of some widths, and the best of either are held
+against one another, as they turn out in hindsight. With every peer and 20 seeds it takes hours,
+nearly all of them Vowpal Wabbit's.
 """
 
 import argparse
@@ -17,13 +20,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.clients import ask
-from benchmarks.regret.ours import OURS, play
+from benchmarks.regret.ours import OURS, TUNED, play
 from benchmarks.regret.worlds import BATCH, WORLDS, World
 from recommender.bandits import RATE_KINDS
 
@@ -39,6 +42,10 @@ PEERS = [
     "MABWiser LinUCB",
     "contextualbandits",
     "VW squarecb",
+]
+# What their names tell after @ is the width.
+TUNED_PEERS = [f"MABWiser LinTS @ {width:g}" for width in (0.03, 0.1, 0.3)] + [
+    f"MABWiser LinUCB @ {width:g}" for width in (0.1, 0.3, 1.0)
 ]
 SEED = 2026
 UNPROMISED = "crossed"
@@ -72,8 +79,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--worlds", default=",".join(WORLDS))
     parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--tuned", action="store_true")
     asked = parser.parse_args()
-    peers = [name for name in asked.peers.split(",") if name]
+    players = TUNED if asked.tuned else OURS
+    peers = TUNED_PEERS if asked.tuned else [name for name in asked.peers.split(",") if name]
     print("Mean regret and its standard error:")
     for name in asked.worlds.split(","):
         worlds = [
@@ -83,25 +92,32 @@ def main() -> None:
         runs = [
             {
                 label: world.regret(play(p, world, seed=seed))
-                for label, p in OURS.items()
+                for label, p in players.items()
                 if p.kind not in RATE_KINDS or world.is_rewarded_or_not
             }
             | {"uniform": float((world.mean.max(axis=1) - world.mean.mean(axis=1)).sum())}
             for seed, world in enumerate(worlds)
         ]
         theirs = play_peers(worlds, peers=peers)
-        print_world(name, [ours | their for ours, their in zip(runs, theirs, strict=True)], peers)
+        mean = print_world(name, [ours | their for ours, their in zip(runs, theirs, strict=True)])
+        if asked.tuned:
+            print_tuned(mean, peers)
+        elif name != UNPROMISED:
+            print_promises(name, mean, peers)
 
 
-def print_world(name: str, runs: Sequence[dict[str, float]], peers: Sequence[str]) -> None:
-    """Print everybody's regret in one world, and what was promised."""
+def print_world(name: str, runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Print everybody's regret in one world, and return the means."""
     mean = {label: float(np.mean([run[label] for run in runs])) for label in runs[0]}
-    print(f"\n{name}, {len(runs)} seeds: {WORLDS[name].__doc__}")
+    print(f"\n{name}, {len(runs)} seeds: {WORLDS[name].__doc__}", flush=True)
     for label, value in sorted(mean.items(), key=lambda item: item[1]):
         error = np.std([run[label] for run in runs], ddof=min(1, len(runs) - 1)) / len(runs) ** 0.5
-        print(f"  {label:<20}{value:>9.1f} ± {error:.1f}")
-    if name == UNPROMISED:
-        return
+        print(f"  {label:<24}{value:>9.1f} ± {error:.1f}", flush=True)
+    return mean
+
+
+def print_promises(name: str, mean: Mapping[str, float], peers: Sequence[str]) -> None:
+    """Say what was promised of the default in one world."""
     default, greedy = mean["default"], mean["greedy"]
     most = EXPLORING if name == "few" else GREEDY
     print(f"  the default has {default / greedy:.2f} times the greedy regret ({most:g} allowed)")
@@ -109,6 +125,13 @@ def print_world(name: str, runs: Sequence[dict[str, float]], peers: Sequence[str
         best = min(peers, key=mean.__getitem__)
         ratio = default / mean[best]
         print(f"  and {ratio:.2f} times that of {best} ({BEST_PEER:g} allowed)", flush=True)
+
+
+def print_tuned(mean: Mapping[str, float], peers: Sequence[str]) -> None:
+    """Hold the best width of ours against the best of theirs."""
+    ours, theirs = min(TUNED, key=mean.__getitem__), min(peers, key=mean.__getitem__)
+    ratio = mean[ours] / mean[theirs]
+    print(f"  {ours} has {ratio:.2f} times the regret of {theirs} ({BEST_PEER:g} allowed)")
 
 
 if __name__ == "__main__":

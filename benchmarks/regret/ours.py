@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.regret.worlds import BATCH, World
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits import load_bandit
-from recommender.bandits.base import Log, LogReader, Representing, Statistics
+from recommender.bandits.base import Hyperparameters, Log, LogReader, Representing, Statistics
 from recommender.features import FeatureSpec, NumberFeature
 from recommender.odds import Odds
 from recommender.propensities import floor_after
@@ -18,10 +18,14 @@ FIRST, GROWTH = 2_000, 1.5  # when networks are trained, as in recommender/netwo
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """A bandit of ours with its default settings; `is_greedy` takes its favourites alone."""
+    """A bandit of ours, with default settings but for what is given.
+
+    `is_greedy` takes its favourites alone.
+    """
 
     kind: str
     is_greedy: bool = False
+    exploration: float | None = None
 
 
 OURS = {
@@ -33,6 +37,10 @@ OURS = {
     "square_cb": Player("square_cb"),
     "gaussian_thompson": Player("gaussian_thompson"),
 }
+TUNED = {
+    f"default @ {exploration:g}": Player("randomised_ucb", exploration=exploration)
+    for exploration in (0.3, 0.6, 1.0, 1.5)
+}
 
 
 def play(player: Player, world: World, *, seed: int) -> IntArray:
@@ -40,7 +48,7 @@ def play(player: Player, world: World, *, seed: int) -> IntArray:
     n, d = world.x.shape
     k = world.mean.shape[1]
     features = FeatureSpec(tuple(NumberFeature(f"column {i}", 0.0, 1.0) for i in range(1, d)))
-    bandit = load_bandit(player.kind)()
+    bandit = load_bandit(player.kind)(Hyperparameters(exploration=player.exploration))
     statistics = [Statistics.zero(d)] * k
     rng = np.random.default_rng(seed)
     chosen, known = np.empty(n, dtype=np.int64), np.empty(0, dtype=np.int64)

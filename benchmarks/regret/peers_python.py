@@ -118,6 +118,17 @@ PEERS: dict[str, Callable[[int, int, int], Player]] = {
     "contextualbandits": Contextual,
     "VW squarecb": Vowpal,
 }
+# With a width of exploration that is not their own.
+TUNABLE: dict[str, Callable[[float], Any]] = {
+    "MABWiser LinTS": lambda width: LearningPolicy.LinTS(alpha=width),
+    "MABWiser LinUCB": lambda width: LearningPolicy.LinUCB(alpha=width),
+}
+
+
+def make_player(label: str, k: int, d: int, seed: int) -> Player:
+    """Make a peer from its name, after which " @ " tells a width."""
+    name, _, width = label.partition(" @ ")
+    return Mab(TUNABLE[name](float(width)), k, seed) if width else PEERS[name](k, d, seed)
 
 
 def play(player: Player, world: Any, batch: int) -> list[int]:
@@ -145,7 +156,7 @@ def main(asked: Path, answered: Path) -> None:
         d, k = world["x"].shape[1], world["reward"].shape[1]
         answers.append(
             {
-                name: play(PEERS[name](k, d, seed), world, question["batch"])
+                name: play(make_player(name, k, d, seed), world, question["batch"])
                 for name in question["peers"]
             }
         )

@@ -58,10 +58,11 @@ class ProofStep(Step):
         choices=bandit_choices,
         label="How offers are chosen",
         help_text="Randomised UCB is good for nearly everything; Linear Thompson tries more, and "
-        "more evenly. Logistic Thompson suits goals that few customers reach, and reads its whole "
-        "log to learn; Neural Linear finds what only attributes together tell, from some thousand "
-        "decisions on. The Gaussian and the Beta kind learn what is best for everybody, the latter "
-        "for goals that are reached or not. Square CB explores by how far an offer is behind.",
+        "more evenly. Logistic Thompson suits goals that few customers reach, and reads its log "
+        "anew to learn; Neural Linear finds what only attributes together tell, from some "
+        "thousand decisions on. The Gaussian and the Beta kind learn what is best for everybody, "
+        "the latter for goals that are reached or not. Square CB explores by how far an offer is "
+        "behind.",
     )
     learns_from = forms.MultipleChoiceField(
         required=False,
