@@ -6,7 +6,8 @@ Policies of each of `KINDS` decide by hash for customers whose eligible offers d
 every batch, and log what `campaigns/draw.py` really gives. Then every decision is drawn again from
 its log, and the log is put to `offpolicy/calibration.py`'s test, whose tenths are all to lie inside
 their band. Last, the probabilities are held against ten million posterior draws for each of some
-customers: within .001 for every offer above the floor.
+customers of an early batch, while there is much to be tried: within .001 for every offer above the
+floor.
 """
 
 import argparse
@@ -25,14 +26,15 @@ from recommender.propensities import floor_after
 
 KINDS = ("randomised_ucb", "linear_thompson")
 OFFERS, COLUMNS, BATCHES = 8, 6, 100
+EARLY = 2  # the batch
 FLOOR, SEED = 0.01, 7
 DRAWS, CUSTOMERS, NEAR = 10_000_000, 20, 1e-3
 
 
 def decide(kind: str, n: int) -> tuple[PropensityCheck, int, Odds, FloatArray]:
-    """Decide and learn; return the check, how many could not be replayed, and the last odds.
+    """Decide and learn; return the check, how many could not be replayed, and early odds.
 
-    Besides, some customers of the last batch, shape (CUSTOMERS, d).
+    Besides, some customers of their batch, shape (CUSTOMERS, d).
     """
     rng = np.random.default_rng(SEED)
     features = FeatureSpec(tuple(NumberFeature(f"c{i}", 0.0, 1.0) for i in range(1, COLUMNS)))
@@ -57,12 +59,14 @@ def decide(kind: str, n: int) -> tuple[PropensityCheck, int, Odds, FloatArray]:
             odds.weights_many(x, eligible[rows]), first=version * size, version=version
         )
         lost += missed
+        if version == EARLY:
+            early = odds, x[:CUSTOMERS]
         rate = (x @ truth)[np.arange(size), action[rows]]
         news = bandit.accumulate(
             action[rows], x, (rng.random(size) < rate).astype(float), n_offers=OFFERS
         )
         statistics = [old + new for old, new in zip(statistics, news, strict=True)]
-    return check_propensities(weights, action, eligible), lost, odds, x[:CUSTOMERS]
+    return check_propensities(weights, action, eligible), lost, *early
 
 
 def draw(
