@@ -20,7 +20,6 @@ from collections.abc import Callable
 import numpy as np
 
 from recommender.arrays import ScoreArray
-from recommender.business_rules import Shelf
 from recommender.histories import Histories
 from recommender.rankers.als import Als
 from recommender.rankers.base import CUSTOMERS_AT_ONCE
@@ -82,17 +81,12 @@ def main() -> int:
     ours = fastest(lambda: Ease().fit(histories), repetitions=2)
     learned = ours / bare
     print(f"EASE: {ours:.2f} s, bare inverse {bare:.2f} s, ratio {learned:.2f}")
-    shelf = Shelf(
-        in_stock=np.ones(ITEMS, dtype=bool),
-        category=np.zeros(ITEMS, dtype=np.int64),
-        price=np.ones(ITEMS),
-    )
     keys = [str(item) for item in range(ITEMS)]
-    followers = Followers.of(Markov().fit(histories).leads, keys, shelf)
+    followers = Followers.of(Markov().fit(histories).leads, keys)
     candidates, scores = rng.permutation(ITEMS)[:CANDIDATES], rng.random(CANDIDATES)
     session = rng.integers(ITEMS, size=EVENTS).tolist()
     took = 1000 * fastest(
-        lambda: followers.rerank(candidates, scores, session, strength=1.0), repetitions=200
+        lambda: followers.rescore(candidates, scores, session, strength=1.0), repetitions=200
     )
     print(f"reranking {CANDIDATES} candidates by {EVENTS} events: {took:.3f} ms")
     loaded = "torch" in sys.modules

@@ -1,33 +1,24 @@
 """Answer `POST /api/v1/decide`: offers for a customer in each placement asked for."""
 
-import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
-import psycopg
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
-from audience.finding import AnonymousId, Key, Name, name_of
+from audience.finding import AnonymousId, Key, name_of
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from campaigns.decide import Slate, Slot
 from campaigns.desk import Desk, Outcome, Visit
 from campaigns.snapshot import Snapshot
-from recommender.ranking.reading import read_picks
 from wire.bodies import parse
 from wire.current import Current
 from wire.messages import Problem, Request, Response, answer
 from wire.routes import Handler
 
-logger = logging.getLogger(__name__)
-
 MOST_OFFERS = 50
 
-# A customer's products, best first, by the key of the ranking.
-Products = Mapping[str, Sequence[str]]
 Count = Annotated[int, msgspec.Meta(ge=1, le=MOST_OFFERS)]
 
 
@@ -88,16 +79,11 @@ class DecideApi:
         keyring: Keyring,
         snapshot: Current[Snapshot],
         desk: Desk,
-        pool: AsyncConnectionPool[AsyncConnection],
     ) -> None:
-        """Know clients by `keyring` and placements by `snapshot`; decide at the desk.
-
-        The products of offers that have some are read through `pool`.
-        """
+        """Know clients by `keyring` and placements by `snapshot`; decide at the desk."""
         self._keyring = keyring
         self._snapshot = snapshot
         self._desk = desk
-        self._pool = pool
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Return the path of the API with its handler."""
@@ -109,30 +95,7 @@ class DecideApi:
         question = parse(request, Question)
         visit = _to_visit(question, await self._snapshot.get())
         outcome = await self._desk.serve(visit)
-        return answer(_to_reply(outcome, await self._read_products(visit.name, outcome)))
-
-    async def _read_products(self, name: Name, outcome: Outcome) -> Products:
-        """Read the customer's products of the rankings that offers ask for; nearly always none.
-
-        The offer was decided and logged: it is given without products where they cannot be read.
-        """
-        rankings = {
-            slot.content["ranking"]
-            for slate in outcome.slates.values()
-            for slot in (() if slate is None else slate.slots)
-            if slot.content is not None and "ranking" in slot.content
-        }
-        if not rankings or outcome.is_degraded:
-            return {}
-        found: dict[str, Sequence[str]] = {}
-        try:
-            async with self._pool.connection() as connection:
-                for ranking in rankings:
-                    picks = await read_picks(connection, ranking, name)
-                    found[ranking] = () if picks is None else picks.items
-        except psycopg.OperationalError:
-            logger.exception("Products cannot be read now")
-        return found
+        return answer(_to_reply(outcome))
 
 
 def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
@@ -153,19 +116,19 @@ def _to_visit(question: Question, snapshot: Snapshot) -> Visit:
     return Visit(name, asked, question.context)
 
 
-def _to_reply(outcome: Outcome, products: Products) -> Reply:
+def _to_reply(outcome: Outcome) -> Reply:
     return Reply(
         decisions=[
             made
             for placement, slate in outcome.slates.items()
-            for made in _to_decisions(placement, slate, products)
+            for made in _to_decisions(placement, slate)
         ],
         logged=outcome.is_logged,
         degraded=outcome.is_degraded,
     )
 
 
-def _to_decisions(placement: str, slate: Slate | None, products: Products) -> list[Made]:
+def _to_decisions(placement: str, slate: Slate | None) -> list[Made]:
     """Write what was decided for each place; without a campaign there is one place, and nothing."""
     if slate is None:
         return [Made(placement)]
@@ -179,7 +142,7 @@ def _to_decisions(placement: str, slate: Slate | None, products: Products) -> li
                 decision.id,
                 slate.campaign,
                 decision.arm,
-                _with_products(slot.content, products),
+                _with_keys(slot.content),
                 decision.propensity,
                 decision.policy_version,
                 decision.reasons,
@@ -188,9 +151,8 @@ def _to_decisions(placement: str, slate: Slate | None, products: Products) -> li
     return made
 
 
-def _with_products(
-    content: Mapping[str, Any] | None, products: Products
-) -> Mapping[str, Any] | None:
-    if content is None or "ranking" not in content:
+def _with_keys(content: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Name products by their keys: a client knows its own catalogue."""
+    if content is None or "products" not in content:
         return content
-    return {**content, "products": products.get(content["ranking"], ())}
+    return {**content, "products": [product["key"] for product in content["products"]]}

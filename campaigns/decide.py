@@ -12,6 +12,7 @@ from campaigns.choice import Chooser
 from campaigns.draw import is_held_back
 from campaigns.eligibility import Uses, audience_against, reason_against
 from campaigns.holdout import ARM, RunningHoldout
+from campaigns.products import best_of, choose_products, with_products
 from campaigns.recall import Held, Known
 from campaigns.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves, Snapshot
 from campaigns.tally import Tally
@@ -174,7 +175,11 @@ def _kept(
         if reason_against(offer.rules, now=asked.now) is None
         and audience_against(offer.rules.audience, customer.member_of) is None
     }
-    kept = [Kept(slot, shown[slot.offer]) for slot in held[: asked.count] if slot.offer in shown]
+    kept = [
+        Kept(slot, with_products(shown[slot.offer], slot.products, customer.lists))
+        for slot in held[: asked.count]
+        if slot.offer in shown
+    ]
     # Of what is gone nothing is kept, so that the whole slate is drawn from what there is.
     return kept if len(kept) == min(asked.count, len(shown)) > 0 else None
 
@@ -224,6 +229,9 @@ def _decided(
     )
     slots: list[Slot] = []
     for position, choice in enumerate(chooser.choose(_ids(asked.now, asked.count))):
+        content = {} if choice.offer is None else choice.offer.content_for(said)
+        listed = choose_products(content, customer.lists, customer.id)
+        products = best_of(listed)
         decision = Logged(
             id=choice.id,
             decided_at=asked.now,
@@ -243,9 +251,11 @@ def _decided(
             features=features.tolist(),
             reasons=choice.reasons,
             held_back=held_back,
+            products=products,
+            ranker_version=None if listed is None else listed.version_id,
         )
-        content = None if choice.offer is None else choice.offer.content_for(said)
-        slots.append(Slot(decision, content))
+        shown = with_products(content, products, customer.lists)
+        slots.append(Slot(decision, None if choice.offer is None else shown))
         _remember(customer, choice.offer, campaign, now=asked.now)
     customer.held[campaign.key] = [_to_held(slot.decision) for slot in slots]
     return slots
@@ -286,4 +296,5 @@ def _to_held(decision: Logged) -> Held:
         propensity=decision.propensity,
         policy_version=decision.policy_version,
         reasons=decision.reasons,
+        products=decision.products,
     )

@@ -24,6 +24,7 @@ from campaigns.tally import Tally
 from experiments.exposures import Met, record_exposures
 from recommender.decision_ids import decision_partition
 from recommender.decisions import log_decisions
+from recommender.ranking.reading import fetch_by, read_lists
 from wire.batches import Batches
 from wire.breaker import Breaker
 from wire.current import Current
@@ -182,9 +183,26 @@ class Batch:
             self.tally = Tally(used | await read_counters(connection, heard))
             names = [visit.name for visit in self.visits]
             self.known = await recall(connection, names, wanted, now=self.now)
+            await self._read_lists(connection)
             self._decide()
             await self._log(connection)
             await move_counters(connection, self.tally.added)
+
+    async def _read_lists(self, connection: AsyncConnection[Any]) -> None:
+        """Read the products of everybody, where a campaign may show some."""
+        rankings = {key for campaign in self.campaigns for key in campaign.rankings}
+        if not rankings:
+            return
+        held = [slot for one in self.known for slate in one.held.values() for slot in slate]
+        lists = await read_lists(
+            fetch_by(connection),
+            rankings,
+            [one.id for one in self.known],
+            now=self.now,
+            besides={key for slot in held for key in slot.products},
+        )
+        for one in self.known:
+            one.lists = lists
 
     def decide_blindly(self, memory: Memory) -> None:
         """Decide by the snapshot alone, and by what this process remembers."""

@@ -8,11 +8,12 @@ from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from campaigns.languages import choose_language, lay_over
 from campaigns.models import ONSITE, Offer, Placement
-from campaigns.sending.showing import find_reader
+from campaigns.sending.showing import find_reader, preview_products
 
 WORDS = ("headline", "text", "link", "image")
 
@@ -35,10 +36,14 @@ def preview(request: HttpRequest, key: str) -> HttpResponse:
     asked = request.GET.get("as_customer", "").strip()
     reader = find_reader(asked)
     attributes = {} if reader is None else reader[1]
+    content = {} if offer.ranking is None else {"ranking": offer.ranking.key}
     context = {
         "offer": offer,
         "asked": asked,
         "is_unknown": reader is None,
+        "products": preview_products(
+            content, "" if reader is None else asked, now=timezone.now()
+        ).get("products"),
         "cards": [
             make_card(offer, placement, attributes)
             for placement in Placement.objects.filter(channel=ONSITE).order_by("name")

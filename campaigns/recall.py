@@ -15,6 +15,7 @@ from audience.rules.sql import Compiled
 from campaigns.limits import Limit
 from experiments.exposures import MET_ARMS, to_met_arms
 from recommender.decision_ids import first_id_at
+from recommender.ranking.reading import Lists
 
 # One customer and one campaign at a time, the newest first, is what `decision_of_customer` holds.
 # Asked for all at once, the planner would rather read the ids of everybody's recent decisions.
@@ -36,7 +37,8 @@ LAST_DECISIONS: LiteralString = """,
          SELECT jsonb_agg(jsonb_build_object(
              'id', slot.id, 'decided_at', slot.decided_at, 'position', slot.position,
              'arm', slot.arm, 'offer', slot.offer, 'propensity', slot.propensity,
-             'policy_version', slot.policy_version, 'reasons', slot.reasons)
+             'policy_version', slot.policy_version, 'reasons', slot.reasons,
+             'products', slot.products)
              ORDER BY slot.position, slot.id DESC) AS slate
          FROM recommender_decision AS slot
          WHERE slot.customer_id = newest.customer_id AND slot.campaign = wanted.campaign
@@ -107,6 +109,8 @@ class Held:
     propensity: float
     policy_version: int | None
     reasons: Sequence[str]
+    # Keys of the customer's products that came with the offer.
+    products: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -122,6 +126,7 @@ class Known:
         given: How often each offer with a limit per customer was given; None if that is not known.
         times: When further limits per customer were last used, by their ids; None is not known.
         member_of: The audiences that the customer is in, of those that matter; None is not known.
+        lists: What rankings list for this customer, and for others who ask at the same time.
     """
 
     id: int | None
@@ -132,6 +137,7 @@ class Known:
     given: dict[str, int] | None = None
     times: dict[int, list[datetime]] | None = None
     member_of: frozenset[int] | None = None
+    lists: Lists = field(default_factory=Lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,4 +250,5 @@ def _to_held(slot: Mapping[str, Any]) -> Held:
         propensity=slot["propensity"],
         policy_version=slot["policy_version"],
         reasons=slot["reasons"],
+        products=slot["products"],
     )

@@ -118,6 +118,8 @@ class RunningCampaign:
     # All limits, those of the offers too, and all audiences that matter.
     all_limits: tuple[Limit, ...] = field(init=False)
     audiences: frozenset[int] = field(init=False)
+    # The rankings whose products may be shown, by their keys.
+    rankings: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Look once for what every decision asks."""
@@ -141,6 +143,9 @@ class RunningCampaign:
         object.__setattr__(self, "all_limits", all_limits)
         audiences = {self.audience, *(rule.audience for rule in rules)} - {None}
         object.__setattr__(self, "audiences", frozenset(audiences))
+        shown = (*self.offers, *([] if self.fallback is None else [self.fallback]))
+        rankings = {offer.content.get("ranking") for offer in shown} - {None}
+        object.__setattr__(self, "rankings", frozenset(rankings))
         is_open = all(
             rule.is_active and rule.window == Window() and rule.audience is None for rule in rules
         )

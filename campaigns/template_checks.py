@@ -12,7 +12,7 @@ DEEPEST_LOOP = 2
 PERSONAL = "customer"
 FIELDS: Mapping[str, Collection[str] | None] = {
     PERSONAL: None,
-    "offer": ("key", "name", "headline", "text", "link", "image"),
+    "offer": ("key", "name", "headline", "text", "link", "image", "products"),
     "campaign": ("key", "name"),
     "message": ("language", "unsubscribe_url", "date"),
     # The addresses of a mail's links as they are followed; put in where it is compiled.

@@ -123,7 +123,7 @@ def build_application(
     return Dispatcher(
         {
             **intake.routes(),
-            **DecideApi(keyring, campaigns, desk, pool).routes(),
+            **DecideApi(keyring, campaigns, desk).routes(),
             **AssignApi(pool, keyring, experiments).routes(),
             **PicksApi(pool, keyring).routes(),
             **growthbook.routes(),

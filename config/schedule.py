@@ -14,6 +14,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30.0,
         "options": {"expires": 30.0},
     },
+    "update-products": {
+        "task": "recommender.update_products",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
     "analyse": {"task": "experiments.analyse_due", "schedule": 5.0, "options": {"expires": 5.0}},
     "thin-analyses": {
         "task": "experiments.thin_analyses",

@@ -24,6 +24,26 @@ class RankingAdmin(ModelAdmin):
     list_display = ["name", "served", "shown", "refresh_hours"]
     search_fields = ["name", "key"]
     prepopulated_fields = {"key": ["name"]}
+    fieldsets = [
+        (None, {"fields": ["name", "key", "shown"]}),
+        (
+            "Learning",
+            {"fields": ["event_weights", "window_days", "events_per_customer", "refresh_hours"]},
+        ),
+        (
+            "Rules for every list",
+            {
+                "fields": [
+                    "shows_sold_out",
+                    ("bought_days", "met_days"),
+                    ("price_from", "price_to"),
+                    "boosts",
+                    ("most_of_category", "diversity"),
+                ],
+                "description": "The ranking's page shows what they come to for some customers.",
+            },
+        ),
+    ]
 
     @admin.display(description="Served")
     def served(self, ranking: Ranking) -> str:

@@ -80,11 +80,49 @@ def cap_categories(ranked: Ranked, shelf: Shelf, *, most: int) -> Ranked:
     return ranked.where(place < most)
 
 
-def diversify(ranked: Ranked, vectors: FloatArray, *, k: int, taste: float) -> Ranked:
-    """Pick k items one by one, each good and unlike those before it.
+class Mixture:
+    """What is left to pick, and how good each would be next: good, and unlike what is picked.
 
-    Maximal marginal relevance (Carbonell & Goldstein 1998): the next one maximises
+    Maximal marginal relevance (Carbonell & Goldstein 1998): an item's gain is
     taste · score - (1 - taste) · highest cosine with what is picked, scores being scaled to 0 … 1.
+    """
+
+    def __init__(self, ranked: Ranked, vectors: FloatArray, *, taste: float) -> None:
+        """Begin with nothing picked.
+
+        Args:
+            ranked: What can be picked.
+            vectors: Of all items, each of length 1 or 0, shape (n_items, d).
+            taste: 1 looks at scores only, 0 at differences only.
+
+        Raises:
+            ValueError: Taste is not in 0 … 1.
+        """
+        if not 0 <= taste <= 1:
+            raise ValueError(f"Taste must be in 0 … 1, not {taste}.")
+        spread = np.ptp(ranked.scores) if len(ranked.scores) else 0.0
+        self._worth = (ranked.scores - ranked.scores.min(initial=np.inf)) / (spread or 1.0)
+        self._vectors = vectors[ranked.items]  # (n, d)
+        self._taste = taste
+        self._nearest = np.zeros(len(self._worth))
+        self.left = np.ones(len(self._worth), dtype=bool)
+
+    @property
+    def gains(self) -> FloatArray:
+        """What each would add now, shape (n,); -inf where it is picked or may not be."""
+        gains: FloatArray = np.where(
+            self.left, self._taste * self._worth - (1 - self._taste) * self._nearest, -np.inf
+        )
+        return gains
+
+    def pick(self, place: int) -> None:
+        """Take one, which makes what is like it worth less."""
+        self.left[place] = False
+        self._nearest = np.maximum(self._nearest, self._vectors @ self._vectors[place])
+
+
+def diversify(ranked: Ranked, vectors: FloatArray, *, k: int, taste: float) -> Ranked:
+    """Pick k items one by one, each the best of the mixture.
 
     Args:
         ranked: What can be picked.
@@ -95,18 +133,9 @@ def diversify(ranked: Ranked, vectors: FloatArray, *, k: int, taste: float) -> R
     Raises:
         ValueError: Taste is not in 0 … 1.
     """
-    if not 0 <= taste <= 1:
-        raise ValueError(f"Taste must be in 0 … 1, not {taste}.")
-    spread = np.ptp(ranked.scores) if len(ranked.scores) else 0.0
-    worth = (ranked.scores - ranked.scores.min(initial=np.inf)) / (spread or 1.0)
-    rows = vectors[ranked.items]  # (n, d)
-    nearest = np.zeros(len(worth))
-    left = np.ones(len(worth), dtype=bool)
+    mixture = Mixture(ranked, vectors, taste=taste)
     picked: list[int] = []
-    for _ in range(min(k, len(worth))):
-        gain = np.where(left, taste * worth - (1 - taste) * nearest, -np.inf)
-        best = int(gain.argmax())
-        picked.append(best)
-        left[best] = False
-        nearest = np.maximum(nearest, rows @ rows[best])
+    for _ in range(min(k, len(ranked.items))):
+        picked.append(int(mixture.gains.argmax()))
+        mixture.pick(picked[-1])
     return replace(ranked, items=ranked.items[picked], scores=ranked.scores[picked])

@@ -20,15 +20,16 @@ LOG = f"""
             id uuid, decided_at timestamptz, customer_key text, campaign text, placement text,
             position smallint, arm text, policy_id bigint, policy_version integer, offer text,
             propensity double precision, eligible text, weights text, features text, reasons jsonb,
-            held_back boolean, due_at timestamptz)
+            held_back boolean, due_at timestamptz, products text, ranker_version bigint)
         JOIN audience_customer AS customer ON customer.external_key = item.customer_key
     ), logged AS (
         INSERT INTO {DECISIONS} (id, decided_at, customer_id, campaign, placement, position, arm,
             policy_id, policy_version, offer, propensity, eligible, weights, features, reasons,
-            held_back)
+            held_back, products, ranker_version)
         SELECT id, decided_at, customer_id, campaign, placement, position, arm,
             policy_id, policy_version, offer, propensity, eligible::text[],
-            weights::double precision[], features::double precision[], reasons, held_back
+            weights::double precision[], features::double precision[], reasons, held_back,
+            products::text[], ranker_version
         FROM item
         ON CONFLICT (id) DO NOTHING
         RETURNING id
@@ -45,7 +46,8 @@ LOG = f"""
 class Logged:
     """A decision as it is written to the log; `weights` belong to `eligible`, place by place.
 
-    `customer_key` is the key of the row of the customer, and what the draw hashed.
+    `customer_key` is the key of the row of the customer, and what the draw hashed. `products` came
+    with the offer, of the version with the id `ranker_version`.
     """
 
     id: uuid.UUID
@@ -65,6 +67,8 @@ class Logged:
     features: Sequence[float] = ()
     reasons: Sequence[str] = field(default_factory=tuple)
     held_back: bool = False
+    products: Sequence[str] = ()
+    ranker_version: int | None = None
 
 
 async def log_decisions(
@@ -97,6 +101,8 @@ class _Row(msgspec.Struct):
     reasons: Sequence[str]
     held_back: bool
     due_at: datetime
+    products: str
+    ranker_version: int | None
 
 
 def to_json(decisions: Iterable[Logged]) -> str:
@@ -120,6 +126,8 @@ def to_json(decisions: Iterable[Logged]) -> str:
             d.reasons,
             d.held_back,
             d.due_at,
+            write_texts(d.products),
+            d.ranker_version,
         )
         for d in decisions
     ]

@@ -23,7 +23,7 @@ class ItemFacts:
 
     @classmethod
     def of(
-        cls, words: Sequence[Sequence[str]], *, prices: Sequence[float] | None = None
+        cls, words: Sequence[Sequence[str]], *, prices: Sequence[float | None] | None = None
     ) -> "ItemFacts":
         """Number the words of all items; the same words get the same numbers in any order."""
         number = {word: i for i, word in enumerate(sorted({w for each in words for w in each}))}
@@ -31,5 +31,5 @@ class ItemFacts:
         columns = np.array([number[word] for each in words for word in each], dtype=np.int64)
         counts = np.ones(len(columns), dtype=np.float32)
         table = sparse.csr_array((counts, (rows, columns)), shape=(len(words), len(number)))
-        known = [np.nan] * len(words) if prices is None else prices
+        known = [None] * len(words) if prices is None else prices
         return cls(words=table, prices=np.array(known, dtype=np.float64))

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from audience.models import Customer
 from recommender.bandits import bandit_choices
 from recommender.features import FeatureSpec
-from recommender.ranking.models import RankerVersion, Ranking, TopPicks
+from recommender.ranking.models import Product, RankerVersion, Ranking, TopPicks
 
 # Django looks for an app's models here.
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "PolicyNetwork",
     "PolicyQuerySet",
     "PolicyVersion",
+    "Product",
     "RankerVersion",
     "Ranking",
     "Reward",
@@ -92,6 +93,28 @@ class Policy(models.Model):
         "gets until there is a newer one. Empty: it never expires.",
     )
 
+    # Draws each customer's products of this ranking instead of offers, and learns nothing itself.
+    ranking = models.ForeignKey(
+        Ranking,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name="products of",
+        help_text="Each customer is shown their own products of this ranking. Empty: offers.",
+    )
+    places = models.PositiveSmallIntegerField(
+        default=4,
+        validators=[MinValueValidator(1), MaxValueValidator(20)],
+        help_text="How many products a message shows, and a page at most.",
+    )
+    temperature = models.FloatField(
+        default=0.1,
+        validators=[MinValueValidator(0.01), MaxValueValidator(10)],
+        help_text="How much chance there is in the order. 0.1: hardly any, 1: a lot, 10: nearly "
+        "all products are as likely.",
+    )
+
     # The version to decide by, instead of the newest (`pinning.py`).
     pinned_version = models.PositiveIntegerField(null=True, editable=False)
     # What came of holding the sums against the log (`rebuilding.py`).
@@ -113,6 +136,9 @@ class Policy(models.Model):
             models.CheckConstraint(
                 condition=models.Q(held_back_share__gte=0, held_back_share__lt=1),
                 name="held_back_share_below_one",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(temperature__gt=0), name="temperature_is_positive"
             ),
         ]
 
@@ -226,6 +252,10 @@ class Decision(models.Model):
     features = ArrayField(models.FloatField())
     reasons = models.JSONField(default=list)
     held_back = models.BooleanField(default=False)
+    # The customer's products that came with the offer, best first, and the id of the version of a
+    # ranker that they, or the offer as a product, are of.
+    products = ArrayField(models.CharField(max_length=255), db_default=[])
+    ranker_version = models.BigIntegerField(null=True)
 
     class Meta:
         indexes = [

@@ -9,7 +9,6 @@ import numpy as np
 
 from recommender.arrays import FloatArray, IntArray, SparseArray
 from recommender.artifacts import AnyArray, pack_any, unpack_any
-from recommender.business_rules import Shelf
 from recommender.rankers.sparse_rows import strongest
 
 KIND = "followers"
@@ -35,17 +34,15 @@ class Followers:
         items: Followers, rising in each row.
         weights: How surely each follows.
         keys: The items' keys, in the order of their numbers.
-        shelf: What rules need to know of the items.
     """
 
     starts: IntArray
     items: IntArray
     weights: FloatArray
     keys: tuple[str, ...]
-    shelf: Shelf
 
     @classmethod
-    def of(cls, leads: SparseArray, keys: Sequence[str], shelf: Shelf) -> "Followers":
+    def of(cls, leads: SparseArray, keys: Sequence[str]) -> "Followers":
         """Keep the strongest followers of each item."""
         kept = strongest(leads, FOLLOWERS)
         kept.sort_indices()
@@ -54,7 +51,6 @@ class Followers:
             items=kept.indices.astype(np.int64),
             weights=kept.data.astype(np.float64),
             keys=tuple(keys),
-            shelf=shelf,
         )
 
     @cached_property
@@ -67,10 +63,10 @@ class Followers:
         rows = [self.items[self.starts[item] : self.starts[item + 1]] for item in session[-EVENTS:]]
         return np.unique(np.concatenate([np.empty(0, np.int64), *rows]))
 
-    def rerank(
+    def rescore(
         self, candidates: IntArray, scores: FloatArray, session: Sequence[int], *, strength: float
-    ) -> IntArray:
-        """Order candidates by their scores and by how surely they follow the session's events.
+    ) -> FloatArray:
+        """Score candidates anew, by how surely they follow the session's events too.
 
         A candidate gets its score, as a part of the highest, and `strength` times the sum of what
         leads to it from each event, the newest in full and each one before it `DECAY` of the next.
@@ -82,7 +78,7 @@ class Followers:
             strength: How much the session counts beside the list; 0 is not at all.
 
         Returns:
-            Places of the candidates, best first, shape (c,).
+            Of each candidate, at least 0, shape (c,).
         """
         order = np.argsort(candidates, kind="stable")
         ranked = candidates[order]
@@ -93,8 +89,8 @@ class Followers:
             places[places == len(ranked)] = 0
             known = ranked[places] == self.items[row]
             lead[order[places[known]]] += DECAY**age * self.weights[row][known]
-        total = scores / max(float(scores.max(initial=0.0)), 1e-12) + strength * lead
-        return np.argsort(-total, kind="stable")
+        total: FloatArray = scores / max(float(scores.max(initial=0.0)), 1e-12) + strength * lead
+        return total
 
     def to_bytes(self) -> bytes:
         """Write the table as a safetensors blob."""
@@ -102,9 +98,6 @@ class Followers:
             "starts": self.starts,
             "items": self.items,
             "weights": self.weights,
-            "in_stock": self.shelf.in_stock,
-            "category": self.shelf.category,
-            "price": self.shelf.price,
         }
         return pack_any(arrays, kind=KIND, facts=Facts(list(self.keys)))
 
@@ -117,10 +110,7 @@ class Followers:
         """
         arrays, facts = unpack_any(blob, kind=KIND, facts=Facts)
         try:
-            shelf = Shelf(
-                in_stock=arrays["in_stock"], category=arrays["category"], price=arrays["price"]
-            )
             keys = tuple(facts.items)
-            return cls(arrays["starts"], arrays["items"], arrays["weights"], keys, shelf)
+            return cls(arrays["starts"], arrays["items"], arrays["weights"], keys)
         except KeyError as error:
             raise ValueError(f"This table of followers lacks the array {error}.") from error

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from recommender.learning import learn_batch
+from recommender.ranking.catalogue import update_products
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_refreshes
 from recommender.rebuilding import check_sums, find_unchecked
@@ -19,6 +20,7 @@ LEARN_TASK = "recommender.learn_due"
 CHECK_TASK = "recommender.check_sums"
 CHECK_EVERY = timedelta(hours=20)
 RANK_TASK = "recommender.train_rankers"
+PRODUCTS_TASK = "recommender.update_products"
 
 
 @shared_task(name=RANK_TASK)
@@ -30,6 +32,12 @@ def train_rankers() -> int:
         trained += 1
         logger.info("%s: %s. %s", version, version.get_status_display(), " ".join(version.reasons))
     return trained
+
+
+@shared_task(name=PRODUCTS_TASK)
+def read_products() -> int:
+    """Take in what new events say of products; return of how many they do."""
+    return update_products(now=timezone.now())
 
 
 @shared_task(name=LEARN_TASK)

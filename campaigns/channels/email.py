@@ -21,7 +21,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend
 
 from campaigns.channels.base import Draft, Line, Outgoing, Recipient, Refused, Sender, Unsure
-from campaigns.mail.links import make_link_key, make_links, split_links
+from campaigns.mail.links import make_link_key, make_links, make_product_links, split_links
 from campaigns.mail.mime import write_mail
 from campaigns.mail.mjml import compile_mjml
 from campaigns.mail.text_part import to_text
@@ -111,6 +111,14 @@ class EmailForm:
         if not ADDRESS.match(address):
             raise Refused("The e-mail address cannot be written to.", permanent=True, is_gone=False)
         data = dict(recipient.data)
+        offer = data.get("offer", {})
+        products = offer.get("products") or ()
+        data["offer"] = {
+            **offer,
+            "products": make_product_links(
+                self._key, self._sender.site_url, recipient.delivery_id, products
+            ),
+        }
         makers = [maker(data) for maker in self._targets]
         links = make_links(self._key, self._sender.site_url, recipient.delivery_id, makers)
         # Who tries a mail out is not asked for a picture by which nothing would be learned.

@@ -12,6 +12,7 @@ DESIGNS: Mapping[str, str] = {
     "letter": "A letter: text, then a button",
     "offer": "An offer: large headline on colour, button in the middle",
     "news": "News: picture, headline, text",
+    "products": "Products: headline, text, the customer's own products, button",
 }
 REMARK = re.compile(r"\A<!-- offerlab (\{.*?\}) -->\n?", re.DOTALL)
 PLACEHOLDER = re.compile(r"(\{\{.*?\}\}|\{%.*?%\})", re.DOTALL)
@@ -35,7 +36,8 @@ def to_mjml(plain: Plain) -> str:
     """Write a mail's MJML, with a remark of what it was made of."""
     # Two dashes end a remark, and so they are written otherwise in it.
     remark = json.dumps(asdict(plain), ensure_ascii=False).replace("--", "\\u002d\\u002d")
-    parts = {"letter": _letter, "offer": _offer, "news": _news}[plain.design](plain)
+    designs = {"letter": _letter, "offer": _offer, "news": _news, "products": _products}
+    parts = designs[plain.design](plain)
     return (
         f"<!-- offerlab {remark} -->\n<mjml>\n<mj-head><mj-attributes>"
         f'<mj-all font-family="{FONT}"/><mj-text font-size="16px" line-height="24px"/>'
@@ -93,6 +95,32 @@ def _news(plain: Plain) -> str:
         f"{_text(plain.headline)}</mj-text>"
         f"{_paragraphs(plain.text)}{_button(plain, 'left')}"
     )
+
+
+def _products(plain: Plain) -> str:
+    headline = (
+        '<mj-text font-size="26px" line-height="32px" font-weight="bold">'
+        f"{_text(plain.headline)}</mj-text>"
+    )
+    name = "<b>{{ product.name | default(product.key | default('')) }}</b>"
+    linked = '<a href="{{ product.url | default(\'\') }}" style="color:#5b21b6">' + name + "</a>"
+    price = (
+        "{% if product.price %}<br/>{{ product.price | default('') | number(2) }} "
+        "{{ product.currency | default('') }}{% endif %}"
+    )
+    picture = (
+        '{% if product.image %}<img src="{{ product.image | default(\'\') }}" alt="" '
+        'width="96" style="display:block"/>{% endif %}'
+    )
+    rows = (
+        "{% for product in offer.products %}"
+        f'<tr><td style="width:112px;padding:8px 0">{picture}</td>'
+        f'<td style="padding:8px 0">{{% if product.url %}}{linked}{{% else %}}{name}{{% endif %}}'
+        f"{price}</td></tr>{{% endfor %}}"
+    )
+    table = f'<mj-table font-size="16px" line-height="24px">{rows}</mj-table>'
+    inner = f"{_image(plain)}{headline}{_paragraphs(plain.text)}{table}{_button(plain, 'left')}"
+    return _section(inner)
 
 
 def _section(inner: str, *, background: str = "#ffffff", padding: str = "20px 0") -> str:

@@ -23,9 +23,13 @@ from campaigns.decide import Slate, Slot
 from campaigns.desk import Batch, Visit
 from campaigns.holdout import ARM
 from campaigns.loading import SnapshotLoader
+from campaigns.products import with_products
 from campaigns.sending.claiming import Claimed
 from campaigns.snapshot import RunningCampaign, Serves, Snapshot
 from recommender.decision_ids import decision_partition
+from recommender.models import Decision
+from recommender.ranking.looking import find_products
+from recommender.ranking.reading import Lists
 
 NOTE: LiteralString = """
     UPDATE campaigns_delivery AS delivery
@@ -95,6 +99,7 @@ class Decider:
             if each.decision_id is not None and (not each.offer or each.offer in shown):
                 content = shown.get(each.offer)
                 decided[each.id] = Decided(each.decision_id, each.offer, content, each.reason)
+        decided = _with_logged_products(decided)
         left = [each for each in claimed if each.id not in decided]
         if left:
             decided |= self._runner.run(self._decide(campaign, left, now))
@@ -136,6 +141,28 @@ class Decider:
             async with connection.transaction():
                 await make_months(connection, decision_partition, [month])
             self._months.add(month)
+
+
+def _with_logged_products(decided: Mapping[int, Decided]) -> dict[int, Decided]:
+    """Show the products again that were logged with a decision; what is said of them is of now."""
+    ids = {
+        made.decision_id
+        for made in decided.values()
+        if made.decision_id is not None and "ranking" in (made.content or {})
+    }
+    logged: dict[uuid.UUID | None, Sequence[str]] = dict(
+        Decision.objects.filter(pk__in=ids).values_list("pk", "products")
+    )
+    lists = Lists(products=find_products(key for keys in logged.values() for key in keys))
+    return {
+        id_: made
+        if made.content is None
+        else replace(
+            made,
+            content=with_products(made.content, logged.get(made.decision_id, ()), lists),
+        )
+        for id_, made in decided.items()
+    }
 
 
 async def _serve(

@@ -10,7 +10,9 @@ from django.urls import reverse
 from audience.models import Channel, Customer
 from campaigns.channels.base import Draft, Outgoing, Recipient, Sender
 from campaigns.models import Campaign, Message, Step
+from campaigns.products import best_of, choose_products, with_products
 from campaigns.sending.writing import Writer, to_draft
+from recommender.ranking.looking import find_lists
 
 NOBODY: Mapping[str, Any] = {}
 
@@ -50,7 +52,8 @@ def write_for(
             key=settings.SECRET_KEY,
         ),
     )
-    data = writer.data_for(step, customer_key, attributes, first_offer(campaign))
+    offer = preview_products(first_offer(campaign), customer_key, now=now)
+    data = writer.data_for(step, customer_key, attributes, offer)
     declining = reverse("message-unsubscribe-test", args=[campaign.key])
     url = f"{settings.SITE_URL}{declining}"
     return form.write(Recipient(0, to, data, url, is_test=True), now=now)
@@ -58,9 +61,26 @@ def write_for(
 
 def first_offer(campaign: Campaign) -> Mapping[str, Any]:
     """Return what placeholders name of the first offer, or of none."""
-    choice = campaign.choices.select_related("offer").first()
+    choice = campaign.choices.select_related("offer__ranking").first()
     names = ("key", "name", "headline", "text", "link")
-    return {name: getattr(choice.offer, name) if choice else "" for name in names}
+    said = {name: getattr(choice.offer, name) if choice else "" for name in names}
+    ranking = choice.offer.ranking if choice else None
+    return said if ranking is None else {**said, "ranking": ranking.key}
+
+
+def preview_products(
+    content: Mapping[str, Any], customer_key: str, *, now: datetime
+) -> Mapping[str, Any]:
+    """Return what an offer says with the products that a customer would get now.
+
+    Without a key they are those of newcomers; an offer without a ranking stays as it is.
+    """
+    if "ranking" not in content:
+        return content
+    customer = Customer.objects.filter(external_key=customer_key).first() if customer_key else None
+    id_ = None if customer is None else customer.pk
+    lists = find_lists([content["ranking"]], [id_], now=now)
+    return with_products(content, best_of(choose_products(content, lists, id_)), lists)
 
 
 def send_test(message: Message, *, to: str, as_customer: str, now: datetime) -> str:

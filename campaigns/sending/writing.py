@@ -85,7 +85,7 @@ class Writer:
         own = said.get(choose_language(list(said), attributes), {}) if said else {}
         return {
             "customer": {**to_plain(attributes), "key": key},
-            "offer": {"image": "", **to_plain(offer), **own},
+            "offer": {"image": "", "products": [], **to_plain(offer), **own},
             "campaign": self._campaign_data,
             "message": {"language": language},
         }

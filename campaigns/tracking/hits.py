@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from audience.incoming import Incoming
 from audience.ingest import Ingest
+from campaigns.mail.links import place_of
 from campaigns.tracking.machines import BURST, SAME, Hit, Kind, find_machines
 from wire.background import beside
 from wire.messages import Problem
@@ -39,7 +40,8 @@ ONCE = timedelta(seconds=10)
 
 FIND: LiteralString = """
     SELECT delivery.id, customer.external_key AS customer_key, delivery.decision_id,
-           delivery.offer, delivery.sent_at, campaign.key AS campaign, step.name AS step
+           delivery.offer, delivery.sent_at, campaign.key AS campaign, step.name AS step,
+           (SELECT products FROM recommender_decision WHERE id = delivery.decision_id) AS products
     FROM campaigns_delivery AS delivery
     JOIN audience_customer AS customer ON customer.id = delivery.customer_id
     JOIN campaigns_campaign AS campaign ON campaign.id = delivery.campaign_id
@@ -67,6 +69,7 @@ class About:
     sent_at: datetime | None
     campaign: str
     step: str
+    products: Sequence[str] | None
 
 
 class Hits:
@@ -178,6 +181,9 @@ def _to_event(about: About, hit: Hit, target: str) -> Incoming:
         properties["decision_id"] = str(about.decision_id)
     if hit.kind is Kind.CLICK:
         properties |= {"url": target, "link": hit.link}
+        place, products = place_of(hit.link), about.products or ()
+        if place is not None and place < len(products):
+            properties["product_id"] = products[place]
     # One that is told twice within a moment has the same id, and is stored once.
     moment = int(hit.at.timestamp() / ONCE.total_seconds())
     return Incoming(

@@ -1,6 +1,8 @@
 """Answer `POST /api/v1/picks`: products for a customer, by the served list and the session."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -12,14 +14,14 @@ from audience.finding import AnonymousId, Key, name_of
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from recommender.arrays import FloatArray, IntArray
-from recommender.business_rules import (
-    Ranked,
-    cap_categories,
-    leave_out,
-    only_in_stock,
-    within_prices,
+from recommender.lists import Listed, Sorted
+from recommender.ranking.reading import (
+    fetch_by,
+    find_person,
+    read_followers,
+    read_lists,
+    read_products,
 )
-from recommender.ranking.reading import Picks, read_followers, read_picks
 from recommender.reranking import Followers
 from wire.bodies import parse
 from wire.messages import Request, Response, answer
@@ -37,7 +39,8 @@ Positive = Annotated[float, msgspec.Meta(ge=0)]
 class Question(msgspec.Struct, forbid_unknown_fields=True):
     """Who asks for products, what happened in the session so far, and what must not be shown.
 
-    The session is oldest first; what is in it is not shown. Prices are in the shop's own currency.
+    The session is oldest first; what is in it is not shown. Prices are in the shop's own currency;
+    what is asked here goes before the ranking's own rules.
     """
 
     ranking: Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
@@ -81,52 +84,61 @@ class PicksApi:
         question = parse(request, Question)
         name = name_of(question.customer, question.anonymous_id)
         async with self._pool.connection() as connection:
-            picks = await read_picks(connection, question.ranking, name)
-            table = picks and await self._table(connection, question.ranking, picks)
-        if not picks or not table:
-            return answer(Reply(None, []))
-        return answer(Reply(picks.version, choose(table, picks, question)))
+            fetch, now = fetch_by(connection), datetime.now(UTC)
+            person = await find_person(fetch, name)
+            lists = await read_lists(fetch, [question.ranking], [person], now=now)
+            listed = lists.find(question.ranking, person)
+            table = listed and await self._table(connection, listed)
+            if not listed or not table:
+                return answer(Reply(None, []))
+            followers = [table.numbers[key] for key in question.session if key in table.numbers]
+            more = {table.keys[item] for item in table.follow(followers).tolist()}
+            said = await read_products(fetch, more - listed.products.keys())
+        listed = replace(listed, products={**listed.products, **said})
+        return answer(Reply(listed.version, choose(table, listed, question)))
 
-    async def _table(
-        self, connection: AsyncConnection, ranking: str, picks: Picks
-    ) -> Followers | None:
+    async def _table(self, connection: AsyncConnection, listed: Listed) -> Followers | None:
         """Return the table of the version, which is read once."""
-        held = self._tables.get(ranking)
-        if held is not None and held[0] == picks.version_id:
+        held = self._tables.get(listed.ranking)
+        if held is not None and held[0] == listed.version_id:
             return held[1]
-        table = await read_followers(connection, picks.version_id)
+        table = await read_followers(connection, listed.version_id)
         if table is not None:
             if len(self._tables) >= MOST_TABLES:
                 self._tables.clear()
-            self._tables[ranking] = (picks.version_id, table)
+            self._tables[listed.ranking] = (listed.version_id, table)
         return table
 
 
-def choose(table: Followers, picks: Picks, question: Question) -> list[str]:
+def choose(table: Followers, listed: Listed, question: Question) -> list[str]:
     """Rank list and followers by the session, leave out what may not be shown, and cut."""
     numbers = table.numbers
     session = [numbers[key] for key in question.session if key in numbers]
-    candidates, scores = _candidates(table, picks, session)
-    order = table.rerank(candidates, scores, session, strength=SESSION_STRENGTH)
-    # Their order is all that counts from here on.
-    ranked = Ranked(candidates[order], np.arange(len(order), 0, -1, dtype=np.float64))
-    shown_not = [numbers[key] for key in question.exclude if key in numbers]
-    ranked = leave_out(only_in_stock(ranked, table.shelf), [*session, *shown_not])
-    if question.price_from is not None or question.price_to is not None:
-        low, high = question.price_from or 0.0, question.price_to
-        ranked = within_prices(
-            ranked, table.shelf, low=low, high=float("inf") if high is None else high
-        )
-    if question.most_of_category is not None:
-        ranked = cap_categories(ranked, table.shelf, most=question.most_of_category)
-    return [table.keys[item] for item in ranked.items[: question.count].tolist()]
+    candidates, scores = _candidates(table, listed, session)
+    total = table.rescore(candidates, scores, session, strength=SESSION_STRENGTH)
+    order = np.argsort(-total, kind="stable")
+    rules = {
+        name: value
+        for name in ("price_from", "price_to", "most_of_category")
+        if (value := getattr(question, name)) is not None
+    }
+    ranked = replace(
+        listed,
+        items=tuple(table.keys[item] for item in candidates[order].tolist()),
+        scores=tuple(total[order].tolist()),
+        hidden=listed.hidden.union(question.session, question.exclude),
+        rules=msgspec.structs.replace(listed.rules, **rules),
+    )
+    return Sorted(ranked).best(question.count)
 
 
-def _candidates(table: Followers, picks: Picks, session: list[int]) -> tuple[IntArray, FloatArray]:
+def _candidates(
+    table: Followers, listed: Listed, session: list[int]
+) -> tuple[IntArray, FloatArray]:
     """Join the list with what follows the session, whose scores in the list are 0."""
-    listed = np.array([table.numbers[key] for key in picks.items], dtype=np.int64)
+    items = np.array([table.numbers[key] for key in listed.items], dtype=np.int64)
     # Scores of some rankers may be negative; the list's order is what they say.
-    worth = np.array(picks.scores)
+    worth = np.array(listed.scores, dtype=np.float64)
     worth = worth - min(float(worth.min(initial=0.0)), 0.0)
-    more = np.setdiff1d(table.follow(session), listed)
-    return np.concatenate([listed, more]), np.concatenate([worth, np.zeros(len(more))])
+    more = np.setdiff1d(table.follow(session), items)
+    return np.concatenate([items, more]), np.concatenate([worth, np.zeros(len(more))])

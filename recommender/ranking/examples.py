@@ -1,9 +1,14 @@
 """Collect what a person needs to judge rankers: customers' histories, and what each would show."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q
+
+from recommender.lists import Sorted
 from recommender.ranking.interactions import read_history, read_names
+from recommender.ranking.looking import find_lists
 from recommender.ranking.models import RankerVersion, Ranking, TopPicks
 
 CUSTOMERS = 6
@@ -24,11 +29,16 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A customer by key, their newest events, and each version's list by its number."""
+    """A customer by key, their newest events, and each version's list by its number.
+
+    `shown` is what the served version's list comes to by the rules; None while nothing is served.
+    The empty key stands for newcomers.
+    """
 
     customer: str
     history: list[Met]
     lists: list[tuple[int, list[str]]]
+    shown: list[str] | None
 
 
 def find_examples(ranking: Ranking, *, now: datetime) -> list[Example]:
@@ -41,31 +51,44 @@ def find_examples(ranking: Ranking, *, now: datetime) -> list[Example]:
     if not versions:
         return []
     picks = TopPicks.objects.filter(version=versions[0], customer__isnull=False)
-    customers = dict(
+    customers: dict[int | None, str] = dict(
         picks.order_by("customer").values_list("customer", "customer__external_key")[:CUSTOMERS]
     )
-    lists: dict[tuple[int, int], list[str]] = {}
-    for found in TopPicks.objects.filter(version__in=versions, customer__in=customers):
-        assert found.customer_id is not None, "they were asked for by their customers"
-        lists[found.version_id, found.customer_id] = found.items[:SHOWN]
-    shown = {item for items in lists.values() for item in items}
-    names = read_names(ranking.event_weights, shown, until=now)
+    customers[None] = ""
+    of_these = Q(customer__in=[one for one in customers if one is not None])
+    lists = {
+        (found.version_id, found.customer_id): found.items[:SHOWN]
+        for found in TopPicks.objects.filter(
+            of_these | Q(customer__isnull=True), version__in=versions
+        )
+    }
+    kept = find_lists([ranking.key], customers, now=now)
+    shown: dict[int | None, list[str] | None] = {}
+    for customer in customers:
+        listed = kept.find(ranking.key, customer)
+        shown[customer] = None if listed is None else Sorted(listed).best(SHOWN)
+    items = {item for found in (*lists.values(), *shown.values()) for item in found or ()}
+    names = read_names(ranking.event_weights, items, until=now)
+
+    def named(found: Iterable[str]) -> list[str]:
+        return [names.get(item, item) for item in found]
+
     return [
         Example(
             customer=key,
-            history=[
-                Met(at, event, name or item)
-                for at, event, item, name in read_history(
-                    customer, ranking.event_weights, until=now, most=EVENTS
-                )
-            ],
+            history=_history(ranking, customer, now=now),
             lists=[
-                (
-                    version.number,
-                    [names.get(item, item) for item in lists.get((version.pk, customer), [])],
-                )
+                (version.number, named(lists.get((version.pk, customer), ())))
                 for version in versions
             ],
+            shown=None if (by_rules := shown[customer]) is None else named(by_rules),
         )
         for customer, key in customers.items()
     ]
+
+
+def _history(ranking: Ranking, customer: int | None, *, now: datetime) -> list[Met]:
+    if customer is None:
+        return []
+    events = read_history(customer, ranking.event_weights, until=now, most=EVENTS)
+    return [Met(at, event, name or item) for at, event, item, name in events]

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from django.db import connection
 
-from recommender.business_rules import Shelf
 from recommender.histories import Histories
 from recommender.interaction_files import Interactions, join
 from recommender.item_facts import ItemFacts
+from recommender.products import price_of
 
 # One event a minute through all of the 16 hours that people are awake: programs do more.
 BOT_EVENTS_PER_DAY = 1000
@@ -62,7 +61,6 @@ class SiteData:
         items: Products' keys, in the order of their numbers.
         histories: With times.
         facts: What events said of the products: name, category, brand and price.
-        shelf: What rules need to know of the products.
         digest: The same for the same events, so that a version can say what it learned from.
     """
 
@@ -70,7 +68,6 @@ class SiteData:
     items: tuple[str, ...]
     histories: Histories
     facts: ItemFacts
-    shelf: Shelf
     digest: str
 
 
@@ -111,7 +108,6 @@ def read_site(
         items=read.items,
         histories=read.histories,
         facts=_facts(read.items, said),
-        shelf=_shelf(read.items, said),
         digest=_digest(read),
     )
 
@@ -160,21 +156,6 @@ def _facts(items: Iterable[str], said: Mapping[str, Any]) -> ItemFacts:
     return ItemFacts.of([words_of(each) for each in products], prices=list(map(price_of, products)))
 
 
-def _shelf(items: Iterable[str], said: Mapping[str, Any]) -> Shelf:
-    """Say what is on the shelf: a product is in stock unless its last event says `in_stock` false.
-
-    Products without a category are all of one.
-    """
-    products = [said.get(item, {}) for item in items]
-    names = [str(product.get("category") or "") for product in products]
-    numbers = {name: number for number, name in enumerate(sorted(set(names)))}
-    return Shelf(
-        in_stock=np.array([product.get("in_stock") is not False for product in products]),
-        category=np.array([numbers[name] for name in names], dtype=np.int64),
-        price=np.array([price_of(product) for product in products]),
-    )
-
-
 def words_of(product: Mapping[str, Any]) -> list[str]:
     """Return the words of a product's name, and its category, brand and variant as they are."""
     name = product.get("name")
@@ -185,15 +166,6 @@ def words_of(product: Mapping[str, Any]) -> list[str]:
         if isinstance(product.get(key), str)
     ]
     return [*words, *whole]
-
-
-def price_of(product: Mapping[str, Any]) -> float:
-    """Return what a product costs; NaN if it does not say, or no number above 0."""
-    try:
-        price = float(product.get("price", "nan"))
-    except (TypeError, ValueError):
-        return float("nan")
-    return price if 0 < price < float("inf") else float("nan")
 
 
 def _digest(read: Interactions) -> str:

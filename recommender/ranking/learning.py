@@ -19,6 +19,7 @@ from recommender.judging import group_means, judge
 from recommender.rankers import make_ranker
 from recommender.rankers.base import Ranker
 from recommender.rankers.markov import Markov
+from recommender.rankers.popularity import Popularity
 from recommender.rankers.storing import to_bytes
 from recommender.ranking.gate import MEASURE, Admission, admit, split_for_trial
 from recommender.ranking.interactions import SiteData, read_site
@@ -166,7 +167,7 @@ def _by_history(means: dict[str, float]) -> dict[str, float]:
 def _followers(data: SiteData) -> bytes:
     """Make the table by which the web ranks anew, whatever kind of ranker made the lists."""
     leads = Markov().fit(data.histories).leads
-    return Followers.of(leads, data.items, data.shelf).to_bytes()
+    return Followers.of(leads, data.items).to_bytes()
 
 
 def _lineage(
@@ -210,6 +211,9 @@ def _lists(
     k = version.ranking.shown
     nobody = Histories.of([[]], n_items=len(data.items))
     slates = ranker.recommend(nobody, k=k)
+    if not np.ptp(slates.scores[slates.items >= 0]):
+        # It has nothing to say to somebody of whom nothing is known.
+        slates = Popularity().fit(data.histories).recommend(nobody, k=k)
     yield None, *_named(slates.items[0], slates.scores[0], data.items)
     for first in range(0, len(customers), LISTS_AT_ONCE):
         some = customers[first : first + LISTS_AT_ONCE]

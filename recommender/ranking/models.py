@@ -10,6 +10,7 @@ from django.db import models
 from django.urls import reverse
 
 from audience.models import Customer
+from recommender.lists import Rules, read_boosts
 from recommender.rankers import ranker_choices
 
 # What measures of customers with so many events are called, before the number of events.
@@ -32,6 +33,29 @@ def check_weights(weights: object) -> None:
     for name, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or weight <= 0:
             raise ValidationError(f"{name!r} must count a number above 0, not {weight!r}.")
+
+
+def check_boosts(boosts: object) -> None:
+    """Refuse what is no list of boosts.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    try:
+        read_boosts(boosts)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
+
+
+class Product(models.Model):
+    """What events said of a product, each thing as the newest that says it (`catalogue.py`)."""
+
+    key = models.CharField(max_length=255, unique=True)
+    facts = models.JSONField(default=dict)
+    said_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.facts.get("name") or self.key)
 
 
 class Ranking(models.Model):
@@ -63,6 +87,71 @@ class Ranking(models.Model):
         default=24,
         help_text="After so long the served ranker learns anew from newer events. 0: never.",
     )
+    # What the shop wants of every list; `lists.py` applies it.
+    boosts = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_boosts],
+        help_text="Products of a category, brand or variant have their score multiplied: "
+        '[{"attribute": "brand", "value": "Acme", "factor": 2}]. By 2 the last of a list '
+        "comes up to its best, by 0 it comes last.",
+    )
+    price_from = models.FloatField(
+        "cheapest",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="In the shop's own currency. Empty: no limit.",
+    )
+    price_to = models.FloatField(
+        "dearest",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="With either limit, products without a known price are left out.",
+    )
+    most_of_category = models.PositiveSmallIntegerField(
+        "of a category at most",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="So many of each category in a list. Empty: no limit.",
+    )
+    diversity = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="From 0, by score alone, to 1, as different from each other as can be.",
+    )
+    shows_sold_out = models.BooleanField(
+        default=False, help_text="Whether products that are not in stock are shown too."
+    )
+    bought_days = models.PositiveSmallIntegerField(
+        "not if bought within days",
+        default=0,
+        help_text="What a customer bought in so many days is not shown to them. 0: it is.",
+    )
+    met_days = models.PositiveSmallIntegerField(
+        "not if met within days",
+        default=0,
+        help_text="Nor is what they did anything with that it learns from. 0: it is.",
+    )
+    # Until when what events say of products was taken in.
+    products_read_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(price_from__isnull=True)
+                | models.Q(price_to__isnull=True)
+                | models.Q(price_from__lte=models.F("price_to")),
+                name="cheapest_is_not_above_dearest",
+                violation_error_message="The cheapest price must not be above the dearest.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(diversity__gte=0, diversity__lte=1),
+                name="diversity_is_a_share",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -70,6 +159,20 @@ class Ranking(models.Model):
     def get_absolute_url(self) -> str:
         """Return the page with its versions and examples."""
         return reverse("ranking", args=[self.key])
+
+    @property
+    def rules(self) -> Rules:
+        """What the shop wants of every list."""
+        return Rules(
+            boosts=read_boosts(self.boosts),
+            price_from=self.price_from,
+            price_to=self.price_to,
+            most_of_category=self.most_of_category,
+            diversity=self.diversity,
+            shows_sold_out=self.shows_sold_out,
+            bought_days=self.bought_days,
+            met_days=self.met_days,
+        )
 
 
 class Status(models.TextChoices):

@@ -18,6 +18,7 @@ from recommender.rankers import ranker_choices
 from recommender.ranking.examples import find_examples
 from recommender.ranking.lifecycle import CAN_BE_SERVED, request_version, serve_version
 from recommender.ranking.models import RankerVersion, Ranking
+from recommender.ranking.wording import say_rules
 from wire.wakeups import wake
 
 VIEW, CHANGE = "recommender.view_ranking", "recommender.change_ranking"
@@ -103,6 +104,7 @@ def _show(request: HttpRequest, found: Ranking, form: TrainForm) -> HttpResponse
         "ranking": found,
         "versions": [_describe(version) for version in versions],
         "measures": MEASURES.values(),
+        "rules": say_rules(found.rules),
         "examples": find_examples(found, now=timezone.now()),
         "form": form,
     }

@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from audience.models import Event
-from campaigns.mail.links import OPENED, TRAP, Followed, make_link_key, sign_link
+from campaigns.mail.links import OPENED, PRODUCTS, TRAP, Followed, make_link_key, sign_link
 from campaigns.models import Campaign, Delivery
 from campaigns.tracking import hits
 from recommender.models import Decision
@@ -84,6 +84,18 @@ def test_a_click_is_a_reward_where_it_is_the_goal(site: Site) -> None:
     assert settled.value == 1
     assert delivery.decision_id is not None
     assert Decision.objects.get(pk=delivery.decision_id).offer == settled.offer
+
+
+def test_a_click_on_a_product_says_which_one(site: Site) -> None:
+    _, delivery = sent()
+    assert delivery.decision_id is not None
+    Decision.objects.filter(pk=delivery.decision_id).update(products=["p1", "p2"])
+    for place in (1, 2):
+        site.get(f"/c/{token(delivery, PRODUCTS + place)}", headers=BROWSER)
+    clicked = {event.properties["link"]: event.properties for event in events(site)}
+    assert clicked[PRODUCTS + 1]["product_id"] == "p2"
+    # Of a product that did not come with the offer nothing is known.
+    assert "product_id" not in clicked[PRODUCTS + 2]
 
 
 def test_an_opened_mail_is_an_event(site: Site) -> None:

@@ -6,7 +6,10 @@ import numpy as np
 
 from audience.copying import EventRow
 from audience.models import Customer
-from recommender.ranking.models import Ranking
+from recommender.ranking.catalogue import update_products
+from recommender.ranking.learning import train_next
+from recommender.ranking.lifecycle import request_version, serve_version
+from recommender.ranking.models import RankerVersion, Ranking, Status
 from tests.makers import DAY, NOW, event_row, make_customers, make_events, unique
 
 PRODUCTS = 24
@@ -20,6 +23,17 @@ def make_ranking(**changes: object) -> Ranking:
     )
 
 
+def serve_markov(ranking: Ranking) -> RankerVersion:
+    """Train the Markov model, serve it, and take in what events say of products."""
+    request_version(ranking, kind="markov", hyperparameters={}, by=None, now=NOW)
+    version = train_next(now=NOW)
+    assert version is not None
+    if version.status != Status.SERVED:
+        serve_version(version, now=NOW)
+    update_products(now=NOW)
+    return version
+
+
 def viewed(customer: Customer, product: int, *, day: float) -> EventRow:
     """Write a look at a product, which says its name, category and price."""
     return event_row(
@@ -31,6 +45,8 @@ def viewed(customer: Customer, product: int, *, day: float) -> EventRow:
             "name": f"Product {product}",
             "category": f"shelf {product // 8}",
             "price": 10 + product,
+            "url": f"https://shop.example/p{product:02}",
+            "image_url": f"https://shop.example/p{product:02}.jpg",
         },
     )
 

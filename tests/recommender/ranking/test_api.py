@@ -1,6 +1,7 @@
 """Clients get a customer's products, ranked by the session and by the shop's rules."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -9,12 +10,12 @@ from django.conf import settings
 from django.db import connection
 
 from audience.models import Identity, Scope
+from recommender.ranking.catalogue import update_products
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_version, serve_version
 from recommender.ranking.models import RankerVersion, Ranking, Status, TopPicks
-from recommender.reranking import Followers
 from tests.asgi import Answer, Site, open_site
-from tests.makers import NOW, make_customer, make_customers, make_source, merge
+from tests.makers import NOW, make_customer, make_customers, make_event, make_source, merge
 from tests.recommender.ranking.shops import make_ranking, make_shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,8 +106,8 @@ def test_a_session_moves_what_follows_it_to_the_front(ask: Asker) -> None:
 def test_a_shop_s_rules_are_kept(ask: Asker) -> None:
     make_shop()
     ranking = make_ranking()
-    version = trained(ranking)
-    serve_version(version, now=NOW)
+    serve_version(trained(ranking), now=NOW)
+    update_products(now=NOW)
     asked = {"anonymous_id": "new", "session": ["p11"]}
     assert "p12" not in ask(ranking, **asked, exclude=["p12"])["products"]
     # A product costs ten more than its number; eight of them are of one category.
@@ -115,8 +116,42 @@ def test_a_shop_s_rules_are_kept(ask: Asker) -> None:
     assert all(int(item[1:]) >= 14 for item in ask(ranking, **asked, price_from=24)["products"])
     capped = ask(ranking, **asked, most_of_category=1)["products"]
     assert len({int(item[1:]) // 8 for item in capped}) == len(capped) > 1
-    table = Followers.from_bytes(bytes(version.followers or b""))
-    assert table.shelf.in_stock.all()
+    (customer,) = make_customers(1)
+    sold_out = {"product_id": "p12", "in_stock": False}
+    make_event(customer, "Product Viewed", at=NOW, properties=sold_out)
+    update_products(now=NOW)
+    assert "p12" not in ask(ranking, **asked)["products"]
+
+
+def test_a_ranking_s_own_rules_hold_until_somebody_asks_for_others(ask: Asker) -> None:
+    people, ranking = make_shop(), make_ranking(shown=24, price_to=20)
+    serve_version(trained(ranking), now=NOW)
+    update_products(now=NOW)
+    shown = ask(ranking, anonymous_id="new", count=24)["products"]
+    assert {int(item[1:]) for item in shown} == set(range(11))
+    dear = ask(ranking, anonymous_id="new", count=24, price_to=40)["products"]
+    assert {int(item[1:]) for item in dear} == set(range(24))
+    Ranking.objects.update(
+        price_to=None, boosts=[{"attribute": "category", "value": "shelf 2", "factor": 50.0}]
+    )
+    first = ask(ranking, anonymous_id="new", count=3)["products"]
+    assert {int(item[1:]) // 8 for item in first} == {2}
+    Ranking.objects.update(diversity=0.9)
+    assert (
+        len({int(item[1:]) // 8 for item in ask(ranking, anonymous_id="new", count=3)["products"]})
+        == 3
+    )
+    # Bought just now, by somebody whose list was made before.
+    who = people[0].external_key
+    Ranking.objects.update(boosts=[], diversity=0, bought_days=30)
+    before = ask(ranking, customer=who, count=24)["products"]
+    bought = {"order_id": "1", "products": [{"product_id": before[0]}]}
+    make_event(people[0], "Order Completed", at=datetime.now(UTC), properties=bought)
+    assert ask(ranking, customer=who, count=24)["products"] == before[1:]
+    make_event(people[0], "Product Viewed", at=datetime.now(UTC), properties={"sku": before[1]})
+    assert ask(ranking, customer=who, count=24)["products"] == before[1:]
+    Ranking.objects.update(met_days=1)
+    assert ask(ranking, customer=who, count=24)["products"] == before[2:]
 
 
 def test_a_newer_version_is_taken_up(ask: Asker) -> None:

@@ -1,12 +1,10 @@
 """What a site's events say of tastes, read once for each person."""
 
-import math
-
 import numpy as np
 import pytest
 
 from recommender.ranking import interactions
-from recommender.ranking.interactions import price_of, read_history, read_site, words_of
+from recommender.ranking.interactions import read_history, read_site, words_of
 from recommender.ranking.models import default_weights
 from tests.makers import DAY, HOUR, NOW, event_row, make_customers, make_events, merge
 from tests.recommender.ranking.shops import viewed
@@ -101,11 +99,8 @@ def test_a_history_is_told_newest_first() -> None:
     ]
 
 
-def test_words_and_prices_may_be_missing_or_odd() -> None:
+def test_words_may_be_missing_or_odd() -> None:
     assert words_of({"name": "Blue T-shirt, L", "category": "tops", "brand": 7}) == [
         "blue", "t", "shirt", "l", "category=tops",
     ]  # fmt: skip
     assert words_of({"name": None}) == []
-    assert price_of({"price": "12.50"}) == 12.5
-    for odd in ({}, {"price": None}, {"price": "free"}, {"price": -1}, {"price": "inf"}):
-        assert math.isnan(price_of(odd))

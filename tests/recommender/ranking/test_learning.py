@@ -70,6 +70,18 @@ def test_lists_are_what_the_stored_ranker_says() -> None:
     assert Followers.from_bytes(stored(version.followers)).keys == data.items
 
 
+def test_newcomers_see_what_is_popular_where_a_ranker_has_nothing_to_say_to_them() -> None:
+    make_shop()
+    ranking = make_ranking()
+    version = train(ranking)
+    data = read_site(ranking.event_weights, since=NOW - 180 * DAY, until=NOW, per_customer=200)
+    met = np.bincount(data.histories.items)
+    newcomers = version.picks.get(customer=None)
+    shown = [met[data.items.index(item)] for item in newcomers.items]
+    assert shown == sorted(met, reverse=True)[:5]
+    assert newcomers.scores[0] > newcomers.scores[-1]
+
+
 def test_what_does_not_beat_the_markov_model_is_rejected_and_can_be_looked_at() -> None:
     make_shop()
     version = train(make_ranking(), "popularity")

@@ -1,16 +1,20 @@
 """The page of a ranking says what is served and why, and lets people judge for themselves."""
 
+from collections import Counter
 from http import HTTPStatus
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from recommender.lists import Rules
+from recommender.ranking.examples import find_examples
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_version, serve_version
 from recommender.ranking.models import RankerVersion, Ranking, Status
+from recommender.ranking.wording import say_rules
 from tests.makers import NOW, make_user
-from tests.recommender.ranking.shops import make_ranking, make_shop
+from tests.recommender.ranking.shops import make_ranking, make_shop, serve_markov
 
 pytestmark = pytest.mark.django_db
 
@@ -43,9 +47,50 @@ def test_the_page_shows_numbers_reasons_and_examples() -> None:
     assert "NDCG@10 by how many events a customer had: 3 to 9: 0." in page
     assert "From 1,440 events of 240 customers with 24 products." in page
     assert people[0].external_key in page
-    assert "Version 1 shows" in page
+    assert "Version 1 lists" in page
     assert "Product 7" in page
     assert "Train it" not in page
+
+
+def test_the_page_shows_what_rules_make_of_the_served_lists() -> None:
+    make_shop()
+    ranking = make_ranking(shown=24)
+    serve_markov(ranking)
+    page = browse().get(ranking.get_absolute_url()).content.decode()
+    assert "Newcomers" in page
+    assert "What is not in stock is left out." in page
+    ranking.boosts = [{"attribute": "category", "value": "shelf 2", "factor": 50}]
+    ranking.price_from, ranking.price_to = 10, 90
+    ranking.most_of_category, ranking.diversity = 2, 0.25
+    ranking.bought_days, ranking.met_days = 30, 7
+    ranking.save()
+    page = browse().get(ranking.get_absolute_url()).content.decode()
+    for says in (
+        "The category “shelf 2” counts 50 times.",
+        "Prices are from 10 to 90.",
+        "Of each category there are 2 at most.",
+        "25% by how products differ",
+        "bought within 30 days",
+        "looked at within 7 days",
+    ):
+        assert says in page
+    newcomers = find_examples(ranking, now=NOW)[-1]
+    assert newcomers.shown is not None
+    shelves = [int(name.removeprefix("Product ")) // 8 for name in newcomers.shown]
+    assert shelves[0] == 2
+    assert Counter(shelves) == {0: 2, 1: 2, 2: 2}
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        (Rules(shows_sold_out=True), []),
+        (Rules(shows_sold_out=True, price_from=5), ["Prices are 5 at least."]),
+        (Rules(shows_sold_out=True, price_to=5.5), ["Prices are 5.5 at most."]),
+    ],
+)
+def test_rules_are_said_in_sentences(rules: Rules, says: list[str]) -> None:
+    assert say_rules(rules) == says
 
 
 def test_an_empty_page_says_how_to_begin() -> None:

@@ -1,0 +1,37 @@
+"""Put a customer's own products into an offer that has a ranking."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recommender.lists import Listed, Sorted
+from recommender.products import to_plain_product
+from recommender.ranking.reading import Lists
+
+# Nobody looks at more of them in one offer.
+MOST_PRODUCTS = 20
+
+Content = Mapping[str, Any]
+
+
+def choose_products(content: Content, lists: Lists, customer_id: int | None) -> Listed | None:
+    """Return the customer's list of the ranking that an offer has; None without either."""
+    ranking = content.get("ranking")
+    return None if ranking is None else lists.find(ranking, customer_id)
+
+
+def best_of(listed: Listed | None) -> Sequence[str]:
+    """Return the keys of the products that an offer comes with, by the ranking's rules."""
+    return () if listed is None else Sorted(listed).best(MOST_PRODUCTS)
+
+
+def with_products(content: Content, keys: Sequence[str], lists: Lists) -> Content:
+    """Return what an offer says with these products; without a ranking, as it is."""
+    if "ranking" not in content:
+        return content
+    return {**content, "products": [plain_product(key, lists) for key in keys]}
+
+
+def plain_product(key: str, lists: Lists) -> dict[str, Any]:
+    """Return all that is said of a product, which may be no more than its key."""
+    product = lists.products.get(key)
+    return {"key": key} if product is None else to_plain_product(product)
