@@ -31,7 +31,8 @@ from campaigns.tally import Tally
 class Choice:
     """An offer, or none, and all that makes the choice replayable.
 
-    `weights` belong to `eligible`, place by place; `policy_version` is None where no policy chose.
+    `weights` belong to `eligible`, place by place; `policy_version` is None where no policy chose,
+    and `ranker_version` the id of the version of a ranker whose product is the offer.
     """
 
     id: uuid.UUID
@@ -41,6 +42,7 @@ class Choice:
     eligible: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     policy_version: int | None = None
+    ranker_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

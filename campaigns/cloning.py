@@ -40,6 +40,9 @@ def clone_campaign(campaign: Campaign, *, by: User, now: datetime) -> Campaign:
         fallback=campaign.fallback,
         hyperparameters=policy.hyperparameters,
         bandit=policy.kind,
+        ranking=policy.ranking,
+        places=policy.places,
+        temperature=policy.temperature,
         audience=campaign.audience,
         created_by=by,
     )

@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from campaigns.eligibility import Uses, audience_against, reason_against
 from campaigns.holdout import ARM, RunningHoldout
 from campaigns.products import best_of, choose_products, with_products
 from campaigns.recall import Held, Known
+from campaigns.slates import SlateChooser, find_listed, product_content, show_again
 from campaigns.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves, Snapshot
 from campaigns.tally import Tally
 from campaigns.zones import zone_of
@@ -168,6 +169,15 @@ def _kept(
         return None
     if arm.serves is Serves.NOTHING:
         return [Kept(held[0], None)]
+    if campaign.policy.slate is not None:
+        listed = find_listed(campaign.policy.slate, arm, customer.lists, customer.id)
+        products = show_again(campaign.policy.slate, held, listed, count=asked.count)
+        if not products:
+            return None
+        return [
+            Kept(slot, product_content(product))
+            for slot, product in zip(held, products, strict=False)
+        ]
     said = {**customer.attributes, **asked.context}
     shown = {
         offer.rules.key: offer.content_for(said)
@@ -215,18 +225,33 @@ def _decided(
     said = {**customer.attributes, **asked.context}
     features = policy.odds.features.encode(said)
     held_back = is_held_back(policy.key, customer_key=asked.key, share=policy.held_back_share)
-    chooser = Chooser(
-        campaign=campaign,
-        arm=arm,
-        features=features,
-        customer_key=customer.key,
-        given=customer.given,
-        uses=Uses(customer.times, zone_of(customer.attributes, otherwise=zone), zone),
-        member_of=customer.member_of,
-        tally=tally,
-        now=asked.now,
-        is_held_back=held_back,
-    )
+    uses = Uses(customer.times, zone_of(customer.attributes, otherwise=zone), zone)
+    chooser: Chooser | SlateChooser
+    if policy.slate is None:
+        chooser = Chooser(
+            campaign=campaign,
+            arm=arm,
+            features=features,
+            customer_key=customer.key,
+            given=customer.given,
+            uses=uses,
+            member_of=customer.member_of,
+            tally=tally,
+            now=asked.now,
+            is_held_back=held_back,
+        )
+    else:
+        chooser = SlateChooser(
+            campaign=campaign,
+            slate=policy.slate,
+            arm=arm,
+            customer_key=customer.key,
+            customer_id=customer.id,
+            lists=customer.lists,
+            uses=uses,
+            tally=tally,
+            now=asked.now,
+        )
     slots: list[Slot] = []
     for position, choice in enumerate(chooser.choose(_ids(asked.now, asked.count))):
         content = {} if choice.offer is None else choice.offer.content_for(said)
@@ -241,7 +266,8 @@ def _decided(
             position=position,
             arm=arm.key,
             # What stands further down is seen less: a policy learns from the first place alone.
-            policy_id=policy.id if position == 0 else None,
+            # Of products each place has a reward, and none is learned from.
+            policy_id=policy.id if position == 0 or policy.slate is not None else None,
             policy_version=choice.policy_version,
             offer=None if choice.offer is None else choice.offer.rules.key,
             propensity=choice.propensity,
@@ -252,13 +278,24 @@ def _decided(
             reasons=choice.reasons,
             held_back=held_back,
             products=products,
-            ranker_version=None if listed is None else listed.version_id,
+            ranker_version=choice.ranker_version if listed is None else listed.version_id,
         )
         shown = with_products(content, products, customer.lists)
         slots.append(Slot(decision, None if choice.offer is None else shown))
         _remember(customer, choice.offer, campaign, now=asked.now)
+    if policy.slate is not None:
+        slots = _name_slate(slots)
     customer.held[campaign.key] = [_to_held(slot.decision) for slot in slots]
     return slots
+
+
+def _name_slate(slots: list[Slot]) -> list[Slot]:
+    """Let the first place of a slate of products name them all: by that a message is written."""
+    slate = [s.decision.offer for s in slots if s.decision.offer and s.decision.ranker_version]
+    if not slate:
+        return slots
+    named = replace(slots[0].decision, products=slate)
+    return [Slot(named, slots[0].content), *slots[1:]]
 
 
 def _ids(now: datetime, count: int) -> Sequence[uuid.UUID]:

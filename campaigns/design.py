@@ -10,6 +10,7 @@ import msgspec
 from audience.audiences import say_version
 from campaigns.models import Campaign, CampaignOffer, Cap, Offer
 from experiments.design import describe_design
+from recommender.models import Policy
 
 # What is not settled by anybody, or not part of what a campaign does.
 OFFER_FIELDS = (
@@ -71,7 +72,7 @@ def describe_campaign(campaign: Campaign) -> dict[str, Any]:
         **_values(campaign, CAMPAIGN_FIELDS),
         "offers": {choice.offer.key: _choice(choice) for choice in _choices(campaign)},
         "limits": [_cap(cap) for cap in campaign.caps.order_by("pk")],
-        "chooses by": policy.get_kind_display(),
+        "chooses by": _chooses_by(policy),
         "learns from": [one["attribute"] for one in policy.features["features"]],
         "reward": [policy.reward_event, policy.reward_kind, policy.reward_window_seconds],
         "proof": describe_design(campaign.experiment),
@@ -108,6 +109,15 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flatten(part, f"{path} {number}")
     else:
         yield path, value
+
+
+def _chooses_by(policy: Policy) -> str:
+    if policy.ranking is None:
+        return str(policy.get_kind_display())
+    return (
+        f"{policy.places} products of {policy.ranking}, drawn with temperature "
+        f"{policy.temperature:g}"
+    )
 
 
 def _choices(campaign: Campaign) -> Iterator[CampaignOffer]:

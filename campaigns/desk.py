@@ -199,7 +199,7 @@ class Batch:
             rankings,
             [one.id for one in self.known],
             now=self.now,
-            besides={key for slot in held for key in slot.products},
+            besides={key for slot in held for key in (*slot.products, slot.offer) if key},
         )
         for one in self.known:
             one.lists = lists

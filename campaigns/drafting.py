@@ -21,7 +21,7 @@ from experiments.metrics.base import read_params
 from experiments.metrics.columns import Events, Total
 from experiments.models import Experiment, Metric
 from recommender.features import FeatureSpec
-from recommender.models import Policy, RewardKind
+from recommender.models import Policy, Ranking, RewardKind
 
 DEFAULT_BANDIT = "randomised_ucb"
 # The arm of a campaign without a policy, whose control is the hold-out.
@@ -103,6 +103,9 @@ class CampaignPlan:
     created_by: User | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     bandit: str = DEFAULT_BANDIT
+    ranking: Ranking | None = None
+    places: int = 4
+    temperature: float = 0.1
     seed: str = ""
 
 
@@ -135,6 +138,9 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             reward_window_seconds=plan.reward_window_seconds,
             held_back_share=plan.held_back_share,
             floor=plan.floor,
+            ranking=plan.ranking,
+            places=plan.places,
+            temperature=plan.temperature,
         )
         return Campaign.objects.create(
             key=plan.key,

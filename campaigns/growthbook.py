@@ -49,6 +49,9 @@ def to_extras(snapshot: Snapshot, *, now: datetime) -> Extras:
         # Who is in an audience is for the server to know.
         if not campaign.window.holds(now) or campaign.audience is not None:
             continue
+        if campaign.policy.slate is not None:
+            # Of everybody's products no client knows.
+            continue
         rules = [_to_arms(campaign), *_to_rules(campaign, now=now)]
         if snapshot.holdout is not None:
             rules = [_without(snapshot.holdout, rule) for rule in rules]

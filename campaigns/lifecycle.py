@@ -152,6 +152,12 @@ def set_status(campaign: Campaign, status: Status) -> None:
 
 def _check_offers(campaign: Campaign, *, now: datetime) -> None:
     """Refuse a campaign without anything to show, and tell its policy what there is."""
+    if campaign.ends_at is not None and campaign.ends_at <= now:
+        raise ValidationError("The campaign's end has passed.")
+    if campaign.policy.ranking is not None:
+        if campaign.policy.ranking.served_version is None:
+            raise ValidationError(f"{campaign.policy.ranking} serves no version yet.")
+        return
     shown = [
         choice
         for choice in campaign.choices.select_related("offer")
@@ -161,8 +167,6 @@ def _check_offers(campaign: Campaign, *, now: datetime) -> None:
         raise ValidationError("A campaign needs at least one offer that can be shown.")
     if not any(choice.baseline_weight > 0 for choice in shown):
         raise ValidationError("At least one offer needs a share of the control arm.")
-    if campaign.ends_at is not None and campaign.ends_at <= now:
-        raise ValidationError("The campaign's end has passed.")
     tell_policy_its_offers(campaign)
 
 

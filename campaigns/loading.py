@@ -25,6 +25,7 @@ from campaigns.snapshot import (
     RunningCampaign,
     RunningOffer,
     RunningPolicy,
+    RunningSlate,
     Serves,
     Snapshot,
 )
@@ -44,6 +45,7 @@ CAMPAIGNS = """
            experiment.id AS experiment_id, experiment.seed, policy.id AS policy_id,
            policy.key AS policy_key, policy.features, policy.offers, policy.floor,
            policy.reward_window_seconds, policy.held_back_share, policy.expires_after_hours,
+           policy.places, policy.temperature, ranking.key AS ranking,
            version.number AS version, version.published_at, policy.pinned_version,
            leaf.version AS leaf_version, leaf.published_at AS leaves_published_at,
            campaign.budget_cents, campaign.budget_pacing, campaign.fallback_id,
@@ -52,6 +54,7 @@ CAMPAIGNS = """
     JOIN campaigns_placement AS placement ON placement.id = campaign.placement_id
     JOIN experiments_experiment AS experiment ON experiment.id = campaign.experiment_id
     JOIN recommender_policy AS policy ON policy.id = campaign.policy_id
+    LEFT JOIN recommender_ranking AS ranking ON ranking.id = policy.ranking_id
     LEFT JOIN LATERAL (
         SELECT number, published_at FROM recommender_policyversion
         WHERE policy_id = policy.id AND number <= COALESCE(policy.pinned_version, number)
@@ -362,7 +365,9 @@ def _to_policy(row: DictRow, parts: Parts) -> RunningPolicy:
 
     if row["version"] is None:
         features = FeatureSpec.from_json(row["features"])
-        odds = Odds.prior(offers=tuple(row["offers"]), features=features, floor=row["floor"])
+        # Of products there are no odds: the slate as a whole stands in the place of the offers.
+        offers = tuple(row["offers"]) if row["ranking"] is None else (row["ranking"],)
+        odds = Odds.prior(offers=offers, features=features, floor=row["floor"])
     else:
         odds = parts.odds[row["policy_id"], row["version"]]
     return RunningPolicy(
@@ -377,4 +382,7 @@ def _to_policy(row: DictRow, parts: Parts) -> RunningPolicy:
         leaves=parts.leaves.get((row["policy_id"], row["leaf_version"])),
         leaves_expire_at=expiry(row["leaves_published_at"]),
         judging_floor=row["floor"],
+        slate=None
+        if row["ranking"] is None
+        else RunningSlate(row["ranking"], row["places"], row["temperature"]),
     )

@@ -13,6 +13,7 @@ from campaigns.models import LIVE, ONSITE, Campaign, Message, Offer, OfferConten
 from campaigns.step_conditions import resolve_condition
 from experiments.preflight import Issue, has_come_lately
 from experiments.wording import say_list
+from recommender.models import Ranking
 
 # An audience that grew or shrank by more than this is not the one that was approved.
 GROWTH = 1.5
@@ -55,6 +56,11 @@ def check_audience(campaign: Campaign, now: datetime) -> Iterator[Issue]:
 
 def check_offers(campaign: Campaign, now: datetime) -> Iterator[Issue]:
     """Look for offers that cannot be shown or say nothing, the fallback too."""
+    if campaign.fallback is not None and not _says_something(campaign.fallback, campaign):
+        yield Issue("fallback", True, f"The fallback {campaign.fallback} says nothing.", "offers")
+    if campaign.policy.ranking is not None:
+        yield from _check_ranking(campaign.policy.ranking)
+        return
     offers = [choice.offer for choice in campaign.choices.select_related("offer")]
     if not any(offer.can_be_shown(now) for offer in offers):
         yield Issue("offers", True, "It needs at least one offer that can be shown.", "offers")
@@ -72,11 +78,17 @@ def check_offers(campaign: Campaign, now: datetime) -> Iterator[Issue]:
             f"{say_list(silent)} has no headline for {campaign.placement} yet.",
             "offers",
         )
-    if campaign.fallback is not None and not _says_something(campaign.fallback, campaign):
-        yield Issue("fallback", True, f"The fallback {campaign.fallback} says nothing.", "offers")
     for offer in offers:
         if offer.ends_at and campaign.ends_at and offer.ends_at < campaign.ends_at:
             yield Issue("offer_ends", False, f"{offer} ends before the campaign does.", "offers")
+
+
+def _check_ranking(ranking: Ranking) -> Iterator[Issue]:
+    served = ranking.served_version
+    if served is None:
+        yield Issue("ranking", True, f"{ranking} serves no version yet.", "offers")
+    elif not served.picks.filter(customer=None).exclude(items=[]).exists():
+        yield Issue("ranking", True, f"{ranking} lists nothing for newcomers.", "offers")
 
 
 def check_messages(campaign: Campaign, now: datetime) -> Iterator[Issue]:

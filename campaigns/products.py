@@ -28,10 +28,4 @@ def with_products(content: Content, keys: Sequence[str], lists: Lists) -> Conten
     """Return what an offer says with these products; without a ranking, as it is."""
     if "ranking" not in content:
         return content
-    return {**content, "products": [plain_product(key, lists) for key in keys]}
-
-
-def plain_product(key: str, lists: Lists) -> dict[str, Any]:
-    """Return all that is said of a product, which may be no more than its key."""
-    product = lists.products.get(key)
-    return {"key": key} if product is None else to_plain_product(product)
+    return {**content, "products": [to_plain_product(lists.product(key)) for key in keys]}

@@ -8,6 +8,7 @@ from campaigns.models import Campaign, CampaignOffer, Offer, Status
 from experiments.assignment import BUCKETS
 from experiments.models import Metric, Role
 from recommender.features import FeatureSpec
+from recommender.models import Ranking
 
 
 def change_goal(campaign: Campaign, goal: Metric) -> None:
@@ -90,6 +91,20 @@ def change_offers(campaign: Campaign, offers: list[Offer]) -> None:
                 defaults={"position": position},
                 create_defaults={"position": position, "baseline_weight": share_of(offer)},
             )
+
+
+def change_slate(
+    campaign: Campaign, ranking: Ranking | None, *, places: int, temperature: float
+) -> None:
+    """Let a draft show products of a ranking instead of offers; without one, offers again.
+
+    Raises:
+        ValidationError: It is no draft.
+    """
+    check_draft(campaign)
+    policy = campaign.policy
+    policy.ranking, policy.places, policy.temperature = ranking, places, temperature
+    policy.save(update_fields=["ranking", "places", "temperature"])
 
 
 def check_draft(campaign: Campaign) -> None:

@@ -63,12 +63,22 @@ class RunningOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningSlate:
+    """A policy that shows each customer's products of a ranking, by its key, in so many places."""
+
+    ranking: str
+    places: int
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunningPolicy:
     """A policy as it was last published; from `expires_at` on it decides no more.
 
     `leaves` are those last made of it, perhaps of a version before, and expire by themselves.
     `judging_floor` is the least probability of an offer for customers who are held back, however
-    far that of the odds has fallen: on their decisions any other policy can be judged.
+    far that of the odds has fallen: on their decisions any other policy can be judged. With a
+    `slate` it shows products, and the odds play no part.
     """
 
     id: int
@@ -81,6 +91,7 @@ class RunningPolicy:
     leaves: Leaves | None = None
     leaves_expire_at: datetime | None = None
     judging_floor: float | None = None
+    slate: RunningSlate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +155,10 @@ class RunningCampaign:
         audiences = {self.audience, *(rule.audience for rule in rules)} - {None}
         object.__setattr__(self, "audiences", frozenset(audiences))
         shown = (*self.offers, *([] if self.fallback is None else [self.fallback]))
-        rankings = {offer.content.get("ranking") for offer in shown} - {None}
-        object.__setattr__(self, "rankings", frozenset(rankings))
+        slate = self.policy.slate
+        rankings = {None if slate is None else slate.ranking}
+        rankings |= {offer.content.get("ranking") for offer in shown}
+        object.__setattr__(self, "rankings", frozenset(rankings - {None}))
         is_open = all(
             rule.is_active and rule.window == Window() and rule.audience is None for rule in rules
         )

@@ -1,19 +1,22 @@
 """Keep campaigns to their dates, judge their policies, and erase who asked for it."""
 
 import logging
+from datetime import datetime, timedelta
 
 from celery import shared_task
+from django.db.models import Q
 from django.utils import timezone
 
 from audience.models import Erasure
 from campaigns.epochs import end_epoch
-from campaigns.models import Campaign
+from campaigns.models import LIVE, Campaign
 from campaigns.privacy import erase_person
 from campaigns.results.computing import compute_result, find_due
 from campaigns.retention import forget_old as forget
 from campaigns.scheduling import finish_due, start_due
 from recommender.evaluation import evaluate_policy
 from recommender.models import PolicyEvaluation
+from recommender.slate_logs import evaluate_slates
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +25,7 @@ RESULTS_TASK = "campaigns.compute_results"
 SCHEDULE_TASK = "campaigns.keep_schedule"
 ERASE_TASK = "campaigns.erase_due"
 FORGET_TASK = "campaigns.forget_old"
+JUDGE_EVERY = timedelta(hours=6)
 
 
 @shared_task(name=SCHEDULE_TASK)
@@ -34,13 +38,17 @@ def keep_schedule() -> tuple[int, int]:
 
 @shared_task(name=EVALUATE_TASK)
 def evaluate_due() -> int:
-    """Evaluate every policy that holds customers back and published since it was last judged."""
-    done = 0
-    for campaign in Campaign.objects.filter(policy__held_back_share__gt=0).select_related("policy"):
-        version = campaign.policy.versions.first()
+    """Evaluate every policy that holds customers back and published since it was last judged.
+
+    Policies that show products publish nothing, and are judged from time to time.
+    """
+    done, now = 0, timezone.now()
+    can_be_judged = Q(policy__held_back_share__gt=0) | Q(policy__ranking__isnull=False)
+    for campaign in Campaign.objects.filter(can_be_judged).select_related("policy"):
         judged = PolicyEvaluation.objects.filter(campaign=campaign.key).order_by("-computed_at")
         last = judged.values_list("computed_at", flat=True).first()
-        if version is None or (last is not None and last >= version.published_at):
+        since = _find_news(campaign, now=now)
+        if since is None or (last is not None and last >= since):
             continue
         try:
             evaluation = evaluate_campaign(campaign)
@@ -52,6 +60,14 @@ def evaluate_due() -> int:
             if evaluation is not None:
                 logger.info("%s: the policy was judged on %s", campaign, evaluation.population)
     return done
+
+
+def _find_news(campaign: Campaign, *, now: datetime) -> datetime | None:
+    """Return since when there is something new to judge a policy by; None if there is nothing."""
+    if campaign.policy.ranking_id is not None:
+        return now - JUDGE_EVERY if campaign.status in LIVE else None
+    version = campaign.policy.versions.first()
+    return None if version is None else version.published_at
 
 
 @shared_task(name=RESULTS_TASK)
@@ -71,8 +87,11 @@ def compute_results() -> int:
 
 def evaluate_campaign(campaign: Campaign) -> PolicyEvaluation | None:
     """Judge a campaign's policy now."""
+    now = timezone.now()
+    if campaign.policy.ranking_id is not None:
+        return evaluate_slates(campaign.policy, campaign=campaign.key, now=now)
     names = dict(campaign.choices.values_list("offer__key", "offer__name"))
-    return evaluate_policy(campaign.policy, campaign=campaign.key, names=names, now=timezone.now())
+    return evaluate_policy(campaign.policy, campaign=campaign.key, names=names, now=now)
 
 
 @shared_task(name=ERASE_TASK)

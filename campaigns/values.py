@@ -73,6 +73,27 @@ def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit) -> ValueTable:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SlateRow:
+    """One way of drawing slates, and what a slate would earn by it."""
+
+    policy: str
+    cascade: str
+    standard: str
+
+
+def to_slate_rows(evaluation: PolicyEvaluation, *, unit: Unit) -> Sequence[SlateRow]:
+    """Turn a stored evaluation of slates into what the template shows."""
+    return [
+        SlateRow(
+            row["policy"],
+            say_estimate(row["cascade"], unit=unit),
+            say_estimate(row["standard"], unit=unit),
+        )
+        for row in evaluation.rows
+    ]
+
+
 def say_comparison(rows: Sequence[Mapping[str, Any]], *, unit: Unit) -> str:
     """Say whether the learned policy beats the best simple one, and honestly if it does not."""
     learned = rows[0]

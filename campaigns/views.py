@@ -18,7 +18,7 @@ from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
 from campaigns.models import Campaign, CampaignResult
 from campaigns.results.page import to_result_page
 from campaigns.snapshot import Serves
-from campaigns.values import to_value_table, unit_of
+from campaigns.values import say_integrity, to_slate_rows, to_value_table, unit_of
 from experiments.assignment import BUCKETS
 from experiments.lifecycle import request_analysis
 from experiments.views import report_context
@@ -82,12 +82,13 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
         "version": version,
         "evaluation": evaluation,
         "result": None if result is None else to_result_page(result),
-        "values": (
-            None
-            if evaluation is None
-            else to_value_table(evaluation, unit=unit_of(campaign.policy))
-        ),
     }
+    if evaluation is not None and campaign.policy.ranking_id is not None:
+        # A slate earns the sum of its places, so it is no share.
+        context["slates"] = to_slate_rows(evaluation, unit="number")
+        context["integrity"] = say_integrity(evaluation.integrity)
+    elif evaluation is not None:
+        context["values"] = to_value_table(evaluation, unit=unit_of(campaign.policy))
     return render(request, "campaigns/report.html", context)
 
 

@@ -23,6 +23,7 @@ from experiments.assignment import assign
 from experiments.models import Arm, Exposure
 from recommender.decision_ids import first_id_at
 from recommender.models import Decision
+from recommender.ranking.looking import find_products
 
 # The last few say it; the timeline has the others.
 SHOWN = 3
@@ -95,7 +96,10 @@ def _say_last(decisions: Any, *, about: str | None) -> list[str]:
     }
     named = {key for d in last for key in [*d.eligible, d.offer, about] if key}
     named |= {str(reason).partition(" ")[0] for d in last for reason in d.reasons}
-    names = dict(Offer.objects.filter(key__in=named).values_list("key", "name"))
+    shows_products = any(decision.ranker_version is not None for decision in last)
+    products = find_products(named) if shows_products else {}
+    names = {key: product.name or key for key, product in products.items()}
+    names |= dict(Offer.objects.filter(key__in=named).values_list("key", "name"))
     said: list[str] = []
     for decision in last:
         campaign = campaigns.get(decision.campaign)

@@ -14,7 +14,6 @@ from unfold.decorators import action, display
 from audience.admin import KeptAdmin
 from recommender.models import Policy, PolicyQuerySet, PolicyVersion, Ranking
 from recommender.pinning import pin_version, unpin
-from recommender.ranking.models import Status
 
 
 @admin.register(Ranking)
@@ -48,7 +47,7 @@ class RankingAdmin(ModelAdmin):
     @admin.display(description="Served")
     def served(self, ranking: Ranking) -> str:
         """Link to the page, in the words of what is served."""
-        version = ranking.versions.filter(status=Status.SERVED).first()
+        version = ranking.served_version
         words = "nothing yet" if version is None else f"v{version.number}, {version.kind}"
         return format_html('<a href="{}">{}</a>', ranking.get_absolute_url(), words)
 

@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef
 
 from recommender.models import Policy, Reward
+from recommender.place_rewards import SETTLE_PLACES
 
 # Events arrive a little after they happen; a window is settled when they have had time to.
 GRACE = timedelta(seconds=3)
@@ -106,7 +107,7 @@ def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled
     """Settle up to `limit` rewards whose window has passed, in the transaction at hand."""
     with connection.cursor() as cursor:
         cursor.execute(
-            SETTLE,
+            SETTLE if policy.ranking_id is None else SETTLE_PLACES,
             {
                 "policy": policy.pk,
                 "settled": now - GRACE,

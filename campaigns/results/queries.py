@@ -2,9 +2,10 @@
 
 An event belongs to one decision at most, over all campaigns: to the one that it names, or else to
 the last before it that gave the person an offer and whose campaign still counts. In a slate that is
-the first place. So the sums of all campaigns never hold an order twice. A policy's rewards are
-counted by the same rule within one campaign (`recommender/rewards.py`): what it learns must not
-hang on which other page a customer happened to see last.
+the first place, or the first whose product it names. So the sums of all campaigns never hold an
+order twice. A policy's rewards are counted by the same rule within one campaign
+(`recommender/rewards.py`): what it learns must not hang on which other page a customer happened to
+see last.
 """
 
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ EARNED: LiteralString = f"""
         JOIN recommender_policy AS policy ON policy.id = campaign.policy_id
     ), decided AS (
         SELECT decision.id, called.person, decision.campaign, decision.offer, decision.position,
+               decision.ranker_version IS NOT NULL AS may_be_product,
                decision.decided_at, decision.decided_at + counting.lasts AS until,
                decision.propensity, decision.eligible,
                COALESCE(price.cost_cents, 0) / 100.0 AS cost
@@ -75,7 +77,9 @@ EARNED: LiteralString = f"""
     ), happened AS (
         SELECT event.id, called.person, event.name, event.occurred_at, event.value,
                event.properties ->> 'decision_id' AS decision_id,
-               event.properties ->> 'currency' AS currency
+               event.properties ->> 'currency' AS currency,
+               event.properties -> 'products' AS products,
+               COALESCE(event.properties ->> 'product_id', event.properties ->> 'sku') AS product
         FROM audience_event AS event
         JOIN called ON called.customer_id = event.customer_id
         WHERE event.name = ANY(%(names)s)
@@ -87,7 +91,14 @@ EARNED: LiteralString = f"""
          AND decided.offer IS NOT NULL
          AND happened.occurred_at >= decided.decided_at AND happened.occurred_at < decided.until
          AND (happened.decision_id IS NULL OR happened.decision_id = decided.id::text)
-        ORDER BY happened.id, decided.decided_at DESC, decided.position, decided.id DESC
+        ORDER BY happened.id, decided.decided_at DESC,
+                 (decided.may_be_product AND (
+                     happened.product = decided.offer
+                     OR happened.products @> jsonb_build_array(
+                         jsonb_build_object('product_id', decided.offer))
+                     OR happened.products @> jsonb_build_array(
+                         jsonb_build_object('sku', decided.offer)))) IS TRUE DESC,
+                 decided.position, decided.id DESC
     ), earned AS (
         SELECT decision_id,
                CASE %(kind)s WHEN 'any' THEN LEAST(count(*) FILTER (WHERE name = %(goal)s), 1)

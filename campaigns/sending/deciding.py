@@ -25,6 +25,7 @@ from campaigns.holdout import ARM
 from campaigns.loading import SnapshotLoader
 from campaigns.products import with_products
 from campaigns.sending.claiming import Claimed
+from campaigns.slates import product_content, whole_slate
 from campaigns.snapshot import RunningCampaign, Serves, Snapshot
 from recommender.decision_ids import decision_partition
 from recommender.models import Decision
@@ -94,6 +95,9 @@ class Decider:
         shown = {offer.rules.key: offer.content for offer in campaign.offers}
         if campaign.fallback is not None:
             shown.setdefault(campaign.fallback.rules.key, campaign.fallback.content)
+        if campaign.policy.slate is not None:
+            # Of products nothing is known here; they are read from the log below.
+            shown = {each.offer: {} for each in claimed if each.offer} | shown
         decided: dict[int, Decided] = {}
         for each in claimed:
             if each.decision_id is not None and (not each.offer or each.offer in shown):
@@ -148,21 +152,28 @@ def _with_logged_products(decided: Mapping[int, Decided]) -> dict[int, Decided]:
     ids = {
         made.decision_id
         for made in decided.values()
-        if made.decision_id is not None and "ranking" in (made.content or {})
+        if made.decision_id is not None and made.content is not None and _has_products(made.content)
     }
+    if not ids:
+        return dict(decided)
     logged: dict[uuid.UUID | None, Sequence[str]] = dict(
         Decision.objects.filter(pk__in=ids).values_list("pk", "products")
     )
     lists = Lists(products=find_products(key for keys in logged.values() for key in keys))
-    return {
-        id_: made
-        if made.content is None
-        else replace(
-            made,
-            content=with_products(made.content, logged.get(made.decision_id, ()), lists),
-        )
-        for id_, made in decided.items()
-    }
+    again = dict(decided)
+    for id_, made in decided.items():
+        keys = logged.get(made.decision_id)
+        if made.content and keys is not None:
+            again[id_] = replace(made, content=with_products(made.content, keys, lists))
+        elif keys:
+            slate = [product_content(lists.product(key)) for key in keys]
+            again[id_] = replace(made, content=whole_slate(slate))
+    return again
+
+
+def _has_products(content: Mapping[str, Any]) -> bool:
+    """Tell whether an offer comes with products, or is one, of which nothing is said here."""
+    return not content or "ranking" in content
 
 
 async def _serve(
@@ -180,7 +191,9 @@ async def _serve(
         placements=frozenset({campaign.placement}),
         campaigns={campaign.placement: (open_to_all,)},
     )
-    visits = [Visit(Name(each.customer_key), {campaign.placement: 1}, {}) for each in claimed]
+    slate = campaign.policy.slate
+    places = {campaign.placement: 1 if slate is None else slate.places}
+    visits = [Visit(Name(each.customer_key), places, {}) for each in claimed]
     batch = Batch(alone, visits, now)
     if not batch.campaigns:
         return {each.id: Decided(None, "", None, NOT_DECIDED) for each in claimed}
@@ -209,7 +222,9 @@ def _to_decided(campaign: RunningCampaign, slate: Slate | None) -> Decided:
     slot = slate.slots[0]
     made = slot.decision if isinstance(slot, Slot) else slot.held
     if made.offer is not None and slot.content is not None:
-        return Decided(made.id, made.offer, slot.content)
+        contents = [each.content for each in slate.slots if each.content is not None]
+        is_slate = campaign.policy.slate is not None and bool(made.products)
+        return Decided(made.id, made.offer, whole_slate(contents) if is_slate else slot.content)
     if made.offer is not None:
         return Decided(made.id, made.offer, None, CHOSE_NOTHING)
     serves = {arm.key: arm.serves for arm in campaign.arms}

@@ -12,7 +12,10 @@ from campaigns.channels.base import Draft, Outgoing, Recipient, Sender
 from campaigns.models import Campaign, Message, Step
 from campaigns.products import best_of, choose_products, with_products
 from campaigns.sending.writing import Writer, to_draft
+from campaigns.slates import product_content, whole_slate
+from recommender.lists import Sorted
 from recommender.ranking.looking import find_lists
+from recommender.ranking.reading import Lists
 
 NOBODY: Mapping[str, Any] = {}
 
@@ -53,6 +56,8 @@ def write_for(
         ),
     )
     offer = preview_products(first_offer(campaign), customer_key, now=now)
+    if (ranking := campaign.policy.ranking) is not None:
+        offer = preview_slate(ranking.key, customer_key, places=campaign.policy.places, now=now)
     data = writer.data_for(step, customer_key, attributes, offer)
     declining = reverse("message-unsubscribe-test", args=[campaign.key])
     url = f"{settings.SITE_URL}{declining}"
@@ -77,10 +82,25 @@ def preview_products(
     """
     if "ranking" not in content:
         return content
+    lists, id_ = _find_lists(content["ranking"], customer_key, now=now)
+    return with_products(content, best_of(choose_products(content, lists, id_)), lists)
+
+
+def preview_slate(
+    ranking: str, customer_key: str, *, places: int, now: datetime
+) -> Mapping[str, Any]:
+    """Return the products that a customer would most likely get now, as a message says them."""
+    lists, id_ = _find_lists(ranking, customer_key, now=now)
+    listed = lists.find(ranking, id_)
+    keys = [] if listed is None else Sorted(listed).best(places)
+    contents = [product_content(lists.product(key)) for key in keys]
+    return whole_slate(contents) if contents else {}
+
+
+def _find_lists(ranking: str, customer_key: str, *, now: datetime) -> tuple[Lists, int | None]:
     customer = Customer.objects.filter(external_key=customer_key).first() if customer_key else None
     id_ = None if customer is None else customer.pk
-    lists = find_lists([content["ranking"]], [id_], now=now)
-    return with_products(content, best_of(choose_products(content, lists, id_)), lists)
+    return find_lists([ranking], [id_], now=now), id_
 
 
 def send_test(message: Message, *, to: str, as_customer: str, now: datetime) -> str:

@@ -10,10 +10,13 @@ from django.utils.text import slugify
 from audience.naming import free_key
 from campaigns.drafting import find_nothing
 from campaigns.models import Campaign, Offer
-from campaigns.redrafting import change_offers
+from campaigns.redrafting import change_offers, change_slate
 from campaigns.setup.base import Step
+from recommender.models import Ranking
 
 NEW = ("new_name", "new_headline", "new_text", "new_link", "new_cost")
+
+SLATE = ("ranking", "places", "temperature")
 
 
 class OffersStep(Step):
@@ -22,7 +25,7 @@ class OffersStep(Step):
     title = "Offers"
     explanation = (
         "For each customer one of these is chosen. Two or more let the policy learn what works "
-        "for whom."
+        "for whom. Or each customer is shown their own products."
     )
     template = "campaigns/setup/offers.html"
 
@@ -51,6 +54,29 @@ class OffersStep(Step):
         label="What it costs you each time",
         help_text="Counts against the campaign's budget.",
     )
+    ranking = forms.ModelChoiceField(
+        Ranking.objects.order_by("name"),
+        required=False,
+        empty_label="No products: the offers above",
+        label="Products of",
+        help_text="The personalised arm shows each customer's own, the control what the ranking "
+        "lists for everybody.",
+    )
+    places = forms.IntegerField(
+        min_value=1,
+        max_value=20,
+        required=False,
+        help_text="How many a message shows, and a page at most.",
+    )
+    temperature = forms.FloatField(
+        min_value=0.01,
+        max_value=10,
+        required=False,
+        label="Chance in the order",
+        help_text="A product as much better as the best is than the last of a list comes first "
+        "e^(1/chance) times as often: at 0.1 nearly always, at 1 nearly three times. With more of "
+        "it other orders can be judged afterwards.",
+    )
     fallback = forms.ModelChoiceField(
         Offer.objects.filter(is_active=True, is_nothing=False).order_by("name"),
         required=False,
@@ -71,14 +97,23 @@ class OffersStep(Step):
         """The fields of a new offer."""
         return [self[name] for name in NEW]
 
+    @property
+    def slate(self) -> list[forms.BoundField]:
+        """The fields of products instead of offers."""
+        return [self[name] for name in SLATE]
+
     @classmethod
     def read(cls, campaign: Campaign) -> dict[str, Any]:
         """Return what the draft says."""
         chosen = dict(campaign.choices.values_list("offer_id", "offer__is_nothing"))
+        policy = campaign.policy
         return {
             "offers": [offer for offer, is_nothing in chosen.items() if not is_nothing],
             "may_be_nothing": any(chosen.values()),
             "fallback": campaign.fallback_id,
+            "ranking": policy.ranking_id,
+            "places": policy.places,
+            "temperature": policy.temperature,
         }
 
     def clean(self) -> dict[str, Any]:
@@ -91,8 +126,11 @@ class OffersStep(Step):
             self.add_error("new_name", "Use at least one letter or digit.")
         if name and not cleaned.get("new_headline"):
             self.add_error("new_headline", "Say what customers read.")
-        if not self.errors and not cleaned.get("offers") and not name:
-            raise ValidationError("Choose an offer, or write a new one.")
+        is_offered = bool(cleaned.get("offers") or name)
+        if not self.errors and is_offered and cleaned.get("ranking"):
+            raise ValidationError("Choose offers or products, not both.")
+        if not self.errors and not is_offered and not cleaned.get("ranking"):
+            raise ValidationError("Choose an offer, write a new one, or choose products.")
         return cleaned
 
     def write(self) -> None:
@@ -104,6 +142,13 @@ class OffersStep(Step):
         if cleaned["may_be_nothing"]:
             offers.append(find_nothing())
         change_offers(self.campaign, offers)
+        policy = self.campaign.policy
+        change_slate(
+            self.campaign,
+            cleaned["ranking"],
+            places=cleaned["places"] or policy.places,
+            temperature=cleaned["temperature"] or policy.temperature,
+        )
         self.campaign.fallback = cleaned["fallback"]
         self.campaign.save(update_fields=["fallback"])
 

@@ -31,7 +31,7 @@ from recommender.ranking.lifecycle import (
     serve_version,
     settle_version,
 )
-from recommender.ranking.models import BY_HISTORY, RankerVersion, Status, TopPicks
+from recommender.ranking.models import BY_HISTORY, RankerVersion, TopPicks
 from recommender.reranking import Followers
 from recommender.splits import by_amount
 
@@ -112,7 +112,7 @@ def _train(version: RankerVersion, *, now: datetime) -> None:
         until=until,
         per_customer=ranking.events_per_customer,
     )
-    champion = ranking.versions.filter(status=Status.SERVED).first()
+    champion = ranking.served_version
     is_refresh = champion is not None and champion.recipe == version.recipe
     training = Training(version, data, report)
     metrics, admission = _try(version, champion, data, training)

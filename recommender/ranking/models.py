@@ -161,6 +161,11 @@ class Ranking(models.Model):
         return reverse("ranking", args=[self.key])
 
     @property
+    def served_version(self) -> "RankerVersion | None":
+        """The version whose lists are shown; None while there is none."""
+        return self.versions.filter(status=Status.SERVED).first()
+
+    @property
     def rules(self) -> Rules:
         """What the shop wants of every list."""
         return Rules(

@@ -131,6 +131,10 @@ class Lists:
             rules=served.rules,
         )
 
+    def product(self, key: str) -> Product:
+        """Return what is said of a product; of one that nobody spoke of, its key."""
+        return self.products.get(key) or Product(key)
+
 
 def fetch_by(connection: AsyncConnection[Any]) -> Fetch:
     """Return how to ask through a connection of the hot paths."""

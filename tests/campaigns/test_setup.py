@@ -27,6 +27,7 @@ from tests.makers import (
     make_placement,
     make_user,
 )
+from tests.recommender.ranking.shops import make_ranking
 
 pytestmark = pytest.mark.django_db
 
@@ -134,6 +135,7 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
         ("idea", {"name": "…"}, "name", "at least one letter"),
         ("idea", {"goal": 0}, "goal", "Select a valid choice"),
         ("offers", {}, "__all__", "Choose an offer"),
+        ("offers", {"temperature": 0}, "temperature", "greater than or equal"),
         ("offers", {"new_headline": "Hi"}, "new_name", "Name the new offer"),
         ("offers", {"new_name": "Tea"}, "new_headline", "what customers read"),
         ("offers", {"new_name": "Tea", "new_link": "javascript:x()"}, "new_link", "valid URL"),
@@ -167,6 +169,25 @@ def test_nonsense_is_refused_in_clear_words(
     usual: dict[str, Any] = {"proof": PROOF, "schedule": SCHEDULE}.get(step, {})
     errors = errors_of(marketer.post(at_step(draft, step), {**usual, **sent}))
     assert says in errors[field]
+
+
+def test_products_are_shown_instead_of_offers(marketer: Client, draft: Campaign) -> None:
+    ranking = make_ranking()
+    page = at_step(draft, "offers")
+    chosen = {"ranking": ranking.pk, "places": 3, "temperature": 0.5}
+    both = marketer.post(page, {**chosen, "offers": [make_offer().pk]})
+    assert "Choose offers or products, not both." in both.content.decode()
+    assert marketer.post(page, chosen).status_code == HTTPStatus.FOUND
+    draft.refresh_from_db()
+    policy = draft.policy
+    assert (policy.ranking, policy.places, policy.temperature) == (ranking, 3, 0.5)
+    assert not draft.choices.exists()
+    review = marketer.get(reverse("campaign-setup", args=[draft.key])).content.decode()
+    assert "3 products of" in review
+    assert "serves no version yet" in review
+    assert marketer.post(page, {"offers": [make_offer().pk]}).status_code == HTTPStatus.FOUND
+    policy.refresh_from_db()
+    assert policy.ranking is None
 
 
 def test_offers_may_come_by_fixed_shares_alone(marketer: Client, draft: Campaign) -> None:

@@ -75,6 +75,33 @@ def test_each_mail_shows_the_customer_s_own_products(sink: Sink) -> None:
         assert led[4] == f"https://shop.example/{listed[4]}"
 
 
+def test_a_slate_is_mailed_as_a_whole_and_again_after_a_refusal(sink: Sink) -> None:
+    people, ranking = make_shop(), make_ranking(shown=8)
+    serve_markov(ranking)
+    make_reading(people[:12])
+    campaign = make_mailed(body=BODY, offers=[], ranking=ranking, places=3, temperature=1.0)
+    sink.answer = lambda receiver, content: (
+        None if people[3].external_key in receiver else "451 Try later"
+    )
+    send()
+    places = Decision.objects.filter(campaign=campaign.key, offer__isnull=False)
+    slates = {d.customer.external_key: d.products for d in places.filter(position=0)}
+    assert len(slates) > 8
+    assert places.count() == 3 * len(slates)
+    message = campaign.steps.get().messages.get()
+    sink.answer = lambda receiver, content: None
+    send_test(message, to="me@mail.example", as_customer="", now=timezone.now())
+    send(timezone.now() + timedelta(hours=7))
+    assert places.count() == 3 * len(slates)
+    preview = html_of(next(mail for mail in sink.mails if "me@" in str(mail["To"])))
+    assert len(re.findall(r"<b>(Product \d+)</b>", preview)) == 3
+    mailed = {key: mail for key, mail in mails_by_key(sink).items() if key in slates}
+    assert len(mailed) == len(slates)
+    for key, mail in mailed.items():
+        names = re.findall(r"<b>(Product \d+)</b>", html_of(mail))
+        assert names == [f"Product {int(item[1:])}" for item in slates[key]]
+
+
 def test_what_was_decided_is_shown_again_when_a_mail_is_tried_again(sink: Sink) -> None:
     people, ranking = make_shop(), make_ranking()
     serve_markov(ranking)

@@ -1,0 +1,98 @@
+"""Say what each place of a slate of products earned, by the products that events name."""
+
+from typing import LiteralString
+
+# As with offers (`rewards.py`), an event that names its decision counts for that slate alone, and
+# any other for the last slate before it. Within the slate it counts for the place whose product it
+# names; what names none of its products counts for the decision that it names, or for the first
+# place. A place that shows no product, as of a hold-out, is compared with whole slates: it earns
+# all that happens. Of an order's sum a product earns its own lines.
+SETTLE_PLACES: LiteralString = """
+    WITH due AS (
+        SELECT decision_id FROM recommender_reward
+        WHERE policy_id = %(policy)s AND settled_at IS NULL AND due_at <= %(settled)s
+        ORDER BY due_at, decision_id LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ), decision AS (
+        SELECT place.id, place.offer, place.features, place.decided_at, person.id AS person,
+               place.position, place.ranker_version IS NOT NULL AS is_product, slate.ids,
+               slate.items,
+               LEAST(place.decided_at + make_interval(secs => %(window)s), (
+                   SELECT min(later.decided_at)
+                   FROM audience_customer AS same
+                   JOIN recommender_decision AS later ON later.customer_id = same.id
+                   WHERE (same.id = person.id OR same.merged_into_id = person.id)
+                     AND later.campaign = place.campaign
+                     AND later.decided_at > place.decided_at
+                     AND later.id >= (left(place.id::text, 13)
+                                      || '-0000-0000-000000000000')::uuid)) AS until
+        FROM due
+        CROSS JOIN LATERAL (
+            SELECT * FROM recommender_decision WHERE id = due.decision_id OFFSET 0) AS place
+        JOIN audience_customer AS customer ON customer.id = place.customer_id
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(customer.merged_into_id, customer.id) AS id) AS person
+        CROSS JOIN LATERAL (
+            SELECT array_agg(other.id::text) AS ids, array_agg(other.offer::text) AS items
+            FROM recommender_decision AS other
+            WHERE other.customer_id = place.customer_id AND other.campaign = place.campaign
+              AND other.decided_at = place.decided_at
+              AND other.id >= (left(place.id::text, 13) || '-0000-0000-000000000000')::uuid
+        ) AS slate
+    ), earned AS (
+        SELECT decision.id,
+               CASE %(kind)s WHEN 'any' THEN LEAST(count(event.id), 1)
+                             WHEN 'count' THEN count(event.id)
+                             ELSE COALESCE(sum(event.earned), 0) END AS value
+        FROM decision
+        LEFT JOIN LATERAL (
+            SELECT found.id,
+                   CASE WHEN decision.is_product AND decision.offer = ANY(named.items)
+                        THEN named.earned ELSE found.value END AS earned
+            FROM audience_customer AS same
+            CROSS JOIN LATERAL (
+                SELECT event.id, event.value, event.properties, event.occurred_at,
+                       event.properties ->> 'decision_id' AS decided_by
+                FROM audience_event AS event
+                WHERE event.customer_id = same.id AND event.name = %(event)s
+                  AND event.occurred_at >= decision.decided_at
+                  AND event.occurred_at
+                      < decision.decided_at + make_interval(secs => %(window)s)
+                OFFSET 0) AS found
+            CROSS JOIN LATERAL (
+                SELECT COALESCE(array_agg(line.item), '{}') AS items,
+                       COALESCE(sum(COALESCE(line.price * line.quantity, found.value / line.lines))
+                                FILTER (WHERE line.item = decision.offer), 0) AS earned
+                FROM (
+                    SELECT COALESCE(product ->> 'product_id', product ->> 'sku') AS item,
+                           CASE WHEN jsonb_typeof(found.properties -> 'products') = 'array'
+                                 AND jsonb_typeof(product -> 'price') = 'number'
+                                THEN (product ->> 'price')::float8 END AS price,
+                           CASE WHEN jsonb_typeof(product -> 'quantity') = 'number'
+                                THEN (product ->> 'quantity')::float8 ELSE 1 END AS quantity,
+                           count(*) OVER () AS lines
+                    FROM jsonb_array_elements(
+                        CASE jsonb_typeof(found.properties -> 'products') WHEN 'array'
+                            THEN found.properties -> 'products'
+                            ELSE jsonb_build_array(found.properties) END) AS product
+                ) AS line WHERE line.item IS NOT NULL) AS named
+            WHERE (same.id = decision.person OR same.merged_into_id = decision.person)
+              AND CASE WHEN found.decided_by IS NULL THEN found.occurred_at < decision.until
+                       ELSE found.decided_by = ANY(decision.ids) END
+              AND CASE WHEN NOT decision.is_product THEN true
+                       WHEN decision.offer = ANY(named.items) THEN true
+                       WHEN named.items && decision.items THEN false
+                       WHEN found.decided_by IS NULL THEN decision.position = 0
+                       ELSE found.decided_by = decision.id::text END
+        ) AS event ON true
+        GROUP BY decision.id
+    ), settled AS (
+        UPDATE recommender_reward AS reward
+        SET value = earned.value, settled_at = %(now)s, is_lesson = false
+        FROM earned WHERE reward.decision_id = earned.id
+        RETURNING reward.decision_id, reward.value
+    )
+    SELECT decision.offer, false, decision.features, settled.value
+    FROM settled JOIN decision ON decision.id = settled.decision_id
+    ORDER BY settled.decision_id
+"""

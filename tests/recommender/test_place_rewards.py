@@ -1,0 +1,138 @@
+"""Places of a slate earn what happens to their own products, once."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from audience.models import Customer
+from recommender.decision_ids import RANDOM_BITS, decision_id
+from recommender.decisions import Logged
+from recommender.models import Decision, Policy, Reward
+from recommender.rewards import settle_rewards
+from tests.makers import DAY, HOUR, NOW, log_all, make_customer, make_event, make_policy, merge
+from tests.recommender.ranking.shops import make_ranking
+
+pytestmark = pytest.mark.django_db
+
+
+def show(
+    policy: Policy, customer: Customer, items: str, *, at: datetime = NOW, is_product: bool = True
+) -> list[Decision]:
+    """Log a slate, whose ids fall as those of the desk do."""
+    entropy = sorted((secrets.randbits(RANDOM_BITS) for _ in items), reverse=True)
+    places = [
+        Logged(
+            id=decision_id(at, entropy=bits),
+            decided_at=at,
+            customer_key=customer.external_key,
+            campaign="picks",
+            placement="home",
+            arm="personalised",
+            policy_id=policy.pk,
+            policy_version=1,
+            offer=None if item == "-" else item,
+            propensity=0.5,
+            due_at=at + timedelta(seconds=policy.reward_window_seconds),
+            position=position,
+            ranker_version=7 if is_product else None,
+        )
+        for position, (item, bits) in enumerate(zip(items, entropy, strict=True))
+    ]
+    log_all(places)
+    return [Decision.objects.get(pk=place.id) for place in places]
+
+
+def make_slates(event: str = "Product Clicked", kind: str = "any") -> tuple[Policy, Customer]:
+    policy = make_policy(offers=(), reward_event=event, reward_kind=kind, ranking=make_ranking())
+    return policy, make_customer()
+
+
+def earned(policy: Policy, slate: list[Decision]) -> list[float | None]:
+    settle_rewards(policy, now=NOW + DAY, limit=100)
+    values = dict(Reward.objects.values_list("decision_id", "value"))
+    return [values[place.pk] for place in slate]
+
+
+def click(customer: Customer, *, at: datetime = NOW + HOUR / 2, **properties: Any) -> None:
+    make_event(customer, "Product Clicked", at=at, properties=properties)
+
+
+def test_a_click_on_a_product_is_its_place_s() -> None:
+    policy, customer = make_slates()
+    slate = show(policy, customer, "abc")
+    click(customer, product_id="b")
+    click(customer, sku="x")
+    settled = settle_rewards(policy, now=NOW + DAY, limit=100)
+    assert [row.is_lesson for row in settled] == [False] * 3
+    # What is no product of the slate is the first place's, as it is with offers.
+    assert earned(policy, slate) == [1, 1, 0]
+
+
+def test_an_event_that_names_a_decision_counts_for_its_slate_alone() -> None:
+    policy, customer = make_slates(kind="count")
+    before = show(policy, customer, "abc")
+    after = show(policy, customer, "abc", at=NOW + HOUR / 4)
+    # A mail knows the decision of its first place, and the product that was followed.
+    click(customer, decision_id=str(before[0].pk), product_id="c")
+    click(customer, decision_id=str(before[1].pk), product_id="x")
+    click(customer, decision_id=str(before[2].pk))
+    click(customer, decision_id="another", product_id="a")
+    click(customer, product_id="a")
+    assert earned(policy, before) == [0, 1, 2]
+    assert earned(policy, after) == [1, 0, 0]
+
+
+def test_a_later_slate_takes_over() -> None:
+    policy, customer = make_slates(kind="count")
+    first = show(policy, customer, "ab")
+    second = show(policy, customer, "bc", at=NOW + HOUR / 4)
+    click(customer, at=NOW + HOUR / 8, product_id="b")
+    click(customer, at=NOW + HOUR / 2, product_id="b")
+    click(customer, at=NOW + 3 * HOUR, product_id="b")
+    assert earned(policy, first) == [0, 1]
+    assert earned(policy, second) == [1, 0]
+
+
+def test_of_an_order_a_place_earns_its_own_lines() -> None:
+    policy, customer = make_slates("Order Completed", "sum")
+    slate = show(policy, customer, "abc")
+    order: Mapping[str, Any] = {
+        "order_id": "1",
+        "products": [
+            {"product_id": "a", "price": 10, "quantity": 2},
+            {"product_id": "c"},
+            {"product_id": "z", "price": 5},
+        ],
+    }
+    make_event(customer, "Order Completed", at=NOW + HOUR / 2, value=60, properties=order)
+    assert earned(policy, slate) == [20, 0, 20]
+
+
+def test_a_single_product_earns_the_event_s_value() -> None:
+    policy, customer = make_slates("Product Added", "sum")
+    slate = show(policy, customer, "ab")
+    make_event(
+        customer, "Product Added", at=NOW + HOUR / 2, value=7, properties={"product_id": "b"}
+    )
+    assert earned(policy, slate) == [0, 7]
+
+
+@pytest.mark.parametrize("items", ["-", "f"])
+def test_who_is_shown_no_products_earns_all_that_happens(items: str) -> None:
+    policy, customer = make_slates(kind="count")
+    slate = show(policy, customer, items, is_product=False)
+    click(customer, product_id="a")
+    click(customer)
+    assert earned(policy, slate) == [2]
+
+
+def test_whoever_was_merged_is_one_person() -> None:
+    policy, customer = make_slates()
+    visitor = make_customer()
+    slate = show(policy, visitor, "ab")
+    merge(visitor, into=customer)
+    click(customer, product_id="b")
+    assert earned(policy, slate) == [0, 1]
