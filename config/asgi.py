@@ -119,7 +119,7 @@ def build_application(
         "campaigns": campaigns,
         "experiments": experiments,
     }
-    health = Health(keyring, held=held, desk=desk, spool=spool)
+    health = Health(keyring, held=held, desk=desk, spool=spool, pool=pool)
     return Dispatcher(
         {
             **intake.routes(),

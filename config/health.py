@@ -1,8 +1,10 @@
 """Says whether the process lives, whether it can serve, and how it does."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
+import psycopg
 from django.conf import settings
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -14,14 +16,19 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from campaigns.desk import Desk
 from campaigns.spool import Spool
+from recommender.ranking.gauges import read_gauges
 from wire.current import Current
 from wire.messages import Request, Response, answer
 from wire.routes import Handler
+
+logger = logging.getLogger(__name__)
 
 # From a hundred microseconds to the patience of whoever waits for a lock.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -42,9 +49,14 @@ class Health:
         held: Mapping[str, Current[object]],
         desk: Desk,
         spool: Spool,
+        pool: AsyncConnectionPool[AsyncConnection],
     ) -> None:
-        """Look at what is held in memory, by name, and at what is decided and spooled."""
+        """Look at what is held in memory, by name, and at what is decided and spooled.
+
+        What checks found of rankings is read through `pool`.
+        """
         self._keyring = keyring
+        self._pool = pool
         self._held = held
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -109,8 +121,30 @@ class Health:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         own = CollectorRegistry()
         own.register(self._own)
+        own.register(Read(await self._read_rankings()))
         body = generate_latest(registry) + generate_latest(own)
         return Response(200, body, content_type=CONTENT_TYPE_LATEST)
+
+    async def _read_rankings(self) -> Sequence[Metric]:
+        """Read what was found of rankings; nothing while the database does not answer."""
+        try:
+            async with self._pool.connection() as connection:
+                return await read_gauges(connection)
+        except psycopg.OperationalError as error:
+            logger.warning("What was found of rankings cannot be read now: %s", error)
+            return []
+
+
+class Read(Collector):
+    """What was read already."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        """Hold it."""
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """Return it."""
+        return self._metrics
 
 
 class Own(Collector):

@@ -14,6 +14,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30.0,
         "options": {"expires": 30.0},
     },
+    "check-rankings": {
+        "task": "recommender.check_rankings",
+        "schedule": 1800.0,
+        "options": {"expires": 1800.0},
+    },
     "update-products": {
         "task": "recommender.update_products",
         "schedule": 30.0,

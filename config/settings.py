@@ -272,7 +272,10 @@ UNFOLD = {
 CELERY_BROKER_URL = environment.broker(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 # What takes minutes has a queue, and workers, of its own.
-CELERY_TASK_ROUTES = {"recommender.train_rankers": {"queue": "training"}}
+CELERY_TASK_ROUTES = {
+    "recommender.train_rankers": {"queue": "training"},
+    "recommender.check_rankings": {"queue": "training"},
+}
 # Work is claimed in PostgreSQL, so a lost message costs one beat, not an hour (ADR 0005).
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from audience.models import Customer
 from recommender.bandits import bandit_choices
 from recommender.features import FeatureSpec
-from recommender.ranking.models import Product, RankerVersion, Ranking, TopPicks
+from recommender.ranking.models import Product, RankerCheck, RankerVersion, Ranking, TopPicks
 
 # Django looks for an app's models here.
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "PolicyQuerySet",
     "PolicyVersion",
     "Product",
+    "RankerCheck",
     "RankerVersion",
     "Ranking",
     "Reward",

@@ -11,6 +11,7 @@ from recommender.learning import learn_batch
 from recommender.ranking.catalogue import update_products
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_refreshes
+from recommender.ranking.monitoring import check_due as check_due_rankings
 from recommender.rebuilding import check_sums, find_unchecked
 from recommender.rewards import find_due_policies
 
@@ -20,6 +21,7 @@ LEARN_TASK = "recommender.learn_due"
 CHECK_TASK = "recommender.check_sums"
 CHECK_EVERY = timedelta(hours=20)
 RANK_TASK = "recommender.train_rankers"
+CHECK_RANKINGS_TASK = "recommender.check_rankings"
 PRODUCTS_TASK = "recommender.update_products"
 
 
@@ -32,6 +34,12 @@ def train_rankers() -> int:
         trained += 1
         logger.info("%s: %s. %s", version, version.get_status_display(), " ".join(version.reasons))
     return trained
+
+
+@shared_task(name=CHECK_RANKINGS_TASK)
+def check_rankings() -> int:
+    """Look after each served ranker once a day; return how many raise an alarm."""
+    return check_due_rankings(now=timezone.now())
 
 
 @shared_task(name=PRODUCTS_TASK)

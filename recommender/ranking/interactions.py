@@ -61,6 +61,7 @@ class SiteData:
         items: Products' keys, in the order of their numbers.
         histories: With times.
         facts: What events said of the products: name, category, brand and price.
+        categories: Of each product; empty where nothing says one.
         digest: The same for the same events, so that a version can say what it learned from.
     """
 
@@ -68,6 +69,7 @@ class SiteData:
     items: tuple[str, ...]
     histories: Histories
     facts: ItemFacts
+    categories: tuple[str, ...]
     digest: str
 
 
@@ -108,6 +110,7 @@ def read_site(
         items=read.items,
         histories=read.histories,
         facts=_facts(read.items, said),
+        categories=tuple(str(said.get(item, {}).get("category") or "") for item in read.items),
         digest=_digest(read),
     )
 

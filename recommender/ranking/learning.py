@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 from django.conf import settings
 from django.db import transaction
@@ -32,6 +33,7 @@ from recommender.ranking.lifecycle import (
     settle_version,
 )
 from recommender.ranking.models import BY_HISTORY, RankerVersion, TopPicks
+from recommender.ranking.profiles import describe
 from recommender.reranking import Followers
 from recommender.splits import by_amount
 
@@ -124,6 +126,7 @@ def _train(version: RankerVersion, *, now: datetime) -> None:
         metrics=metrics,
         state=to_bytes(ranker),
         followers=_followers(data),
+        profile=msgspec.to_builtins(describe(data, ranker, until=until)),
     )
     with transaction.atomic():
         if not settle_version(version, trained, now=now):

@@ -33,6 +33,7 @@ class Trained:
     metrics: dict[str, dict[str, float]]
     state: bytes
     followers: bytes
+    profile: dict[str, Any] | None = None
 
 
 def request_version(
@@ -120,6 +121,7 @@ def settle_version(version: RankerVersion, trained: Trained, *, now: datetime) -
         metrics=trained.metrics,
         state=trained.state if admitted else None,
         followers=trained.followers if admitted else None,
+        profile=trained.profile,
         trained_at=now,
         progress=1.0,
         stage="",

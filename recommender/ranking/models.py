@@ -220,6 +220,8 @@ class RankerVersion(models.Model):
     reasons = models.JSONField(default=list)
     state = models.BinaryField(null=True)
     followers = models.BinaryField(null=True)
+    # What it met just before it was trained (`profiles.py`).
+    profile = models.JSONField(null=True)
 
     class Meta:
         ordering = ["-number"]
@@ -241,6 +243,11 @@ class RankerVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ranking} v{self.number} ({self.kind})"
+
+    def find_listed(self, *, most: int = 20_000) -> set[str]:
+        """Return the keys of all products that are in the lists of so many customers."""
+        lists = self.picks.order_by("pk").values_list("items", flat=True)[:most]
+        return {item for items in lists.iterator() for item in items}
 
     @property
     def by_history(self) -> list[tuple[str, float]]:
@@ -283,3 +290,20 @@ class TopPicks(models.Model):
 
     def __str__(self) -> str:
         return ", ".join(self.items)
+
+
+class RankerCheck(models.Model):
+    """What was found of a served version at one time (`monitoring.py`)."""
+
+    version = models.ForeignKey(RankerVersion, on_delete=models.CASCADE, related_name="checks")
+    checked_at = models.DateTimeField()
+    # Each with a name, a value, words, and whether it is an alarm.
+    findings = models.JSONField(default=list)
+    alarms = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["-checked_at", "-pk"]
+        indexes = [models.Index(fields=["version", "-checked_at"], name="newest_check_of_version")]
+
+    def __str__(self) -> str:
+        return f"{self.version} at {self.checked_at}"

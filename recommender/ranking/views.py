@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from recommender.rankers import ranker_choices
 from recommender.ranking.examples import find_examples
 from recommender.ranking.lifecycle import CAN_BE_SERVED, request_version, serve_version
-from recommender.ranking.models import RankerVersion, Ranking
+from recommender.ranking.models import RankerCheck, RankerVersion, Ranking, Status
 from recommender.ranking.wording import say_rules
 from wire.wakeups import wake
 
@@ -105,6 +105,9 @@ def _show(request: HttpRequest, found: Ranking, form: TrainForm) -> HttpResponse
         "versions": [_describe(version) for version in versions],
         "measures": MEASURES.values(),
         "rules": say_rules(found.rules),
+        "check": RankerCheck.objects.filter(
+            version__ranking=found, version__status=Status.SERVED
+        ).first(),
         "examples": find_examples(found, now=timezone.now()),
         "form": form,
     }

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from campaigns.mail.starters import Plain, to_mjml
 from recommender.models import Ranking
 from recommender.ranking.catalogue import update_products
+from recommender.ranking.monitoring import check_due
 from tests.browser.conftest import check_access, listen
 from tests.campaigns.mailed import add_step, make_mail_placement
 from tests.makers import make_campaign, make_offer
@@ -21,6 +22,7 @@ def test_products_are_seen_at_the_ranking_the_offer_the_message_and_the_campaign
     people, ranking = make_shop(), make_ranking(shown=12)
     serve_markov(ranking)
     update_products(now=timezone.now())
+    check_due(now=timezone.now())
     Ranking.objects.update(
         boosts=[{"attribute": "category", "value": "shelf 1", "factor": 3}], most_of_category=2
     )
@@ -33,6 +35,7 @@ def test_products_are_seen_at_the_ranking_the_offer_the_message_and_the_campaign
     page.goto(ranking.get_absolute_url())
     page.wait_for_selector("text=Shown now, by the rules")
     page.wait_for_selector("text=The category “shelf 1” counts 3 times.")
+    page.wait_for_selector("text=Look at this")
     check_access(page)
 
     page.goto(reverse("offer-preview", args=[offer.key]))

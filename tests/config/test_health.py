@@ -11,8 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from audience.keys import create_source
 from audience.models import Kind, Scope
 from config.asgi import build_application
+from recommender.ranking.monitoring import check_version
 from tests.asgi import Site, open_site, serve
-from tests.makers import make_campaign, make_source
+from tests.makers import DAY, NOW, make_campaign, make_source
+from tests.recommender.ranking.shops import make_ranking, make_shop, serve_markov
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -94,3 +96,18 @@ def test_a_ready_site_says_how_fresh_it_is(site: Site) -> None:
     answer = site.get("/readyz")
     assert (answer.status, answer.json()["ready"]) == (200, True)
     assert all(check["database_answers"] for check in answer.json()["checks"].values())
+
+
+def test_rankings_say_how_old_they_are_and_what_was_found(site: Site, admin_key: str) -> None:
+    make_shop()
+    version = serve_markov(make_ranking())
+    key = version.ranking.key
+    before = read_metrics(site, admin_key)
+    assert before["offerlab_ranking_age_seconds", (key,)] > 0
+    assert ("offerlab_ranking_checked_seconds", (key,)) not in before
+    check_version(version, now=NOW + 8 * DAY)
+    after = read_metrics(site, admin_key)
+    assert after["offerlab_ranking_finding", (key, "age in days")] == 8.0
+    assert after["offerlab_ranking_alarm", (key, "age in days")] == 1.0
+    assert ("offerlab_ranking_finding", (key, "coverage")) not in after
+    assert after["offerlab_ranking_alarm", (key, "coverage")] == 1.0

@@ -16,7 +16,7 @@ def queue_of(task: str) -> str:
 def test_training_keeps_nobody_else_waiting() -> None:
     queues = {str(entry["task"]): queue_of(str(entry["task"])) for entry in SCHEDULE.values()}
     alone = {task for task, queue in queues.items() if queue == "training"}
-    assert alone == {"recommender.train_rankers"}
+    assert alone == {"recommender.train_rankers", "recommender.check_rankings"}
     assert set(queues.values()) == {"training", "celery"}
 
 
