@@ -46,11 +46,7 @@ class Content(Ranker):
         """
         if facts is None or facts.words.shape[0] != histories.n_items:
             raise ValueError(f"Content needs facts about all {histories.n_items} items.")
-        said = np.bincount(facts.words.indices, minlength=facts.words.shape[1])
-        rarity = np.log(histories.n_items / np.maximum(said, 1)).astype(np.float32)
-        weighed = facts.words * rarity
-        rows: SparseArray = weighed.tocsr()
-        self.words = scale_rows(rows, 1 / np.maximum(np.sqrt(row_sums(squared(rows))), 1e-9))
+        self.words = weigh_words(facts)
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(facts.prices)
         self.log_prices = np.where(np.isfinite(logs), logs, np.nan)
@@ -72,3 +68,13 @@ class Content(Ranker):
         z = (logs[None, :] - mean[:, None]) / self.price_spread
         near = np.exp(-0.5 * z**2) * known * (seen > 0)[:, None]
         return near.astype(np.float32)
+
+
+def weigh_words(facts: ItemFacts) -> SparseArray:
+    """Weigh what is said of items by how rare it is: TF-IDF, in rows of length 1."""
+    n_items, n_words = facts.words.shape
+    said = np.bincount(facts.words.indices, minlength=n_words)
+    rarity = np.log(n_items / np.maximum(said, 1)).astype(np.float32)
+    weighed = facts.words * rarity
+    rows: SparseArray = weighed.tocsr()
+    return scale_rows(rows, 1 / np.maximum(np.sqrt(row_sums(squared(rows))), 1e-9))

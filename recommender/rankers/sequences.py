@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -63,11 +63,14 @@ class SequenceRanker(Ranker):
     def __post_init__(self) -> None:
         self.checkpoint: Path | None = None
         self.device = "cpu"
-        self._report: Callable[[float], None] = _tell_nobody
+        self._report: Callable[[float], None] = tell_nobody
 
     @abstractmethod
     def encoder(self) -> nn.Module:
-        """Make the part that reads: (b, t, size) to (b, t, size), each from what came before."""
+        """Make the part that reads: (b, t, size) to (b, t, size), each from what came before.
+
+        Where it is `Timed`, it is given the seconds of the events too, (b, t).
+        """
 
     def prepare(self, *, checkpoint: Path, device: str, report: Callable[[float], None]) -> None:
         """Keep checkpoints, compute on a device and tell how far it is."""
@@ -111,6 +114,27 @@ class SequenceRanker(Ranker):
         return network.to(self.device).eval()
 
 
+class Timed(nn.Module):
+    """A layer that reads when things happened, too."""
+
+
+class Stack(Timed, nn.Sequential):
+    """Layers one after the other, some of which read times."""
+
+    def forward(self, x: Tensor, times: Tensor) -> Tensor:  # type: ignore[override]  # one more
+        """Read (b, t, size) and (b, t) to (b, t, size)."""
+        for layer in self:
+            x = layer(x, times) if isinstance(layer, Timed) else layer(x)
+        return x
+
+
+class Filled(NamedTuple):
+    """Histories of about one length: items and seconds, both (b, t)."""
+
+    items: IntArray
+    times: IntArray
+
+
 class Network(nn.Module):
     """Embeddings of items and of the beginning of every history, and what reads them."""
 
@@ -121,9 +145,12 @@ class Network(nn.Module):
         nn.init.normal_(self.items.weight, std=FIRST_SIZE)
         self.encoder = encoder
 
-    def forward(self, items: Tensor) -> Tensor:
-        """Read items, (b, t), to what each leads to, (b, t, size)."""
-        read: Tensor = self.encoder(self.items(items))
+    def forward(self, items: Tensor, times: Tensor) -> Tensor:
+        """Read items and their seconds, (b, t), to what each leads to, (b, t, size)."""
+        # As large as what the layers add, or the item itself would be lost among it.
+        embedded = self.items(items) * self.items.embedding_dim**0.5
+        is_timed = isinstance(self.encoder, Timed)
+        read: Tensor = self.encoder(embedded, times) if is_timed else self.encoder(embedded)
         return read
 
     @torch.no_grad()
@@ -131,8 +158,9 @@ class Network(nn.Module):
         """Score all items after each history, (n, n_items)."""
         beginning = self.items.num_embeddings - 1
         filled = fill(histories, beginning=beginning)  # (n, t)
-        read = self(torch.from_numpy(filled).to(device))  # (n, t, size)
-        last = read[torch.arange(len(filled)), torch.from_numpy(histories.lengths)]  # (n, size)
+        items, times = (torch.from_numpy(part).to(device) for part in filled)
+        read = self(items, times)  # (n, t, size)
+        last = read[torch.arange(len(items)), torch.from_numpy(histories.lengths)]  # (n, size)
         scores: ScoreArray = (last @ self.items.weight[:-1].T).cpu().numpy()
         return scores
 
@@ -145,17 +173,11 @@ class NextItem:
         self.ranker = ranker
         self.model: nn.Module = model
         self._network = model
-        longer = np.flatnonzero(histories.lengths > 1)
-        n = min(VALIDATED, len(longer) // LEAST_LEARNED)
-        held = longer[np.linspace(0, len(longer) - 1, n).astype(np.int64)]
-        last = np.isin(histories.customers, held) & (histories.ages == 0)
-        learned = histories.where(~last)
-        self._asked = learned.of_customers(held).newest(ranker.length)
-        self._answers = histories.of_customers(held).newest(1).items
+        learned, self._asked, self._answers = hold_back(histories, length=ranker.length)
         # One more than is read: the item after the last one read is an answer too.
         self._learned = cut(learned, ranker.length + 1)
 
-    def batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
+    def batches(self, rng: np.random.Generator) -> Iterator[Filled]:
         """Give filled histories of like length, (b, t + 1), in any order."""
         customers = rng.permutation(len(self._learned))
         customers = customers[np.argsort(self._learned.lengths[customers], kind="stable")]
@@ -164,13 +186,13 @@ class NextItem:
             some = self._learned.of_customers(customers[first : first + self.ranker.batch])
             yield fill(some, beginning=some.n_items)
 
-    def loss(self, batch: IntArray, rng: np.random.Generator) -> Tensor:
+    def loss(self, batch: Filled, rng: np.random.Generator) -> Tensor:
         """Return the mean surprise at the next items of a batch."""
         n_items, device = self._learned.n_items, self.ranker.device
-        items = torch.from_numpy(batch).to(device)
+        items, times = (torch.from_numpy(part).to(device) for part in batch)
         after = items[:, 1:]
         is_next = after < n_items  # (b, t): what fills up is no item
-        read = self.model(items[:, :-1])[is_next]  # (m, size)
+        read = self.model(items[:, :-1], times[:, :-1])[is_next]  # (m, size)
         answers = after[is_next]  # (m,)
         embedded = self._network.items
         if n_items <= self.ranker.negatives:
@@ -188,10 +210,31 @@ class NextItem:
         if not len(self._asked):
             return 0.0
         scores = self._network.score(self._asked, device=self.ranker.device)
-        own = scores[np.arange(len(scores)), self._answers][:, None]
-        scores[self._asked.customers, self._asked.items] = -np.inf
-        ahead = (scores > own).sum(axis=1)
-        return float(((ahead < CUT) / np.log2(ahead + 2)).mean())
+        return validate_scores(scores, self._asked, self._answers)
+
+
+def hold_back(histories: Histories, *, length: int) -> tuple[Histories, Histories, IntArray]:
+    """Hold some customers' last events back, to know when to stop.
+
+    Returns:
+        What is learned from; the newest `length` events of those customers before it; and the items
+        of the events that are held back.
+    """
+    longer = np.flatnonzero(histories.lengths > 1)
+    n = min(VALIDATED, len(longer) // LEAST_LEARNED)
+    held = longer[np.linspace(0, len(longer) - 1, n).astype(np.int64)]
+    last = np.isin(histories.customers, held) & (histories.ages == 0)
+    learned = histories.where(~last)
+    asked = learned.of_customers(held).newest(length)
+    return learned, asked, histories.of_customers(held).newest(1).items
+
+
+def validate_scores(scores: ScoreArray, asked: Histories, answers: IntArray) -> float:
+    """Return NDCG@10 of one answer for each history, by scores of all items, (n, n_items)."""
+    own = scores[np.arange(len(scores)), answers][:, None]
+    scores[asked.customers, asked.items] = -np.inf
+    ahead = (scores > own).sum(axis=1)
+    return float(((ahead < CUT) / np.log2(ahead + 2)).mean())
 
 
 def cut(histories: Histories, most: int) -> Histories:
@@ -207,18 +250,23 @@ def cut(histories: Histories, most: int) -> Histories:
     )
 
 
-def fill(histories: Histories, *, beginning: int) -> IntArray:
+def fill(histories: Histories, *, beginning: int) -> Filled:
     """Put each history after a beginning, and fill up behind it: (n, longest + 1).
 
     What comes behind is never read by what is before, so it needs no mask. It is filled with the
-    beginning's number.
+    beginning's number. The beginning is at the time of the first event.
     """
     longest = int(histories.lengths.max(initial=0))
-    filled = np.full((len(histories), longest + 1), beginning, dtype=np.int64)
-    places = histories.lengths[histories.customers] - histories.ages  # 1 … length
-    filled[histories.customers, places] = histories.items
-    return filled
+    items = np.full((len(histories), longest + 1), beginning, dtype=np.int64)
+    times = np.zeros((len(histories), longest + 1), dtype=np.int64)
+    customers = histories.customers
+    places = histories.lengths[customers] - histories.ages  # 1 … length
+    items[customers, places] = histories.items
+    times[customers, places] = histories.times
+    if longest:
+        times[:, 0] = times[:, 1]
+    return Filled(items, times)
 
 
-def _tell_nobody(part: float) -> None:
-    pass
+def tell_nobody(part: float) -> None:
+    """Take a report that nobody waits for."""

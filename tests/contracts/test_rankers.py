@@ -15,7 +15,9 @@ READERS = {"size": 32, "batch": 32, "epochs": 12, "rate": 0.02, "dropout": 0.1}
 SETTINGS = {
     "bpr": {"rounds": 20},
     "als": {"factors": 8},
+    "two_tower": READERS | {"epochs": 20},
     "transformer": READERS,
+    "hstu": READERS,
     "gru": READERS,
 }
 

@@ -8,6 +8,7 @@ import torch
 
 from recommender.histories import Histories
 from recommender.rankers.gru import Gru
+from recommender.rankers.hstu import BUCKETS, Hstu, bucket
 from recommender.rankers.sequences import Network, NextItem, SequenceRanker, cut, fill
 from recommender.rankers.transformer import Transformer
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories
@@ -15,7 +16,7 @@ from tests.recommender.rankers.worlds import N_ITEMS, make_histories
 SMALL = {"size": 16, "batch": 8, "epochs": 1}
 
 
-@pytest.fixture(params=[Transformer, Gru])
+@pytest.fixture(params=[Transformer, Gru, Hstu])
 def ranker(request: pytest.FixtureRequest) -> SequenceRanker:
     made: SequenceRanker = request.param(**SMALL)
     return made
@@ -29,8 +30,10 @@ def network_of(ranker: SequenceRanker) -> Network:
 def test_what_comes_later_changes_nothing_before(ranker: SequenceRanker) -> None:
     network = network_of(ranker)
     first, second = torch.tensor([[40, 1, 2, 3]]), torch.tensor([[40, 1, 2, 9]])
-    torch.testing.assert_close(network(first)[:, :3], network(second)[:, :3])
-    assert not torch.allclose(network(first)[:, 3], network(second)[:, 3])
+    times = torch.zeros(1, 4, dtype=torch.int64)
+    before, after = network(first, times), network(second, times)
+    torch.testing.assert_close(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 3], after[:, 3])
 
 
 def test_order_matters(ranker: SequenceRanker) -> None:
@@ -40,8 +43,31 @@ def test_order_matters(ranker: SequenceRanker) -> None:
 
 
 def test_histories_are_filled_behind() -> None:
-    filled = fill(Histories.of([[1, 2], [], [3]], n_items=9), beginning=9)
-    np.testing.assert_array_equal(filled, [[9, 1, 2], [9, 9, 9], [9, 3, 9]])
+    times = np.array([60.0, 70.0, 80.0])
+    filled = fill(Histories.of([[1, 2], [], [3]], n_items=9, times=times), beginning=9)
+    np.testing.assert_array_equal(filled.items, [[9, 1, 2], [9, 9, 9], [9, 3, 9]])
+    np.testing.assert_array_equal(filled.times, [[60, 60, 70], [0, 0, 0], [80, 80, 0]])
+
+
+def test_stretches_of_time_are_numbered_by_their_power_of_two() -> None:
+    seconds = torch.tensor([-5, 0, 1, 3, 86_400, 10**12])
+    assert bucket(seconds).tolist() == [0, 0, 1, 2, 16, BUCKETS - 1]
+
+
+def test_how_long_ago_something_was_matters_to_who_reads_times() -> None:
+    network = network_of(Hstu(**SMALL))
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if name.endswith("ago"):
+                value.copy_(torch.arange(BUCKETS).expand_as(value) / 3)
+    now, spread = ([0.0, 0.0, 0.0], [0.0, 5_000.0, 900_000.0])
+    scores = [
+        network.score(
+            Histories.of([[1, 2, 3]], n_items=N_ITEMS, times=np.array(times)), device="cpu"
+        )
+        for times in (now, spread)
+    ]
+    assert np.abs(scores[0] - scores[1]).max() > 1e-3
 
 
 def test_long_histories_are_cut_with_the_newest_whole() -> None:
@@ -73,9 +99,11 @@ def test_batches_are_of_like_length_and_whole() -> None:
     ranker = Transformer(**SMALL)
     lists = [[1] * length for length in (1, 9, 2, 8, 3, 1, 2, 9, 3, 8, 1, 2, 3, 9, 8, 1)]
     task = NextItem(ranker, network_of(ranker), Histories.of(lists, n_items=N_ITEMS))
-    widths = sorted(batch.shape[1] for batch in task.batches(np.random.default_rng(1)))
+    widths = sorted(batch.items.shape[1] for batch in task.batches(np.random.default_rng(1)))
     assert widths[0] <= 4
-    events = sum(int((batch < N_ITEMS).sum()) for batch in task.batches(np.random.default_rng(1)))
+    events = sum(
+        int((batch.items < N_ITEMS).sum()) for batch in task.batches(np.random.default_rng(1))
+    )
     assert events == sum(map(len, lists)) - len(task._answers)
 
 

@@ -1,0 +1,260 @@
+"""Rank by two networks: what a customer met on one side, what an item is on the other."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recommender.arrays import IntArray, ScoreArray, SparseArray
+from recommender.artifacts import AnyArray
+from recommender.histories import Histories
+from recommender.item_facts import ItemFacts
+from recommender.rankers.base import Ranker
+from recommender.rankers.sequences import hold_back, tell_nobody, validate_scores
+from recommender.training import Plan, train
+
+FIRST_SIZE = 0.05
+PRICES = 2  # the logarithm, and whether it is known
+
+
+@dataclass(kw_only=True, eq=False)
+class TwoTower(Ranker):
+    """Predicts the next item by the cosine of two vectors, over a temperature.
+
+    The item's tower reads an embedding of its own, the mean embedding of its words and attributes,
+    and its price, so that a new item is not unknown. The customer's tower reads the vectors of the
+    newest `length` items, each `decay` of the next, and of the newest alone.
+
+    The loss is a softmax among the items of a batch, each logit less the logarithm of how often its
+    item is in a batch (Yi et al. 2019), or popular items would be punished for standing in for all
+    others.
+
+    Attributes:
+        size: Of embeddings and of both vectors.
+        length: How many of the newest items are read.
+        decay: What each event counts of the one after it.
+        dropout: Which part of the inner values is left out at random.
+        temperature: What cosines are divided by.
+        rate: Of learning.
+        epochs: At most so many rounds through all events.
+        patience: It stops after so many rounds without gain on last events that are held back.
+        batch: How many events are learned from at once.
+        seed: Of everything random.
+        words: What is said of each item, shape (n_items, n_words).
+        prices: Of each item: its logarithm and whether it is known, shape (n_items, 2).
+        weights: Of the network, by their names.
+    """
+
+    size: int = 64
+    length: int = 20
+    decay: float = 0.8
+    dropout: float = 0.2
+    temperature: float = 0.1
+    rate: float = 0.003
+    epochs: int = 30
+    patience: int = 4
+    batch: int = 512
+    seed: int = 0
+    words: SparseArray = field(init=False, repr=False)
+    prices: ScoreArray = field(init=False, repr=False)
+    weights: dict[str, AnyArray] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.checkpoint: Path | None = None
+        self.device = "cpu"
+        self._report: Callable[[float], None] = tell_nobody
+
+    def prepare(self, *, checkpoint: Path, device: str, report: Callable[[float], None]) -> None:
+        """Keep checkpoints, compute on a device and tell how far it is."""
+        self.checkpoint, self.device, self._report = checkpoint, device, report
+
+    def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
+        """Train both towers; without facts an item is its embedding alone.
+
+        Raises:
+            ValueError: The facts are of other items.
+        """
+        self._forget()
+        self.words, self.prices = _describe(facts, histories.n_items)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            towers = self._make()
+        plan = Plan(
+            epochs=self.epochs,
+            patience=self.patience,
+            rate=self.rate,
+            seed=self.seed,
+            device=self.device,
+        )
+        train(
+            Pairs(self, towers, histories),
+            plan,
+            checkpoint=self.checkpoint,
+            report=lambda progress, plan: self._report(progress.epochs / plan.epochs),
+        )
+        self.weights = {name: value.cpu().numpy() for name, value in towers.state_dict().items()}
+        return self
+
+    def score(self, histories: Histories) -> ScoreArray:
+        """Multiply each customer's vector with those of all items."""
+        return self.towers.score(histories.newest(self.length))
+
+    @cached_property
+    def towers(self) -> "Towers":
+        """The network with what it learned."""
+        towers = self._make()
+        towers.load_state_dict(
+            {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
+        )
+        return towers.eval()
+
+    def _make(self) -> "Towers":
+        return Towers(self).to(self.device)
+
+    def _forget(self) -> None:
+        self.__dict__.pop("towers", None)  # of a fit before
+
+
+class Towers(nn.Module):
+    """Both towers, and what is said of the items."""
+
+    def __init__(self, ranker: TwoTower) -> None:
+        """Make towers for the items that a ranker knows."""
+        super().__init__()
+        n_items, n_words = ranker.words.shape
+        size, self._ranker = ranker.size, ranker
+        self.own = nn.Embedding(n_items, size)
+        self.said = nn.EmbeddingBag(max(n_words, 1), size, mode="mean")
+        for embedding in (self.own, self.said):
+            nn.init.normal_(embedding.weight, std=FIRST_SIZE)
+        self.item = nn.Linear(size + PRICES, size)
+        nn.init.zeros_(self.item.weight)
+        self.customer = nn.Sequential(
+            nn.Linear(2 * size, 2 * size),
+            nn.ReLU(),
+            nn.Dropout(ranker.dropout),
+            nn.Linear(2 * size, size),
+        )
+        self.nobody = nn.Parameter(torch.randn(size) * FIRST_SIZE)
+        self.dropout = nn.Dropout(ranker.dropout)
+
+    def items(self, numbers: IntArray) -> Tensor:
+        """Return items' vectors of length 1, (m,) to (m, size)."""
+        device = self.own.weight.device
+        rows = self._ranker.words[numbers]
+        words = self.said(
+            torch.from_numpy(rows.indices.astype(np.int64)).to(device),
+            torch.from_numpy(rows.indptr[:-1].astype(np.int64)).to(device),
+        )
+        prices = torch.from_numpy(self._ranker.prices[numbers]).to(device)
+        own = self.own(torch.from_numpy(numbers).to(device)) + words
+        mixed = own + self.item(torch.cat([self.dropout(own), prices], dim=1))
+        return functional.normalize(mixed, dim=1)
+
+    def customers(self, vectors: Tensor, histories: Histories) -> Tensor:
+        """Read histories to vectors of length 1, (n, size), by the vectors of their events."""
+        device, n = vectors.device, len(histories)
+        weights = torch.from_numpy(
+            (histories.weights * self._ranker.decay**histories.ages).astype(np.float32)
+        ).to(device)
+        rows = torch.from_numpy(histories.customers).to(device)
+        mean = torch.zeros(n, vectors.shape[1], device=device, dtype=vectors.dtype)
+        mean = mean.index_add(0, rows, vectors * weights[:, None].to(vectors.dtype))
+        newest = self.nobody.to(vectors.dtype).repeat(n, 1)
+        is_last = torch.from_numpy(np.flatnonzero(histories.ages == 0)).to(device)
+        newest = newest.index_copy(0, rows[is_last], vectors[is_last])
+        both = torch.cat([functional.normalize(mean, dim=1), newest], dim=1)
+        met: Tensor = functional.normalize(mean + newest, dim=1) + self.customer(both)
+        return functional.normalize(met, dim=1)
+
+    @torch.no_grad()
+    def score(self, histories: Histories) -> ScoreArray:
+        """Score all items for each history, (n, n_items)."""
+        every = self.items(np.arange(histories.n_items, dtype=np.int64))
+        met = torch.from_numpy(histories.items).to(every.device)
+        scores: ScoreArray = (self.customers(every[met], histories) @ every.T).cpu().numpy()
+        return scores
+
+
+class Pairs:
+    """The training of both towers, on histories and what came next."""
+
+    def __init__(self, ranker: TwoTower, model: Towers, histories: Histories) -> None:
+        """Hold some last events back; each other one follows what was before it."""
+        self.ranker = ranker
+        self.model: nn.Module = model
+        self._towers = model
+        self._learned, self._asked, self._answers = hold_back(histories, length=ranker.length)
+        self._rows = self._learned.customers
+        counts = np.bincount(self._learned.items, minlength=histories.n_items)
+        share = counts / max(len(self._learned.items), 1)
+        with np.errstate(divide="ignore"):
+            self._log_share = np.log(share).astype(np.float32)
+
+    def batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
+        """Give events, (b,), in any order."""
+        events = rng.permutation(len(self._learned.items))
+        for first in range(0, len(events), self.ranker.batch):
+            yield events[first : first + self.ranker.batch]
+
+    def loss(self, batch: IntArray, rng: np.random.Generator) -> Tensor:
+        """Return the mean surprise at the events of a batch, among all items of it."""
+        before = self._before(batch)
+        numbers, places = np.unique(
+            np.concatenate([self._learned.items[batch], before.items]), return_inverse=True
+        )
+        vectors = self._towers.items(numbers)
+        place = torch.from_numpy(places).to(vectors.device)
+        answers = np.unique(places[: len(batch)])
+        met = self._towers.customers(vectors[place[len(batch) :]], before)
+        candidates = torch.from_numpy(answers).to(vectors.device)
+        logits = met @ vectors[candidates].T / self.ranker.temperature  # (b, candidates)
+        often = torch.from_numpy(self._log_share[numbers[answers]]).to(vectors.device)
+        wanted = torch.searchsorted(candidates, place[: len(batch)].contiguous())
+        return functional.cross_entropy(logits - often, wanted)
+
+    def validate(self) -> float:
+        """Return NDCG@10 of the last events that are held back; 0 if none could be."""
+        if not len(self._asked):
+            return 0.0
+        return validate_scores(self._towers.score(self._asked), self._asked, self._answers)
+
+    def _before(self, events: IntArray) -> Histories:
+        """Return what the customer of each event had met before it."""
+        begin = np.maximum(self._learned.starts[self._rows[events]], events - self.ranker.length)
+        lengths = events - begin
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        offsets = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
+        chosen = np.repeat(begin, lengths) + offsets
+        return Histories(
+            starts=starts,
+            items=self._learned.items[chosen],
+            weights=self._learned.weights[chosen],
+            times=self._learned.times[chosen],
+            n_items=self._learned.n_items,
+        )
+
+
+def _describe(facts: ItemFacts | None, n_items: int) -> tuple[SparseArray, ScoreArray]:
+    """Return what is said of items as the towers read it.
+
+    Raises:
+        ValueError: It is said of other items.
+    """
+    if facts is None:
+        nothing = ItemFacts.of([[]] * n_items)
+        return nothing.words, np.zeros((n_items, PRICES), dtype=np.float32)
+    if facts.words.shape[0] != n_items:
+        raise ValueError(f"These are facts about {facts.words.shape[0]} items, not {n_items}.")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(facts.prices)
+    known = np.isfinite(logs)
+    middle = logs[known].mean() if known.any() else 0.0
+    prices = np.stack([np.where(known, logs - middle, 0.0), known.astype(np.float64)], axis=1)
+    return facts.words, prices.astype(np.float32)
