@@ -15,6 +15,7 @@ much the blend is ahead of the best other ranker, paired by customer. ALS begins
 numbers are means over eight seeds. Published transformers reach NDCG@10 .0523 (eSASRec) and .0531
 (SASRec with a sampled softmax) on Beauty, strict. It takes some minutes on one core.
 
+With `--networks` two towers, the transformer and HSTU units are trained, too, for minutes each.
 With `--table` the same tables are printed for any other file of customers, items and times.
 
 Last, what a site would have known on a day: of MovieLens-100k the first nine tenths in time are
@@ -83,6 +84,7 @@ def runs_for(
     *,
     has_facts: bool,
     has_few_items: bool,
+    has_networks: bool = False,
 ) -> list[Run]:
     """List the rankers with the settings of the reference runs, and ours with their own."""
     markov, knn = {"lags": lags}, {"shrinkage": shrinkage}
@@ -98,8 +100,15 @@ def runs_for(
     ]
     if has_facts:
         kinds.insert(4, ("content", "content", {}))
+        kinds.insert(-1, ("knowledge", "knowledge", {"lags": lags}))
+    if has_networks:
+        kinds[-1:-1] = [
+            ("two towers", "two_tower", {}),
+            ("transformer", "transformer", {}),
+            ("HSTU", "hstu", {}),
+        ]
     if has_few_items:
-        kinds[-3:-3] = [
+        kinds[5:5] = [
             ("EASE", "ease", {}),
             ("EASE, newest most", "ease", {"penalty": 300, "decay": 0.9}),
         ]
@@ -262,6 +271,7 @@ def main() -> int:
     parser.add_argument("sequences", type=Path, nargs="?")
     parser.add_argument("attributes", type=Path, nargs="?")
     parser.add_argument("--table", type=Path, help="a table of customer, item and time")
+    parser.add_argument("--networks", action="store_true", help="train networks, too")
     parser.add_argument("--heading", help="the names of its columns, if it does not begin so")
     given = parser.parse_args()
     if given.table:
@@ -275,7 +285,9 @@ def main() -> int:
         missed += compare_all(
             "MovieLens-100k",
             movies,
-            runs_for(10, 50, MOVIES, has_facts=True, has_few_items=True),
+            runs_for(
+                10, 50, MOVIES, has_facts=True, has_few_items=True, has_networks=given.networks
+            ),
             facts=facts,
         )
         compare_in_time(movies, facts=facts)
@@ -285,7 +297,7 @@ def main() -> int:
     missed += compare_all(
         "Amazon Beauty",
         beauty,
-        runs_for(5, 5, BEAUTY, has_facts=True, has_few_items=False),
+        runs_for(5, 5, BEAUTY, has_facts=True, has_few_items=False, has_networks=given.networks),
         facts=facts,
     )
     print("\n" + ("\n".join(missed) or "Every reference number is reached within 2%."))

@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from recommender.arrays import ScoreArray
 from recommender.histories import Histories
+from recommender.rankers import sequences
 from recommender.rankers.gru import Gru
 from recommender.rankers.hstu import BUCKETS, Hstu, bucket
-from recommender.rankers.sequences import Network, NextItem, SequenceRanker, cut, fill
+from recommender.rankers.sequences import (
+    Network,
+    NextItem,
+    SequenceRanker,
+    cut,
+    fill,
+    validate_scores,
+)
 from recommender.rankers.transformer import Transformer
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories
 
@@ -76,22 +85,20 @@ def test_long_histories_are_cut_with_the_newest_whole() -> None:
     assert lists == [[1], [2, 3], [4, 5], [6]]
 
 
-@pytest.mark.parametrize("negatives", [4, 1000])
-def test_the_loss_is_the_surprise_at_the_next_items(negatives: int) -> None:
-    ranker = Transformer(**(SMALL | {"negatives": negatives}))
+def test_the_loss_is_the_surprise_at_the_next_items_among_those_of_others() -> None:
+    ranker = Transformer(**SMALL)
     task = NextItem(ranker, network_of(ranker), make_histories(9))
     batch = fill(Histories.of([[1, 2], [3]], n_items=N_ITEMS), beginning=N_ITEMS)
     loss = task.loss(batch, np.random.default_rng(0)).detach()
-    others = np.random.default_rng(0).integers(N_ITEMS, size=negatives)
+    counts = np.maximum(np.bincount(task._learned.items, minlength=N_ITEMS), 1)
+    often = np.log(counts / len(task._learned.items))
     surprises = []
-    for history, answer in (([], 1), ([1], 2), ([], 3)):
-        scores = network_of(ranker).score(Histories.of([history], n_items=N_ITEMS), device="cpu")[0]
-        against = (
-            scores
-            if negatives >= N_ITEMS
-            else np.append(scores[answer], scores[[item for item in others if item != answer]])
-        )
-        surprises.append(np.log(np.exp(against).sum()) - scores[answer])
+    # What the customer met besides is no wrong answer: 1 is not held against 2, nor 2 against 1.
+    for history, answer, among in (([], 1, [1, 3]), ([1], 2, [2, 3]), ([], 3, [1, 2, 3])):
+        asked = Histories.of([history], n_items=N_ITEMS)
+        scores = network_of(ranker).score(asked, device="cpu")[0]
+        logits = scores / ranker.temperature - often
+        surprises.append(np.log(np.exp(logits[among]).sum()) - logits[answer])
     assert float(loss) == pytest.approx(np.mean(surprises), rel=1e-4)
 
 
@@ -105,6 +112,21 @@ def test_batches_are_of_like_length_and_whole() -> None:
         int((batch.items < N_ITEMS).sum()) for batch in task.batches(np.random.default_rng(1))
     )
     assert events == sum(map(len, lists)) - len(task._answers)
+
+
+def test_validation_is_the_mean_gain_over_all_that_is_held_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sequences, "CUSTOMERS_AT_ONCE", 2)
+    asked = Histories.of([[0], [1], [2]], n_items=4)
+    table = np.array([[9, 3, 2, 1], [4, 9, 3, 2], [3, 2, 9, 1]], dtype=np.float32)
+
+    def score(some: Histories) -> ScoreArray:
+        return table[some.items]
+
+    # First, third and second of what they had not met.
+    gain = validate_scores(score, asked, np.array([1, 3, 1]))
+    assert gain == pytest.approx((1 + 1 / np.log2(4) + 1 / np.log2(3)) / 3)
 
 
 def test_too_few_customers_are_learned_from_and_not_validated() -> None:
