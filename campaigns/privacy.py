@@ -22,7 +22,7 @@ from audience.privacy.tables import AUDIENCE, Rows, Tables
 from campaigns.models import Delivery
 from campaigns.spool import REJECTED, SUFFIX, Unlogged, locked
 from experiments.models import Exposure, Notice, Prediction, Subscriber
-from recommender.models import Decision, Reward, TopPicks
+from recommender.models import Decision, Reversal, Reward, TopPicks
 from recommender.rebuilding import unlearn
 
 # What is spooled is logged every second while the database can be reached.
@@ -35,6 +35,7 @@ TABLES = (
             Rows(Exposure, "customer"),
             Rows(Prediction, "customer"),
             Rows(Reward, "decision__customer"),
+            Rows(Reversal, "customer"),
             Rows(Decision, "customer"),
             Rows(TopPicks, "customer"),
         ),

@@ -44,6 +44,7 @@ from experiments.growthbook.api import GrowthbookApi  # noqa: E402
 from experiments.ofrep.api import OfrepApi  # noqa: E402
 from experiments.running import load_running  # noqa: E402
 from recommender.ranking.api import PicksApi  # noqa: E402
+from recommender.reversals import note_reversals  # noqa: E402
 from wire.current import Current  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
 
@@ -109,7 +110,7 @@ def build_application(
     campaigns = Current(pool, notices, SnapshotLoader(zone=settings.SITE_ZONE), what="campaigns")
     experiments = Current(pool, notices, load_running, what="experiments")
     views = DrawnOffers(campaigns, others=record_views)
-    listeners: list[Listener] = [views, HeardLimits(campaigns)]
+    listeners: list[Listener] = [views, HeardLimits(campaigns), note_reversals]
     intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=listeners)
     hits = Hits(pool, Ingest(pool, listeners=listeners))
     growthbook = GrowthbookApi(keyring, experiments, providers=[CampaignFeatures(campaigns)])

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from recommender.arrivals import is_stale, refit_delays
 from recommender.bandits.base import LogReader, Representing
 from recommender.features import FeatureSpec
 from recommender.leaf_tables import publish_leaves
@@ -15,7 +16,7 @@ from recommender.models import Policy, PolicyVersion
 from recommender.networks import is_due, train_network
 from recommender.propensities import floor_after
 from recommender.rewards import Settled, settle_rewards
-from recommender.sums import add_up, make_bandit, read_sums, write_sums
+from recommender.sums import add_up, correct, make_bandit, read_sums, write_sums
 from wire.notices import announce_change
 
 logger = logging.getLogger(__name__)
@@ -32,11 +33,19 @@ READ_AGAIN_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What one batch did: rewards settled, decisions learned from, the version published."""
+    """What one batch did.
+
+    Attributes:
+        settled: Rewards whose window has passed.
+        learned: Decisions that were new to the policy.
+        version: The version published, if any.
+        corrected: Decisions that turned out to earn something else than was learned.
+    """
 
     settled: int
     learned: int
     version: int | None
+    corrected: int = 0
 
 
 def learn_batch(policy_id: int, *, now: datetime, device: str = "cpu") -> Learned | None:
@@ -69,21 +78,32 @@ def _learn(policy_id: int, *, now: datetime, device: str) -> Learned | None:
         settled = settle_rewards(policy, now=now, limit=BATCH)
         if not settled:
             return None
-        lessons = [row for row in settled if row.is_lesson]
-        version = _publish(policy, lessons, now=now, device=device) if lessons else None
-        return Learned(settled=len(settled), learned=len(lessons), version=version)
+        lessons = [row for row in settled if row.is_lesson and row.before is None]
+        changed = [row for row in settled if row.before is not None and row.before != row.value]
+        has_news = lessons or changed
+        version = _publish(policy, lessons, changed, now=now, device=device) if has_news else None
+        final = sum(row.is_final for row in settled)
+        if final and is_stale(policy, now=now):
+            refit_delays(policy, now=now)
+        return Learned(final, len(lessons), version, corrected=len(changed))
 
 
 def _publish(
-    policy: Policy, lessons: Sequence[Settled], *, now: datetime, device: str
+    policy: Policy,
+    lessons: Sequence[Settled],
+    changed: Sequence[Settled],
+    *,
+    now: datetime,
+    device: str,
 ) -> int | None:
-    """Add the lessons to the statistics, and publish what follows from them all.
+    """Add the lessons to the statistics, correct others, and publish what follows from them all.
 
     A bandit that reads its log waits until it is due.
     """
     bandit = make_bandit(policy, device=device)
     news = add_up(policy, lessons, bandit=bandit)
     totals = {offer: total + news[offer] for offer, total in read_sums(policy, now=now).items()}
+    totals = correct(policy, totals, changed, bandit=bandit, now=now)
     learned = sum(each.n for each in totals.values())
     if isinstance(bandit, Representing) and is_due(policy, learned=learned, now=now):
         totals = train_network(policy, bandit, learned=learned, now=now)

@@ -25,7 +25,7 @@ REMEMBERED: LiteralString = """
     WITH newest AS (
         SELECT decision_id, value,
                CASE WHEN %(memory)s::float8 IS NULL THEN 1.0 ELSE
-                   exp(-greatest(extract(epoch FROM %(now)s - settled_at), 0)
+                   exp(-greatest(extract(epoch FROM %(now)s - learned_at), 0)
                        / %(memory)s::float8) END AS weight
         FROM recommender_reward
         WHERE policy_id = %(policy)s AND is_lesson

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from audience.models import Customer
 from recommender.bandits import bandit_choices
+from recommender.delays import MOST_LANDMARKS
 from recommender.features import FeatureSpec
 from recommender.ranking.models import Product, RankerCheck, RankerVersion, Ranking, TopPicks
 
@@ -26,6 +27,7 @@ __all__ = [
     "RankerCheck",
     "RankerVersion",
     "Ranking",
+    "Reversal",
     "Reward",
     "RewardKind",
     "TopPicks",
@@ -115,6 +117,18 @@ class Policy(models.Model):
         help_text="How much chance there is in the order. 0.1: hardly any, 1: a lot, 10: nearly "
         "all products are as likely.",
     )
+
+    landmarks = ArrayField(
+        models.PositiveIntegerField(validators=[MinValueValidator(1)]),
+        default=list,
+        blank=True,
+        size=MOST_LANDMARKS,
+        help_text="Ages in seconds at which a decision teaches before its window has passed. "
+        "Empty: an hour, a day and a week. The window's own length: only at its end.",
+    )
+    # How much of a reward has arrived by which age (`arrivals.py`).
+    delays = models.JSONField(null=True, editable=False)
+    delays_fitted_at = models.DateTimeField(null=True, editable=False)
 
     # The version to decide by, instead of the newest (`pinning.py`).
     pinned_version = models.PositiveIntegerField(null=True, editable=False)
@@ -281,7 +295,11 @@ class Decision(models.Model):
 
 
 class Reward(models.Model):
-    """What a decision earned in its window: pending until the window has passed, settled once."""
+    """What a decision earned in its window: pending until the window has passed, settled once.
+
+    While it is pending, a lesson's `value` is what it is expected to come to, from what had come by
+    the last of the policy's landmarks; `stage` says how many of these have passed.
+    """
 
     decision = models.OneToOneField(
         Decision, primary_key=True, on_delete=models.PROTECT, related_name="reward"
@@ -290,27 +308,49 @@ class Reward(models.Model):
     due_at = models.DateTimeField()
     value = models.FloatField(null=True)
     settled_at = models.DateTimeField(null=True)
-    # Whether it is in the policy's sums.
+    stage = models.PositiveSmallIntegerField(db_default=0)
+    # Whether its value is in the policy's sums, and since when.
     is_lesson = models.BooleanField(db_default=False)
+    learned_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
             models.Index(
-                fields=["policy", "due_at"],
+                fields=["policy", "stage", "due_at"],
                 condition=models.Q(settled_at__isnull=True),
                 name="reward_pending",
-            )
+            ),
+            models.Index(
+                fields=["policy", "settled_at"],
+                condition=(models.Q(value__lt=0) | models.Q(value__gt=0))
+                & models.Q(settled_at__isnull=False),
+                name="reward_earned",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(value__isnull=True, settled_at__isnull=True)
-                | models.Q(value__isnull=False, settled_at__isnull=False),
-                name="value_when_settled",
-            )
+                condition=models.Q(value__isnull=False)
+                | models.Q(settled_at__isnull=True, is_lesson=False),
+                name="value_when_settled_or_learned",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_lesson=False) | models.Q(learned_at__isnull=False),
+                name="lessons_were_learned_once",
+            ),
         ]
 
     def __str__(self) -> str:
         return "pending" if self.value is None else f"{self.value:g}"
+
+
+class Reversal(models.Model):
+    """An order of a customer that was taken back: what it taught a policy is looked at again."""
+
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="+")
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.policy}: {self.customer}"
 
 
 class PolicyEvaluation(models.Model):

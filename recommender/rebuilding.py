@@ -41,7 +41,7 @@ AS_THE_LOG_SAYS = ""
 Lesson = tuple[datetime, Settled]
 
 LESSONS: LiteralString = """
-    SELECT decision.id, reward.settled_at, decision.offer, true, decision.features, reward.value
+    SELECT decision.id, reward.learned_at, decision.offer, true, decision.features, reward.value
     FROM recommender_reward AS reward
     CROSS JOIN LATERAL (
         SELECT * FROM recommender_decision WHERE id = reward.decision_id OFFSET 0) AS decision
@@ -50,7 +50,7 @@ LESSONS: LiteralString = """
     ORDER BY reward.decision_id LIMIT %(limit)s
 """
 OF_CUSTOMERS: LiteralString = """
-    SELECT reward.policy_id, reward.settled_at, decision.offer, true, decision.features,
+    SELECT reward.policy_id, reward.learned_at, decision.offer, true, decision.features,
            reward.value
     FROM recommender_decision AS decision
     JOIN recommender_reward AS reward ON reward.decision_id = decision.id

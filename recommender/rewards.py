@@ -1,87 +1,94 @@
-"""Settle what decisions earned: join each with the events of its window, once."""
+"""Settle what decisions earned: join each with the events of its window, once.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Before that it is looked at from time to time, as soon as the policy's own past says how much of a
+reward has arrived by then (`delays.py`); after it, when an order is taken back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
+from django.conf import settings
 from django.db import connection
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
-from recommender.models import Policy, Reward
+from recommender.attribution import DECIDED, EARNED, parameters
+from recommender.decision_ids import first_id_at
+from recommender.delays import MOST_LANDMARKS, DelayCurve, choose_landmarks
+from recommender.models import Policy, Reversal, Reward
 from recommender.place_rewards import SETTLE_PLACES
 
 # Events arrive a little after they happen; a window is settled when they have had time to.
 GRACE = timedelta(seconds=3)
+# So long after a decision's window an order of it may be taken back, and what was learned with it.
+REVISED_FOR = timedelta(days=180)
+# A rate is learned from rewards of 0 to 1, which one that stands for others to come may pass.
+RATES_ALONE = ("beta_thompson", "logistic_thompson")
 
-# An event that names its decision counts for that decision alone. Any other counts for the last
-# decision that the policy made for the person before it, so that nothing is earned twice; whoever
-# was merged is one person. The claim and the value are one statement: whoever runs it second finds
-# nothing pending.
-# OFFSET 0 keeps a look-up apart, so that each row finds its own month and index range; the planner
-# would rather read whole tables, which grow without end.
-# Ids begin with the time in milliseconds (see `decision_ids.py`), so "not before this millisecond"
-# spares the search in the partitions of earlier months.
-SETTLE = """
-    WITH due AS (
-        SELECT decision_id FROM recommender_reward
-        WHERE policy_id = %(policy)s AND settled_at IS NULL AND due_at <= %(settled)s
+# Rewards that wait at the stages given: each is found at the head of its part of the index.
+PENDING = """
+    SELECT waiting.* FROM unnest(%(stages)s::smallint[]) AS at (stage)
+    CROSS JOIN LATERAL (
+        SELECT * FROM recommender_reward
+        WHERE policy_id = %(policy)s AND settled_at IS NULL AND stage = at.stage
+          AND due_at <= %(due_by)s
         ORDER BY due_at, decision_id LIMIT %(limit)s
-        FOR UPDATE SKIP LOCKED
-    ), decision AS (
-        SELECT decision.id, decision.offer, decision.features, decision.decided_at,
-               NOT decision.held_back
-               AND COALESCE(decision.offer = ANY(%(offers)s), false) AS is_lesson,
-               person.id AS person,
-               LEAST(decision.decided_at + make_interval(secs => %(window)s),
-                     (SELECT min(later.decided_at)
-                      FROM audience_customer AS same
-                      JOIN recommender_decision AS later ON later.customer_id = same.id
-                      WHERE (same.id = person.id OR same.merged_into_id = person.id)
-                        AND later.policy_id = decision.policy_id
-                        AND later.campaign = decision.campaign
-                        AND (later.decided_at, later.id) > (decision.decided_at, decision.id)
-                        AND later.id >= (left(decision.id::text, 13)
-                                         || '-0000-0000-000000000000')::uuid)) AS until
-        FROM due
-        CROSS JOIN LATERAL (
-            SELECT * FROM recommender_decision WHERE id = due.decision_id OFFSET 0) AS decision
-        JOIN audience_customer AS customer ON customer.id = decision.customer_id
-        CROSS JOIN LATERAL (
-            SELECT COALESCE(customer.merged_into_id, customer.id) AS id) AS person
-    ), earned AS (
-        SELECT decision.id, bool_and(decision.is_lesson) AS is_lesson,
-               CASE %(kind)s WHEN 'any' THEN LEAST(count(event.id), 1)
-                             WHEN 'count' THEN count(event.id)
-                             ELSE COALESCE(sum(event.value), 0) END AS value
-        FROM decision
-        LEFT JOIN LATERAL (
-            SELECT found.id, found.value
-            FROM audience_customer AS same
-            CROSS JOIN LATERAL (
-                SELECT event.id, event.value FROM audience_event AS event
-                WHERE event.customer_id = same.id
-                  AND event.name = %(event)s
-                  AND event.occurred_at >= decision.decided_at
-                  AND event.occurred_at
-                      < decision.decided_at + make_interval(secs => %(window)s)
-                  AND CASE WHEN event.properties ->> 'decision_id' IS NULL
-                           THEN event.occurred_at < decision.until
-                           ELSE event.properties ->> 'decision_id' = decision.id::text END
-                OFFSET 0
-            ) AS found
-            WHERE same.id = decision.person OR same.merged_into_id = decision.person
-        ) AS event ON true
-        GROUP BY decision.id
-    ), settled AS (
-        UPDATE recommender_reward AS reward
-        SET value = earned.value, settled_at = %(now)s, is_lesson = earned.is_lesson
-        FROM earned WHERE reward.decision_id = earned.id
-        RETURNING reward.decision_id, reward.value, reward.is_lesson
-    )
-    SELECT decision.offer, settled.is_lesson, decision.features, settled.value
-    FROM settled JOIN decision ON decision.id = settled.decision_id
-    ORDER BY settled.decision_id
+        FOR UPDATE SKIP LOCKED) AS waiting
+    ORDER BY waiting.due_at, waiting.decision_id LIMIT %(limit)s
 """
+# All that persons' decisions of the last months earned: an order that is taken back is one of it.
+SETTLED = """
+    SELECT reward.* FROM recommender_reward AS reward
+    WHERE reward.policy_id = %(policy)s AND reward.settled_at IS NOT NULL
+      AND reward.decision_id = ANY(ARRAY(
+          SELECT decision.id
+          FROM audience_customer AS told
+          CROSS JOIN LATERAL (
+              SELECT COALESCE(told.merged_into_id, told.id) AS id) AS person
+          JOIN audience_customer AS same
+            ON same.id = person.id OR same.merged_into_id = person.id
+          JOIN recommender_decision AS decision ON decision.customer_id = same.id
+          WHERE told.id = ANY(%(customers)s) AND decision.policy_id = %(policy)s
+            AND decision.id >= %(since)s))
+    ORDER BY reward.decision_id
+    FOR UPDATE
+"""
+TAKE_REVERSALS = """
+    DELETE FROM recommender_reversal WHERE id IN (
+        SELECT id FROM recommender_reversal WHERE policy_id = %(policy)s
+        ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    RETURNING customer_id
+"""
+
+
+def _look(due: str) -> str:
+    """Write the statement that values what is due.
+
+    The claim and the value are one: whoever runs it second finds nothing at that stage.
+    """
+    return f"""
+        WITH due AS ({due}), decision AS ({DECIDED}), earned AS ({EARNED}), seen AS (
+            UPDATE recommender_reward AS reward
+            SET value = CASE WHEN earned.is_lesson OR NOT %(is_early)s
+                             THEN earned.value / %(arrived)s END,
+                settled_at = CASE WHEN NOT %(is_early)s
+                                  THEN COALESCE(reward.settled_at, %(now)s) END,
+                stage = COALESCE(%(stage)s, reward.stage),
+                is_lesson = earned.is_lesson,
+                learned_at = CASE WHEN earned.is_lesson
+                                  THEN COALESCE(reward.learned_at, %(now)s) END
+            FROM earned WHERE reward.decision_id = earned.id
+            RETURNING reward.decision_id, reward.value, reward.is_lesson, reward.learned_at
+        )
+        SELECT decision.offer, seen.is_lesson, decision.features, seen.value, decision.before,
+               seen.learned_at, decision.is_pending AND NOT %(is_early)s
+        FROM seen JOIN decision ON decision.id = seen.decision_id
+        ORDER BY seen.decision_id
+    """
+
+
+LOOK_AT_PENDING, LOOK_AGAIN = _look(PENDING), _look(SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +96,113 @@ class Settled:
     """A decision whose reward is known: what was shown to whom, and what it earned.
 
     It is a lesson if the policy learns from it: of one of its offers, to a customer not held back.
+
+    Attributes:
+        offer: What was shown; None is nothing.
+        is_lesson: Whether the sums hold it from now on.
+        features: Of the customer, as they were.
+        value: What it earned, or is expected to while it is early.
+        before: What the sums hold of it already; None if it is new to them.
+        learned_at: Since when they hold it.
+        is_final: Whether it was settled just now.
     """
 
     offer: str | None
     is_lesson: bool
     features: Sequence[float]
     value: float
+    before: float | None = None
+    learned_at: datetime | None = field(default=None, compare=False)
+    is_final: bool = True
 
 
 def find_due_policies(*, now: datetime) -> list[Policy]:
-    """Find the policies with a reward to settle, by one look into the index for each."""
-    due = Reward.objects.filter(policy=OuterRef("pk"), settled_at=None, due_at__lte=now - GRACE)
-    return list(Policy.objects.filter(Exists(due)).order_by("pk"))
+    """Find the policies with a reward to look at, by a few looks into the index for each."""
+    every = list(range(MOST_LANDMARKS + 1))
+    pending = Reward.objects.filter(policy=OuterRef("pk"), settled_at=None)
+    final = Exists(pending.filter(stage__in=every, due_at__lte=now - GRACE))
+    taken_back = Exists(Reversal.objects.filter(policy=OuterRef("pk")))
+    due = set(Policy.objects.filter(final | taken_back).values_list("pk", flat=True))
+    for policy in Policy.objects.exclude(delays=None):
+        early = Q()
+        for stage, age, _ in landmarks_of(policy):
+            early |= Q(stage__in=range(stage), due_at__lte=_due_by(policy, age=age, now=now))
+        if early and Reward.objects.filter(early, policy=policy, settled_at=None).exists():
+            due.add(policy.pk)
+    return list(Policy.objects.filter(pk__in=due).order_by("pk"))
+
+
+def landmarks_of(policy: Policy) -> list[tuple[int, int, float]]:
+    """Return stages before the window has passed: number, age in seconds, share of reward by then.
+
+    There are none before the policy's past says how rewards arrive.
+    """
+    if policy.delays is None or policy.kind in RATES_ALONE or policy.ranking_id is not None:
+        return []
+    ages = choose_landmarks(policy.landmarks, window=policy.reward_window_seconds)
+    return DelayCurve.from_json(policy.delays).landmarks(ages)
 
 
 def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled]:
-    """Settle up to `limit` rewards whose window has passed, in the transaction at hand."""
+    """Look at up to `limit` rewards of every stage that are due, in the transaction at hand.
+
+    Those whose window has passed are settled. Of the others only what the sums learn of is told.
+    """
+    window = policy.reward_window_seconds
+    shared = {**parameters(policy), "now": now, "limit": limit}
+    if policy.ranking_id is not None:
+        return _run(SETTLE_PLACES, {**shared, "window": window, "settled": now - GRACE})
+    at_the_end: dict[str, Any] = {
+        **shared,
+        "age": window,
+        "reversed_by": window + REVISED_FOR.total_seconds(),
+        "is_early": False,
+        "arrived": 1.0,
+        "stage": None,
+    }
+    every = list(range(MOST_LANDMARKS + 1))
+    seen: list[Settled] = []
+    customers = _take_reversals(shared)
+    if customers:
+        since = first_id_at(_revised_since(policy, now=now))
+        seen += _run(LOOK_AGAIN, {**at_the_end, "customers": customers, "since": since})
+    seen += _run(LOOK_AT_PENDING, {**at_the_end, "stages": every, "due_by": now - GRACE})
+    # The latest first, so that none is looked at twice on the way to it.
+    for stage, age, arrived in reversed(landmarks_of(policy)):
+        early = {
+            **shared,
+            "age": age,
+            "reversed_by": age,
+            "is_early": True,
+            "arrived": arrived,
+            "stage": stage,
+            "stages": list(range(stage)),
+            "due_by": _due_by(policy, age=age, now=now),
+        }
+        seen += _run(LOOK_AT_PENDING, early)
+    return seen
+
+
+def _due_by(policy: Policy, *, age: int, now: datetime) -> datetime:
+    """Return when the windows end, at the latest, of decisions that have reached an age."""
+    return now - GRACE + timedelta(seconds=policy.reward_window_seconds - age)
+
+
+def _revised_since(policy: Policy, *, now: datetime) -> datetime:
+    """Return from when on decisions are revised: their events must all be there still."""
+    since = now - REVISED_FOR - timedelta(seconds=policy.reward_window_seconds)
+    if settings.KEEP_EVENTS_DAYS is None:
+        return since
+    return max(since, now - timedelta(days=settings.KEEP_EVENTS_DAYS))
+
+
+def _take_reversals(params: Mapping[str, Any]) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            SETTLE if policy.ranking_id is None else SETTLE_PLACES,
-            {
-                "policy": policy.pk,
-                "settled": now - GRACE,
-                "now": now,
-                "limit": limit,
-                "window": policy.reward_window_seconds,
-                "event": policy.reward_event,
-                "kind": policy.reward_kind,
-                "offers": policy.offers,
-            },
-        )
+        cursor.execute(TAKE_REVERSALS, params)
+        return sorted({row[0] for row in cursor.fetchall()})
+
+
+def _run(statement: str, params: Mapping[str, Any]) -> list[Settled]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
         return [Settled(*row) for row in cursor.fetchall()]

@@ -103,3 +103,43 @@ def add_up(
     counts = np.bincount(offers, weights=weights, minlength=len(place))
     weighed = [replace(each, n=float(n)) for each, n in zip(summed, counts, strict=True)]
     return dict(zip(place, weighed, strict=True))
+
+
+def correct(
+    policy: Policy,
+    sums: Mapping[str, Statistics],
+    changed: Sequence[Settled],
+    *,
+    bandit: Bandit,
+    now: datetime,
+) -> dict[str, Statistics]:
+    """Return sums with what their lessons turned out to earn in the place of what they held.
+
+    Customers and numbers are as they were, so b and s alone change: by Σ w x (r - r₀) and
+    Σ w (r² - r₀²), where w is what the lesson still counts.
+
+    Args:
+        policy: The policy.
+        sums: As of now, of all offers.
+        changed: Lessons that are in the sums, with what these hold of each.
+        bandit: The policy's.
+        now: As of when.
+    """
+    memory, corrected = settings_of(policy), dict(sums)
+    by_offer: dict[str, list[Settled]] = {}
+    for row in changed:
+        by_offer.setdefault(str(row.offer), []).append(row)
+    for offer, rows in by_offer.items():
+        x = bandit.represent(np.array([row.features for row in rows], dtype=np.float64))  # (n, d)
+        ages = [(now - row.learned_at) / DAY for row in rows if row.learned_at is not None]
+        weights = np.array([memory.remembered(age) for age in ages])
+        value = np.array([row.value for row in rows], dtype=np.float64)
+        before = np.array([row.before for row in rows], dtype=np.float64)
+        total = corrected[offer]
+        corrected[offer] = replace(
+            total,
+            b=total.b + x.T @ (weights * (value - before)),
+            # Rounding must not leave less than nothing.
+            s=max(total.s + float(weights @ (value**2 - before**2)), 0.0),
+        )
+    return corrected

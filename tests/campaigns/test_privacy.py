@@ -45,7 +45,7 @@ from campaigns.tasks import erase_due
 from experiments.models import Exposure, Prediction, Subscriber
 from recommender.bandits.base import Statistics
 from recommender.learning import learn_batch
-from recommender.models import Decision, Ranking, Reward, TopPicks
+from recommender.models import Decision, Ranking, Reversal, Reward, TopPicks
 from recommender.ranking.lifecycle import request_version
 from tests.asgi import basic, open_site
 from tests.makers import (
@@ -110,6 +110,7 @@ def make_ann(*, opted_out: bool = True) -> Customer:
     expose(campaign.experiment, ann, arm.key, at=NOW)
     Prediction.objects.create(name="churn", customer=ann, value=0.5, predicted_at=NOW)
     make_decision(campaign.policy, ann, None, at=NOW, campaign=campaign.key)
+    Reversal.objects.create(policy=campaign.policy, customer=ann)
     ranking = Ranking.objects.create(key="top-picks", name="Top picks")
     version = request_version(ranking, kind="markov", hyperparameters={}, by=None, now=NOW)
     TopPicks.objects.create(version=version, customer=ann, items=["mug"], scores=[1.0])

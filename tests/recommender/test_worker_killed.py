@@ -16,7 +16,10 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from recommender.delays import DelayCurve
+from recommender.learning import learn_batch
 from recommender.models import OfferStatistics, Policy, PolicyVersion, Reward
+from recommender.rebuilding import check_sums
 from recommender.tasks import LEARN_TASK
 from tests.makers import make_policy
 from tests.racing import locked_table, wait_for_blocked
@@ -112,4 +115,30 @@ def test_a_killed_worker_loses_and_doubles_nothing(policy: Policy, broker: "redi
         DECISIONS,
         2 * DECISIONS,
     ]
+    assert_learned_the_log(policy)
+
+
+def test_a_worker_killed_at_a_landmark_teaches_it_once(
+    policy: Policy, broker: "redis.Redis"
+) -> None:
+    curve = DelayCurve(ages=[3_600, 172_800], arrived=[0.5, 1.0], earned=50)
+    Policy.objects.update(reward_window_seconds=172_800, delays=curve.to_json())
+    Reward.objects.update(due_at=timezone.now() + timedelta(days=1))
+    with locked_table("recommender_policyversion"):
+        with worker() as process:
+            wake(LEARN_TASK)
+            wait_for_blocked(patience_seconds=PATIENCE_SECONDS)
+            process.send_signal(signal.SIGKILL)
+            assert process.wait(timeout=5) == -signal.SIGKILL
+        assert Reward.objects.filter(stage=0, value=None).count() == DECISIONS
+
+    broker.flushdb()
+    with worker():
+        beat_until(lambda: not Reward.objects.filter(stage=0).exists())
+    assert not Reward.objects.exclude(stage=2, is_lesson=True, settled_at=None).exists()
+    assert policy.versions.get().learned_from == DECISIONS
+    assert check_sums(policy, now=timezone.now()).problem == ""
+    learned = learn_batch(policy.pk, now=timezone.now() + timedelta(days=2))
+    assert learned is not None
+    assert (learned.settled, learned.learned) == (DECISIONS, 0)
     assert_learned_the_log(policy)

@@ -1,0 +1,25 @@
+"""Hears of orders that are taken back, and notes whose rewards are to be looked at again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from audience.commerce import ORDERED, REVERSALS
+from audience.listening import Told
+
+# A row for each policy that learns from orders; slates learn nothing. A new one, and never one that is there: a
+# worker that takes it may have read the events before, and waiting for it would stop the intake.
+NOTE = """
+    INSERT INTO recommender_reversal (policy_id, customer_id)
+    SELECT policy.id, customer_id
+    FROM recommender_policy AS policy, unnest(%(customers)s::bigint[]) AS customer_id
+    WHERE policy.reward_event = %(ordered)s AND policy.ranking_id IS NULL
+"""
+
+
+async def note_reversals(connection: AsyncConnection[Any], stored: Sequence[Told]) -> None:
+    """Note the customers whose orders are taken back, in the transaction at hand."""
+    customers = {told.customer_id for told in stored if told.message.name in REVERSALS}
+    if customers:
+        await connection.execute(NOTE, {"customers": sorted(customers), "ordered": ORDERED})
