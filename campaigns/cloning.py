@@ -39,6 +39,7 @@ def clone_campaign(campaign: Campaign, *, by: User, now: datetime) -> Campaign:
         budget_cents=campaign.budget_cents,
         fallback=campaign.fallback,
         hyperparameters=policy.hyperparameters,
+        landmarks=policy.landmarks,
         bandit=policy.kind,
         ranking=policy.ranking,
         places=policy.places,

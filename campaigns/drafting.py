@@ -102,6 +102,7 @@ class CampaignPlan:
     audience: Audience | None = None
     created_by: User | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    landmarks: Sequence[int] = ()
     bandit: str = DEFAULT_BANDIT
     ranking: Ranking | None = None
     places: int = 4
@@ -132,6 +133,7 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             name=plan.name,
             kind=plan.bandit,
             hyperparameters=dict(plan.hyperparameters),
+            landmarks=list(plan.landmarks),
             features=plan.features.to_json(),
             reward_event=event,
             reward_kind=kind,

@@ -1,5 +1,7 @@
 """Change what a draft promises: its goal, how customers are divided, what its policy looks at."""
 
+from collections.abc import Sequence
+
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -61,9 +63,14 @@ def find_split(campaign: Campaign) -> Split:
 
 
 def change_learning(
-    campaign: Campaign, *, features: FeatureSpec, reward_window_seconds: int, kind: str
+    campaign: Campaign,
+    *,
+    features: FeatureSpec,
+    reward_window_seconds: int,
+    kind: str,
+    landmarks: Sequence[int],
 ) -> None:
-    """Let a draft's policy learn otherwise, look at other attributes, or credit offers for longer.
+    """Let a draft's policy learn otherwise or earlier, look at other attributes, or credit longer.
 
     Raises:
         ValidationError: It is no draft.
@@ -71,8 +78,8 @@ def change_learning(
     check_draft(campaign)
     policy = campaign.policy
     policy.features, policy.reward_window_seconds = features.to_json(), reward_window_seconds
-    policy.kind = kind
-    policy.save(update_fields=["features", "reward_window_seconds", "kind"])
+    policy.kind, policy.landmarks = kind, list(landmarks)
+    policy.save(update_fields=["features", "reward_window_seconds", "kind", "landmarks"])
 
 
 def change_offers(campaign: Campaign, offers: list[Offer]) -> None:

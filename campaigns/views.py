@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
 from campaigns.models import Campaign, CampaignResult
+from campaigns.results.maturity import to_maturity_page
 from campaigns.results.page import to_result_page
 from campaigns.snapshot import Serves
 from campaigns.values import say_integrity, to_slate_rows, to_value_table, unit_of
@@ -23,6 +24,7 @@ from experiments.assignment import BUCKETS
 from experiments.lifecycle import request_analysis
 from experiments.views import report_context
 from experiments.wording import say_value
+from recommender.arrivals import find_maturity
 from recommender.models import PolicyEvaluation
 
 
@@ -76,12 +78,14 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
     )
     version = campaign.policy.versions.defer("odds").first()
     result = CampaignResult.objects.filter(campaign=campaign).first()
+    maturity = find_maturity(campaign.policy, now=timezone.now())
     context: dict[str, Any] = {
         **report_context(campaign.experiment, user=request.user, now=timezone.now()),
         "campaign": campaign,
         "version": version,
         "evaluation": evaluation,
         "result": None if result is None else to_result_page(result),
+        "maturity": None if maturity is None else to_maturity_page(maturity, campaign.policy),
     }
     if evaluation is not None and campaign.policy.ranking_id is not None:
         # A slate earns the sum of its places, so it is no share.

@@ -36,13 +36,14 @@ ARRIVALS = f"""
     CROSS JOIN LATERAL (SELECT found.decided_at, found.person) AS decision
     CROSS JOIN LATERAL ({REVERSED}) AS taken
 """
-# How many decisions wait, by the part of a window that is left of theirs.
-PARTS = 500
-WAITING = f"""
-    SELECT ceil(extract(epoch FROM due_at - %(now)s) * {PARTS} / %(window)s)::int AS part, count(*)
-    FROM recommender_reward
-    WHERE policy_id = %(policy)s AND settled_at IS NULL AND due_at > %(now)s
-    GROUP BY 1
+# How many decisions wait, and how old they are, between two points of the curve: it is straight
+# there, so that of all of them it says what it says of their mean age.
+WAITING = """
+    SELECT avg(age), count(*) FROM (
+        SELECT %(window)s - extract(epoch FROM due_at - %(now)s)::float AS age
+        FROM recommender_reward
+        WHERE policy_id = %(policy)s AND settled_at IS NULL AND due_at > %(now)s) AS waiting
+    GROUP BY width_bucket(age, %(ages)s::float[])
 """
 
 
@@ -100,10 +101,16 @@ def find_maturity(policy: Policy, *, now: datetime) -> Maturity | None:
     curve = DelayCurve.from_json(policy.delays)
     with connection.cursor() as cursor:
         window = policy.reward_window_seconds
-        cursor.execute(WAITING, {"policy": policy.pk, "now": now, "window": window})
+        params: dict[str, Any] = {
+            "policy": policy.pk,
+            "now": now,
+            "window": window,
+            "ages": list(curve.ages),
+        }
+        cursor.execute(WAITING, params)
         rows = cursor.fetchall()
     waiting = sum(count for _, count in rows)
     if not waiting:
         return None
-    came = sum(count * curve.at(window * (1 - part / PARTS)) for part, count in rows)
+    came = sum(count * curve.at(age) for age, count in rows)
     return Maturity(waiting, came / waiting, curve)

@@ -6,8 +6,10 @@ from django.views.decorators.http import require_safe
 
 from audience.refusing import refuse
 from campaigns.models import Campaign, CampaignResult
+from campaigns.results.maturity import to_json
 from experiments.results_api import NO_KEY, may_read
 from experiments.views import PEEK
+from recommender.arrivals import find_maturity
 
 
 @require_safe
@@ -15,7 +17,7 @@ def results(request: HttpRequest, key: str) -> JsonResponse:
     """Return the newest result, opened and hidden as that of the campaign's experiment is."""
     if not may_read(request):
         return refuse(401, NO_KEY)
-    campaign = Campaign.objects.filter(key=key).select_related("experiment").first()
+    campaign = Campaign.objects.filter(key=key).select_related("experiment", "policy").first()
     if campaign is None:
         return refuse(404, f"There is no campaign {key}.")
     hidden_until = campaign.experiment.hidden_until(timezone.now())
@@ -32,5 +34,6 @@ def results(request: HttpRequest, key: str) -> JsonResponse:
             "experiment": campaign.experiment.key,
             "computed_at": result.computed_at.isoformat(),
             "report": result.report,
+            "maturity": to_json(find_maturity(campaign.policy, now=timezone.now())),
         }
     )

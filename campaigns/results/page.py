@@ -120,7 +120,7 @@ def to_result_page(result: CampaignResult) -> ResultPage:
         held_out=report["held_out"],
         confidence=f"{100 * report['confidence']:g}%",
         goal=rows[0]["name"],
-        days=_say_time(report["window_seconds"]),
+        days=say_time(report["window_seconds"]),
         lines=[_to_line(row) for row in rows],
         arms=_to_arms(report) if len(report["arms"]) > 1 else [],
         segments=_to_segments(report),
@@ -265,7 +265,7 @@ def _say(value: float | None, unit: Unit) -> str:
     return DASH if value is None else say_value(value, unit=unit)
 
 
-def _say_time(seconds: int) -> str:
+def say_time(seconds: int) -> str:
     """Say a time in the largest unit that goes into it."""
     units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
     size, name = next((size, name) for size, name in units if seconds >= size)

@@ -12,7 +12,7 @@ from campaigns.models import Campaign
 from campaigns.redrafting import change_learning, change_split, find_split
 from campaigns.setup.base import Step
 from recommender.bandits import RATE_KINDS, bandit_choices
-from recommender.models import RewardKind
+from recommender.models import Policy, RewardKind
 from recommender.profiling import fit_features, name_attributes
 
 
@@ -54,6 +54,11 @@ class ProofStep(Step):
         label="Hours of credit",
         help_text="For how long after it was given an offer is credited for the goal.",
     )
+    learns_early = forms.BooleanField(
+        required=False,
+        label="Learn before they are over",
+        help_text="As soon as the campaign's own past tells how much comes by when.",
+    )
     kind = forms.ChoiceField(
         choices=bandit_choices,
         label="How offers are chosen",
@@ -89,6 +94,7 @@ class ProofStep(Step):
             "planned_customers": campaign.experiment.planned_customers,
             "minimum_days": campaign.experiment.minimum_days,
             "reward_window_hours": policy.reward_window_seconds // 3600,
+            "learns_early": _is_early(policy),
             "kind": policy.kind,
             "learns_from": [one["attribute"] for one in policy.features["features"]],
         }
@@ -121,11 +127,24 @@ class ProofStep(Step):
             features=fit_features(self.sample, cleaned["learns_from"]),
             reward_window_seconds=cleaned["reward_window_hours"] * 3600,
             kind=cleaned["kind"],
+            landmarks=self._landmarks(),
         )
         experiment = campaign.experiment
         experiment.planned_customers = cleaned["planned_customers"]
         experiment.minimum_days = cleaned["minimum_days"]
         experiment.save(update_fields=["planned_customers", "minimum_days"])
 
+    def _landmarks(self) -> list[int]:
+        """Return ages at which it learns; those that were chosen elsewhere stay."""
+        if not self.cleaned_data["learns_early"]:
+            return [self.cleaned_data["reward_window_hours"] * 3600]
+        policy = self.campaign.policy
+        return policy.landmarks if _is_early(policy) else []
+
     def _split(self) -> Split:
         return Split(self.cleaned_data["holdout_percent"], self.cleaned_data["control_percent"])
+
+
+def _is_early(policy: Policy) -> bool:
+    window = policy.reward_window_seconds
+    return not policy.landmarks or min(policy.landmarks) < window

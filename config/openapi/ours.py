@@ -96,6 +96,7 @@ OPERATIONS = {
         name="worth",
         tag="Statistics",
         meaning="Return what a campaign was worth: against its hold-out, by segment and by offer."
+        "\nWith how much of the reward of recent decisions is expected to have come: `maturity`."
         "\nAnswered by Django, where being logged in opens it too.",
         answers={
             200: Answer("The result.", Content(ANYTHING)),

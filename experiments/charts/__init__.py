@@ -1,5 +1,6 @@
 """Charts of a report, as SVG text that needs no script, no style sheet and no network."""
 
+from experiments.charts.arrivals import arrivals_chart
 from experiments.charts.calendar import Bar, calendar_chart
 from experiments.charts.forest import ForestRow, forest_plot
 from experiments.charts.histogram import histogram
@@ -13,6 +14,7 @@ __all__ = [
     "ForestRow",
     "RateRow",
     "TimePoint",
+    "arrivals_chart",
     "calendar_chart",
     "forest_plot",
     "histogram",

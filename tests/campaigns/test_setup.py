@@ -15,7 +15,7 @@ from campaigns.models import Campaign, Offer, Placement, Status
 from campaigns.redrafting import find_split
 from experiments.models import Metric
 from recommender.features import CategoryFeature, FeatureSpec
-from recommender.models import RewardKind
+from recommender.models import Policy, RewardKind
 from tests.makers import (
     DAY,
     NOW,
@@ -48,6 +48,7 @@ PROOF: dict[str, Any] = {
     "planned_customers": 1000,
     "minimum_days": 14,
     "reward_window_hours": 24,
+    "learns_early": True,
     "kind": "linear_thompson",
 }
 
@@ -357,3 +358,22 @@ def test_who_may_only_look_changes_nothing(draft: Campaign, act: str) -> None:
     assert Campaign.objects.get().status == Status.DRAFT
     assert viewer.get(at_step(draft, "idea")).status_code == HTTPStatus.FORBIDDEN
     assert viewer.get(reverse("campaign-new")).status_code == HTTPStatus.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("before", "learns_early", "after"),
+    [
+        ([], True, []),
+        ([600], True, [600]),
+        ([600], False, [86_400]),
+        ([86_400], False, [86_400]),
+        ([86_400], True, []),
+    ],
+)
+def test_a_policy_learns_early_or_not(
+    marketer: Client, draft: Campaign, before: list[int], learns_early: bool, after: list[int]
+) -> None:
+    Policy.objects.filter(pk=draft.policy_id).update(landmarks=before, reward_window_seconds=86_400)
+    answers = {**PROOF, "learns_from": []} | ({} if learns_early else {"learns_early": ""})
+    marketer.post(at_step(draft, "proof"), answers)
+    assert Policy.objects.get(pk=draft.policy_id).landmarks == after

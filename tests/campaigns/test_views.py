@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -10,12 +11,23 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from audience.models import Scope
 from campaigns.models import Campaign, Status
 from campaigns.outcome import say_outcome
+from campaigns.results.computing import compute_result
 from experiments.analysis import analyse
 from experiments.models import Experiment
-from recommender.models import PolicyEvaluation, PolicyVersion
-from tests.makers import DAY, NOW, make_campaign, make_user
+from recommender.delays import DelayCurve
+from recommender.models import Policy, PolicyEvaluation, PolicyVersion
+from tests.makers import (
+    DAY,
+    NOW,
+    make_campaign,
+    make_customers,
+    make_decision,
+    make_source,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -168,3 +180,43 @@ def test_the_outcome_in_a_terminal_says_the_same() -> None:
     assert "(goal)" in said
     assert "The checks found nothing wrong." in said
     assert "The learned policy beats the best simple one" in said
+
+
+def await_rewards(campaign: Campaign) -> None:
+    """Let half of the reward come within an hour, and wait for two decisions of an hour ago."""
+    curve = DelayCurve(ages=[3_600, 259_200], arrived=[0.5, 1.0], earned=812)
+    Policy.objects.filter(pk=campaign.policy_id).update(delays=curve.to_json())
+    campaign.policy.refresh_from_db()
+    for customer in make_customers(2):
+        make_decision(
+            campaign.policy,
+            customer,
+            None,
+            at=timezone.now() - timedelta(hours=1),
+            campaign=campaign.key,
+        )
+
+
+def test_the_report_says_how_much_of_the_reward_has_come() -> None:
+    campaign = make_campaign()
+    client = browse(VIEW)
+    assert "Has it come yet?" not in client.get(campaign.get_absolute_url()).content.decode()
+    await_rewards(campaign)
+    page = client.get(campaign.get_absolute_url()).content.decode()
+    assert "About 50" in page
+    assert "of what 2 decisions will have earned when their 3 days are over" in page
+    assert "812 settled decisions" in page
+    assert "chart-arrivals" in page
+
+
+def test_the_api_says_how_much_of_the_reward_has_come() -> None:
+    campaign = make_campaign()
+    compute_result(campaign, now=LATER)
+    _, key = make_source(Scope.READ)
+    headers = {"x-forwarded-proto": "https", "authorization": f"Bearer {key}"}
+    address = f"/api/v1/campaigns/{campaign.key}/results"
+    assert Client().get(address, headers=headers).json()["maturity"] is None
+    await_rewards(campaign)
+    maturity = Client().get(address, headers=headers).json()["maturity"]
+    assert (maturity["waiting"], maturity["curve"]["earned"]) == (2, 812)
+    assert maturity["arrived"] == pytest.approx(0.5, abs=0.01)

@@ -201,5 +201,5 @@ def test_maturity_says_how_much_is_expected_to_have_come(policy: Policy) -> None
     maturity = find_maturity(policy, now=THEN + 2 * HOUR)
     assert maturity is not None
     assert maturity.waiting == 40
-    assert maturity.arrived == pytest.approx((30 * 0.5 / 0.975 + 10 * 1 / 0.975) / 40, rel=0.02)
+    assert maturity.arrived == pytest.approx((30 * 0.5 / 0.975 + 10 * 1 / 0.975) / 40, rel=0.005)
     assert find_maturity(make_policy(), now=THEN) is None

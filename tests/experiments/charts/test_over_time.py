@@ -1,11 +1,19 @@
 """Charts over time say the same in a picture, in words and in a table."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
 
-from experiments.charts import Bar, TimePoint, calendar_chart, lift_timeline
+from experiments.charts import (
+    Bar,
+    Chart,
+    TimePoint,
+    arrivals_chart,
+    calendar_chart,
+    lift_timeline,
+)
 from experiments.wording import say_lift
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -86,3 +94,35 @@ def test_bars_lie_where_their_dates_are() -> None:
     assert (first.attrib["fill"], second.attrib["fill"] != "none") == ("none", True)
     with pytest.raises(ValueError, match="at least one"):
         calendar_chart([], today=today, title="Runs")
+
+
+def draw_arrivals(shares: Sequence[float]) -> Chart:
+    return arrivals_chart(
+        [3_600.0, 86_400.0][: len(shares)],
+        shares,
+        marks=[(3_600.0, share) for share in shares[:1]],
+        unit=(3_600.0, "hours"),
+        title="How much <has> come",
+        say=lambda age: f"{age:g} s",
+    )
+
+
+def test_a_curve_of_what_came_rises_from_nothing() -> None:
+    chart = draw_arrivals([0.25, 1.0])
+    assert chart.rows == [("3600 s", "25.0%")]
+    svg = ElementTree.fromstring(chart.svg)  # noqa: S314 - our own
+    line = svg.find(f"{SVG}polyline")
+    assert line is not None
+    heights = [float(point.split(",")[1]) for point in line.attrib["points"].split()]
+    assert heights == sorted(heights, reverse=True)
+    assert "25 hours" in chart.svg
+    assert "After 3600 s: 25.0%." in chart.svg
+
+
+def test_more_than_all_has_room_and_a_curve_of_nothing_is_refused() -> None:
+    svg = ElementTree.fromstring(draw_arrivals([1.3]).svg)  # noqa: S314 - our own
+    circle = svg.find(f"{SVG}circle")
+    assert circle is not None
+    assert float(circle.attrib["cy"]) > 14
+    with pytest.raises(ValueError, match="a share for each age"):
+        draw_arrivals([])
