@@ -158,6 +158,14 @@ class Batch:
 
     async def serve(self, connection: AsyncConnection[Any]) -> None:
         """Recall, decide and log in one transaction, with two round trips."""
+        async with connection.pipeline(), connection.transaction():
+            await self.recall(connection)
+            self.decide()
+            await self._log(connection)
+            await move_counters(connection, self.tally.added)
+
+    async def recall(self, connection: AsyncConnection[Any]) -> None:
+        """Lock the counters and find the customers, in the transaction at hand."""
         limits = [limit for campaign in self.campaigns for limit in campaign.all_limits]
         counters = {name for campaign in self.campaigns for name in campaign.counters}
         # What is counted as events come in.
@@ -178,15 +186,11 @@ class Batch:
             limits=list({limit.id: limit for limit in limits if limit.is_per_customer}.values()),
             audiences={id_: c for id_, c in self.snapshot.rules.items() if id_ in audiences},
         )
-        async with connection.pipeline(), connection.transaction():
-            used = await lock_counters(connection, counters)
-            self.tally = Tally(used | await read_counters(connection, heard))
-            names = [visit.name for visit in self.visits]
-            self.known = await recall(connection, names, wanted, now=self.now)
-            await self._read_lists(connection)
-            self._decide()
-            await self._log(connection)
-            await move_counters(connection, self.tally.added)
+        used = await lock_counters(connection, counters)
+        self.tally = Tally(used | await read_counters(connection, heard))
+        names = [visit.name for visit in self.visits]
+        self.known = await recall(connection, names, wanted, now=self.now)
+        await self._read_lists(connection)
 
     async def _read_lists(self, connection: AsyncConnection[Any]) -> None:
         """Read the products of everybody, where a campaign may show some."""
@@ -208,9 +212,10 @@ class Batch:
         """Decide by the snapshot alone, and by what this process remembers."""
         self.known = [memory.recall(visit.name) for visit in self.visits]
         self.tally = Tally(None)
-        self._decide()
+        self.decide()
 
-    def _decide(self) -> None:
+    def decide(self) -> None:
+        """Let the first campaign of each placement decide for whom it was recalled."""
         self.slates = [
             {
                 placement: decide(
@@ -238,6 +243,10 @@ class Batch:
         decisions = [slot.decision for slot in self._new_slots()]
         if decisions:
             await log_decisions(connection, decisions)
+        await self.record_met(connection)
+
+    async def record_met(self, connection: AsyncConnection[Any]) -> None:
+        """Record which arms were newly met, in the transaction at hand."""
         met = {
             Met(experiment_id, customer.id, arm_id, self.now)
             for customer, slate in self._slates()

@@ -4,30 +4,24 @@ The decision is noted at the delivery in the transaction that logs it: a deliver
 behind is not decided once more.
 """
 
-import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, LiteralString, Self
+from typing import Any, LiteralString
 
 import psycopg
-from django.conf import settings
-from django.db import connection as django_connection
 from psycopg import AsyncConnection
 
 from audience.finding import Name
-from audience.partitions import make_months, month_of
 from campaigns.decide import Slate, Slot
 from campaigns.desk import Batch, Visit
 from campaigns.holdout import ARM
-from campaigns.loading import SnapshotLoader
 from campaigns.products import with_products
 from campaigns.sending.claiming import Claimed
 from campaigns.slates import product_content, whole_slate
 from campaigns.snapshot import RunningCampaign, Serves, Snapshot
-from recommender.decision_ids import decision_partition
+from campaigns.workbench import Workbench, alone
 from recommender.models import Decision
 from recommender.ranking.looking import find_products
 from recommender.ranking.reading import Lists
@@ -55,38 +49,8 @@ class Decided:
     reason: str = ""
 
 
-class Decider:
-    """Holds a connection of the kind that deciding uses, and the running campaigns."""
-
-    def __init__(self) -> None:
-        """Connect when somebody is first decided for."""
-        self._runner = asyncio.Runner()
-        self._load = SnapshotLoader(zone=settings.SITE_ZONE)
-        self._connection: AsyncConnection[Any] | None = None
-        self._months: set[datetime] = set()
-        self._snapshot = Snapshot()
-
-    def __enter__(self) -> Self:
-        """Hold everything until the block ends."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Let go of the connection."""
-        self._runner.run(self._disconnect())
-        self._runner.close()
-
-    def refresh(self) -> None:
-        """Read the running campaigns anew."""
-        self._snapshot = self._runner.run(self._read())
-
-    def find(self, key: str) -> RunningCampaign | None:
-        """Return a campaign as it was last read, if it ran."""
-        return next((c for c in self._snapshot.all_campaigns if c.key == key), None)
+class Decider(Workbench):
+    """Decides what deliveries bring."""
 
     def decide(
         self, campaign: RunningCampaign, claimed: Sequence[Claimed], *, now: datetime
@@ -106,45 +70,20 @@ class Decider:
         decided = _with_logged_products(decided)
         left = [each for each in claimed if each.id not in decided]
         if left:
-            decided |= self._runner.run(self._decide(campaign, left, now))
+            decided |= self.runner.run(self._decide(campaign, left, now))
         return decided
 
     async def _decide(
         self, campaign: RunningCampaign, claimed: Sequence[Claimed], now: datetime
     ) -> Mapping[int, Decided]:
-        connection = await self._connect()
-        await self._prepare(connection, now)
+        connection = await self.connect(now=now)
         try:
-            return await _serve(connection, campaign, claimed, self._snapshot, now)
+            return await _serve(connection, campaign, claimed, self.snapshot, now)
         except psycopg.errors.DeadlockDetected:
-            return await _serve(connection, campaign, claimed, self._snapshot, now)
+            return await _serve(connection, campaign, claimed, self.snapshot, now)
         except psycopg.OperationalError:
-            await self._disconnect()
+            await self.disconnect()
             raise
-
-    async def _read(self) -> Snapshot:
-        return await self._load(await self._connect())
-
-    async def _connect(self) -> AsyncConnection[Any]:
-        if self._connection is None or self._connection.closed:
-            known = django_connection.get_connection_params()
-            names = ("dbname", "user", "password", "host", "port", "options")
-            params = {name: known[name] for name in names if known.get(name)}
-            self._connection = await AsyncConnection.connect(autocommit=True, **params)
-        return self._connection
-
-    async def _disconnect(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-
-    async def _prepare(self, connection: AsyncConnection[Any], now: datetime) -> None:
-        """Make the month's partition, by itself."""
-        month = month_of(now)
-        if month not in self._months:
-            async with connection.transaction():
-                await make_months(connection, decision_partition, [month])
-            self._months.add(month)
 
 
 def _with_logged_products(decided: Mapping[int, Decided]) -> dict[int, Decided]:
@@ -183,18 +122,10 @@ async def _serve(
     snapshot: Snapshot,
     now: datetime,
 ) -> Mapping[int, Decided]:
-    # By itself: what else is sent in the placement has customers of its own.
-    # Who joined stays in it, whoever belongs to the audience by now.
-    open_to_all = replace(campaign, audience=None)
-    alone = replace(
-        snapshot,
-        placements=frozenset({campaign.placement}),
-        campaigns={campaign.placement: (open_to_all,)},
-    )
     slate = campaign.policy.slate
     places = {campaign.placement: 1 if slate is None else slate.places}
     visits = [Visit(Name(each.customer_key), places, {}) for each in claimed]
-    batch = Batch(alone, visits, now)
+    batch = Batch(alone(snapshot, campaign), visits, now)
     if not batch.campaigns:
         return {each.id: Decided(None, "", None, NOT_DECIDED) for each in claimed}
     async with connection.transaction():
