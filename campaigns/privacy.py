@@ -19,7 +19,7 @@ from audience.privacy.erasing import Files, erase
 from audience.privacy.exporting import export
 from audience.privacy.identifiers import Person
 from audience.privacy.tables import AUDIENCE, Rows, Tables
-from campaigns.models import Delivery
+from campaigns.models import Assigned, Delivery
 from campaigns.spool import REJECTED, SUFFIX, Unlogged, locked
 from experiments.models import Exposure, Notice, Prediction, Subscriber
 from recommender.models import Decision, Reversal, Reward, TopPicks
@@ -32,6 +32,7 @@ TABLES = (
     Tables(
         rows=(
             Rows(Delivery, "customer"),
+            Rows(Assigned, "customer"),
             Rows(Exposure, "customer"),
             Rows(Prediction, "customer"),
             Rows(Reward, "decision__customer"),

@@ -1,13 +1,17 @@
 """Keep campaigns to their dates, judge their policies, and erase who asked for it."""
 
 import logging
+import time
 from datetime import datetime, timedelta
 
 from celery import shared_task
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from audience.models import Erasure
+from campaigns.assigning.asking import ASSIGN_TASK, find_unfinished, note_problem
+from campaigns.assigning.deciding import Assigner
 from campaigns.epochs import end_epoch
 from campaigns.models import LIVE, Campaign
 from campaigns.privacy import erase_person
@@ -17,6 +21,7 @@ from campaigns.scheduling import finish_due, start_due
 from recommender.evaluation import evaluate_policy
 from recommender.models import PolicyEvaluation
 from recommender.slate_logs import evaluate_slates
+from wire.wakeups import wake
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +31,8 @@ SCHEDULE_TASK = "campaigns.keep_schedule"
 ERASE_TASK = "campaigns.erase_due"
 FORGET_TASK = "campaigns.forget_old"
 JUDGE_EVERY = timedelta(hours=6)
+# A worker has other work as well; what is left is gone on with right after it.
+SLICE_SECONDS = 8.0
 
 
 @shared_task(name=SCHEDULE_TASK)
@@ -106,6 +113,31 @@ def erase_due() -> int:
             logger.exception("A customer could not be erased now")
         else:
             done += 1
+    return done
+
+
+@shared_task(name=ASSIGN_TASK)
+def assign_audiences() -> int:
+    """Decide for audiences for a while; return for how many customers."""
+    unfinished = find_unfinished()
+    if not unfinished:
+        return 0
+    done, is_left = 0, False
+    ends = time.monotonic() + SLICE_SECONDS
+    with Assigner(device=settings.LEARNING_DEVICE) as assigner:
+        for assignment in unfinished:
+            try:
+                while (count := assigner.assign_some(assignment)) is not None:
+                    done += count
+                    if time.monotonic() >= ends:
+                        is_left = True
+                        break
+            except Exception as error:
+                # One campaign with damaged settings must not keep the others' from theirs.
+                logger.exception("The audience of %s could not be decided for", assignment)
+                note_problem(assignment, error)
+    if is_left:
+        wake(ASSIGN_TASK)
     return done
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from campaigns import calendar_views, delivery_views, epoch_views, message_views, offer_views, views
+from campaigns.assigning import views as assigning
 from campaigns.setup import views as setup
 
 urlpatterns = [
@@ -33,5 +34,7 @@ urlpatterns = [
     ),
     path("<slug:key>/progress/", delivery_views.progress, name="campaign-progress"),
     path("<slug:key>/in-doubt/", delivery_views.doubt, name="campaign-doubt"),
+    path("<slug:key>/audience/", assigning.assignments, name="campaign-assignments"),
+    path("<slug:key>/audience/<int:assignment_id>/", assigning.download, name="campaign-assigned"),
     path("<slug:key>/<slug:verb>/", views.step, name="campaign-step"),
 ]

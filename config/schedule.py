@@ -80,6 +80,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "enrol": {"task": "campaigns.enrol_due", "schedule": 10.0, "options": {"expires": 10.0}},
     "send": {"task": "campaigns.send_due", "schedule": 5.0, "options": {"expires": 5.0}},
+    "assign": {
+        "task": "campaigns.assign_audiences",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
     "extend-lake": {
         "task": "audience.extend_lake",
         "schedule": 300.0,

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.types.json import Jsonb
 
 from recommender.decision_ids import DECISIONS
 
@@ -40,6 +41,16 @@ LOG = f"""
     )
     SELECT id FROM logged
 """
+
+
+# What each decision fills, and what its reward waits for.
+COLUMNS = (
+    "id", "decided_at", "customer_id", "campaign", "placement", "position", "arm", "policy_id",
+    "policy_version", "offer", "propensity", "eligible", "weights", "features", "reasons",
+    "held_back",
+)  # fmt: skip
+COPY = f"COPY {DECISIONS} ({', '.join(COLUMNS)}) FROM STDIN"
+COPY_REWARDS = "COPY recommender_reward (decision_id, policy_id, due_at) FROM STDIN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,41 @@ async def log_decisions(
     The cursor has the ids of those that were not logged before.
     """
     return await connection.execute(LOG, {"items": to_json(decisions)})
+
+
+async def copy_decisions(
+    connection: AsyncConnection[Any], decisions: Sequence[tuple[int, Logged]]
+) -> None:
+    """Log many decisions, each with its customer's id, in the transaction at hand.
+
+    None of them may have been logged before, and the connection must not be in a pipeline.
+    """
+    async with connection.cursor() as cursor:
+        async with cursor.copy(COPY) as copy:
+            for customer_id, d in decisions:
+                row = (
+                    d.id,
+                    d.decided_at,
+                    customer_id,
+                    d.campaign,
+                    d.placement,
+                    d.position,
+                    d.arm,
+                    d.policy_id,
+                    d.policy_version,
+                    d.offer,
+                    d.propensity,
+                    write_texts(d.eligible),
+                    write_numbers(d.weights),
+                    write_numbers(d.features),
+                    Jsonb(list(d.reasons)),
+                    d.held_back,
+                )
+                await copy.write_row(row)
+        async with cursor.copy(COPY_REWARDS) as copy:
+            for _, d in decisions:
+                if d.policy_id is not None:
+                    await copy.write_row((d.id, d.policy_id, d.due_at))
 
 
 class _Row(msgspec.Struct):

@@ -1,5 +1,6 @@
 """What, where, to whom: offers, campaigns, limits and messages."""
 
+from campaigns.models.assignments import Assigned, Assignment
 from campaigns.models.campaigns import (
     LIVE,
     UNSTARTED,
@@ -19,6 +20,8 @@ __all__ = [
     "LIVE",
     "ONSITE",
     "UNSTARTED",
+    "Assigned",
+    "Assignment",
     "Campaign",
     "CampaignOffer",
     "CampaignResult",

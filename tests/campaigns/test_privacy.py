@@ -38,7 +38,7 @@ from audience.privacy.erasing import request_erasure
 from audience.privacy.exporting import escape_cell
 from audience.privacy.tables import Tables, check_tables
 from audience.suppression import find_suppressed
-from campaigns.models import Campaign, Delivery, Step
+from campaigns.models import Assigned, Assignment, Campaign, Delivery, Step
 from campaigns.privacy import TABLES
 from campaigns.spool import Unlogged
 from campaigns.tasks import erase_due
@@ -118,6 +118,8 @@ def make_ann(*, opted_out: bool = True) -> Customer:
     Delivery.objects.create(
         campaign=campaign, step=step, customer=ann, send_after=NOW, provider_id=f"<1.{ADDRESS}>"
     )
+    assignment = Assignment.objects.create(campaign=campaign, asked_at=NOW)
+    Assigned.objects.create(assignment=assignment, customer=ann)
     LogEntry.objects.create(
         user=make_user(),
         content_type=ContentType.objects.get_for_model(Customer),

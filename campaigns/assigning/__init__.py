@@ -1,0 +1,1 @@
+"""Deciding for whole audiences beforehand, and what others are given of it."""

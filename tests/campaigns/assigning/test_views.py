@@ -1,0 +1,73 @@
+"""Somebody asks for an audience to be decided for, watches, and takes the file."""
+
+from http import HTTPStatus
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from campaigns.models import Assigned, Assignment, Campaign
+from campaigns.tasks import assign_audiences
+from experiments.models import Change
+from tests.makers import make_campaign, make_customer, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+VIEW, CHANGE, SEE = "campaigns.view_campaign", "campaigns.change_campaign", "audience.view_customer"
+
+
+def browse(*permissions: str) -> Client:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(*permissions))
+    return client
+
+
+def page_of(campaign: Campaign) -> str:
+    return reverse("campaign-assignments", args=[campaign.key])
+
+
+def text(client: Client, address: str) -> str:
+    return b"".join(client.get(address)).decode()
+
+
+def test_an_audience_is_decided_for_and_handed_out() -> None:
+    for name in ("=cmd()", "ann", "ben"):
+        customer = make_customer()
+        type(customer).objects.filter(pk=customer.pk).update(external_key=name)
+    campaign = make_campaign()
+    marketer = browse(VIEW, CHANGE, SEE)
+    assert "was never decided for" in text(marketer, page_of(campaign))
+    said = marketer.post(page_of(campaign), follow=True).content.decode()
+    assert "3 customers are being decided for." in said
+    assert "0 of 3 customers" in said
+    assert "Decide for everybody now" not in said
+    again = marketer.post(page_of(campaign), follow=True).content.decode()
+    assert "being decided for already" in again
+    assert assign_audiences() == 3
+    said = text(marketer, page_of(campaign))
+    assert "3 of 3 customers · finished" in said
+    assigned = Assigned.objects.first()
+    assert assigned is not None
+    address = reverse("campaign-assigned", args=[campaign.key, assigned.assignment_id])
+    everybody = text(marketer, f"{address}?who=everybody")
+    assert everybody.count("\r\n") == 4
+    assert "\r\n'=cmd()," in everybody
+    with_offer = Assigned.objects.exclude(offer="").count()
+    assert text(marketer, address).count("\r\n") == with_offer + 1
+    assert Change.objects.filter(action__startswith="downloaded who").count() == 2
+    part = marketer.get(page_of(campaign), headers={"hx-request": "true"}).content.decode()
+    assert part.lstrip().startswith("<section")
+
+
+def test_who_may_not_is_refused() -> None:
+    campaign = make_campaign()
+    make_customer()
+    viewer = browse(VIEW)
+    assert viewer.post(page_of(campaign)).status_code == HTTPStatus.FORBIDDEN
+    assert "Decide for everybody" not in text(viewer, page_of(campaign))
+    browse(VIEW, CHANGE).post(page_of(campaign))
+    unfinished = Assignment.objects.get(campaign=campaign)
+    address = reverse("campaign-assigned", args=[campaign.key, unfinished.pk])
+    assert browse(VIEW, CHANGE, SEE).get(address).status_code == HTTPStatus.NOT_FOUND
+    assign_audiences()
+    assert browse(VIEW, CHANGE).get(address).status_code == HTTPStatus.FORBIDDEN
