@@ -4,7 +4,7 @@ Before that it is looked at from time to time, as soon as the policy's own past 
 reward has arrived by then (`delays.py`); after it, when an order is taken back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,16 +26,13 @@ REVISED_FOR = timedelta(days=180)
 # A rate is learned from rewards of 0 to 1, which one that stands for others to come may pass.
 RATES_ALONE = ("beta_thompson", "logistic_thompson")
 
-# Rewards that wait at the stages given: each is found at the head of its part of the index.
+# Rewards that wait at a stage, which are found at the head of its part of the index.
 PENDING = """
-    SELECT waiting.* FROM unnest(%(stages)s::smallint[]) AS at (stage)
-    CROSS JOIN LATERAL (
-        SELECT * FROM recommender_reward
-        WHERE policy_id = %(policy)s AND settled_at IS NULL AND stage = at.stage
-          AND due_at <= %(due_by)s
-        ORDER BY due_at, decision_id LIMIT %(limit)s
-        FOR UPDATE SKIP LOCKED) AS waiting
-    ORDER BY waiting.due_at, waiting.decision_id LIMIT %(limit)s
+    SELECT * FROM recommender_reward
+    WHERE policy_id = %(policy)s AND settled_at IS NULL AND stage = %(at_stage)s
+      AND due_at <= %(due_by)s
+    ORDER BY due_at, decision_id LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
 """
 # All that persons' decisions of the last months earned: an order that is taken back is one of it.
 SETTLED = """
@@ -166,7 +163,7 @@ def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled
     if customers:
         since = first_id_at(_revised_since(policy, now=now))
         seen += _run(LOOK_AGAIN, {**at_the_end, "customers": customers, "since": since})
-    seen += _run(LOOK_AT_PENDING, {**at_the_end, "stages": every, "due_by": now - GRACE})
+    seen += _run_at(every, {**at_the_end, "due_by": now - GRACE}, limit=limit)
     # The latest first, so that none is looked at twice on the way to it.
     for stage, age, arrived in reversed(landmarks_of(policy)):
         early = {
@@ -176,10 +173,19 @@ def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled
             "is_early": True,
             "arrived": arrived,
             "stage": stage,
-            "stages": list(range(stage)),
             "due_by": _due_by(policy, age=age, now=now),
         }
-        seen += _run(LOOK_AT_PENDING, early)
+        seen += _run_at(range(stage), early, limit=limit)
+    return seen
+
+
+def _run_at(stages: Iterable[int], params: Mapping[str, Any], *, limit: int) -> list[Settled]:
+    """Look at rewards that wait at some stages, so many of them at most."""
+    seen: list[Settled] = []
+    for stage in stages:
+        if len(seen) < limit:
+            left = {**params, "at_stage": stage, "limit": limit - len(seen)}
+            seen += _run(LOOK_AT_PENDING, left)
     return seen
 
 
