@@ -254,7 +254,7 @@ def _decided(
         )
     slots: list[Slot] = []
     for position, choice in enumerate(chooser.choose(_ids(asked.now, asked.count))):
-        content = {} if choice.offer is None else choice.offer.content_for(said)
+        content = None if choice.offer is None else choice.offer.content_for(said)
         listed = choose_products(content, customer.lists, customer.id)
         products = best_of(listed)
         decision = Logged(
@@ -280,8 +280,7 @@ def _decided(
             products=products,
             ranker_version=choice.ranker_version if listed is None else listed.version_id,
         )
-        shown = with_products(content, products, customer.lists)
-        slots.append(Slot(decision, None if choice.offer is None else shown))
+        slots.append(Slot(decision, with_products(content, products, customer.lists)))
         _remember(customer, choice.offer, campaign, now=asked.now)
     if policy.slate is not None:
         slots = _name_slate(slots)

@@ -62,14 +62,12 @@ def check_offers(campaign: Campaign, now: datetime) -> Iterator[Issue]:
         yield from _check_ranking(campaign.policy.ranking)
         return
     offers = [choice.offer for choice in campaign.choices.select_related("offer")]
-    if not any(offer.can_be_shown(now) for offer in offers):
+    if not any(offer.can_be_shown(now) and not offer.is_nothing for offer in offers):
         yield Issue("offers", True, "It needs at least one offer that can be shown.", "offers")
     if offers and not any(choice.baseline_weight for choice in campaign.choices.all()):
         yield Issue(
             "shares", True, "At least one offer needs a share of the control arm.", "offers"
         )
-    if offers and all(offer.is_nothing for offer in offers):
-        yield Issue("only_nothing", True, "Beside nothing it needs an offer.", "offers")
     silent = [o.name for o in offers if not (o.is_nothing or _says_something(o, campaign))]
     if silent:
         yield Issue(

@@ -1,7 +1,7 @@
 """Put a customer's own products into an offer that has a ranking."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from recommender.lists import Listed, Sorted
 from recommender.products import to_plain_product
@@ -10,12 +10,14 @@ from recommender.ranking.reading import Lists
 # Nobody looks at more of them in one offer.
 MOST_PRODUCTS = 20
 
-Content = Mapping[str, Any]
+Said = Mapping[str, Any]
+# What an offer says; None, where it stands for nothing.
+Content = TypeVar("Content", Said, Said | None)
 
 
-def choose_products(content: Content, lists: Lists, customer_id: int | None) -> Listed | None:
+def choose_products(content: Said | None, lists: Lists, customer_id: int | None) -> Listed | None:
     """Return the customer's list of the ranking that an offer has; None without either."""
-    ranking = content.get("ranking")
+    ranking = None if content is None else content.get("ranking")
     return None if ranking is None else lists.find(ranking, customer_id)
 
 
@@ -26,6 +28,6 @@ def best_of(listed: Listed | None) -> Sequence[str]:
 
 def with_products(content: Content, keys: Sequence[str], lists: Lists) -> Content:
     """Return what an offer says with these products; without a ranking, as it is."""
-    if "ranking" not in content:
+    if content is None or "ranking" not in content:
         return content
     return {**content, "products": [to_plain_product(lists.product(key)) for key in keys]}

@@ -157,7 +157,7 @@ class RunningCampaign:
         shown = (*self.offers, *([] if self.fallback is None else [self.fallback]))
         slate = self.policy.slate
         rankings = {None if slate is None else slate.ranking}
-        rankings |= {offer.content.get("ranking") for offer in shown}
+        rankings |= {(offer.content or {}).get("ranking") for offer in shown}
         object.__setattr__(self, "rankings", frozenset(rankings - {None}))
         is_open = all(
             rule.is_active and rule.window == Window() and rule.audience is None for rule in rules

@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 from audience.commerce import ORDERED, REVERSALS
 from audience.listening import Told
 
-# A row for each policy that learns from orders; slates learn nothing. It is a new one, and never one
+# A row for each policy that learns from orders, which slates do not. It is a new one, and never one
 # that is there: a worker that takes it may have read the events before, and waiting for it would
 # stop the intake.
 NOTE = """

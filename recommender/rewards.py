@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
 from recommender.attribution import DECIDED, EARNED, parameters
+from recommender.bandits import RATE_KINDS
 from recommender.decision_ids import first_id_at
 from recommender.delays import MOST_LANDMARKS, DelayCurve, choose_landmarks
 from recommender.models import Policy, Reversal, Reward
@@ -23,8 +24,6 @@ from recommender.place_rewards import SETTLE_PLACES
 GRACE = timedelta(seconds=3)
 # So long after a decision's window an order of it may be taken back, and what was learned with it.
 REVISED_FOR = timedelta(days=180)
-# A rate is learned from rewards of 0 to 1, which one that stands for others to come may pass.
-RATES_ALONE = ("beta_thompson", "logistic_thompson")
 
 # Rewards that wait at a stage, which are found at the head of its part of the index.
 PENDING = """
@@ -132,9 +131,10 @@ def find_due_policies(*, now: datetime) -> list[Policy]:
 def landmarks_of(policy: Policy) -> list[tuple[int, int, float]]:
     """Return stages before the window has passed: number, age in seconds, share of reward by then.
 
-    There are none before the policy's past says how rewards arrive.
+    There are none before the policy's past says how rewards arrive. A rate is learned from rewards
+    of 0 to 1 alone, which one that stands for others to come may pass; slates learn nothing.
     """
-    if policy.delays is None or policy.kind in RATES_ALONE or policy.ranking_id is not None:
+    if policy.delays is None or policy.kind in RATE_KINDS or policy.ranking_id is not None:
         return []
     ages = choose_landmarks(policy.landmarks, window=policy.reward_window_seconds)
     return DelayCurve.from_json(policy.delays).landmarks(ages)

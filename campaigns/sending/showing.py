@@ -66,7 +66,9 @@ def write_for(
 
 def first_offer(campaign: Campaign) -> Mapping[str, Any]:
     """Return what placeholders name of the first offer, or of none."""
-    choice = campaign.choices.select_related("offer__ranking").first()
+    choice = (
+        campaign.choices.filter(offer__is_nothing=False).select_related("offer__ranking").first()
+    )
     names = ("key", "name", "headline", "text", "link")
     said = {name: getattr(choice.offer, name) if choice else "" for name in names}
     ranking = choice.offer.ranking if choice else None

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("recommender", "0006_rankings"),
+        ("recommender", "0008_rankers_are_checked"),
     ]
 
     operations = [

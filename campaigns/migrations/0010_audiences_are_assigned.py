@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("audience", "0005_changes_are_recorded"),
-        ("campaigns", "0008_offers_show_rankings"),
+        ("campaigns", "0009_an_offer_of_nothing"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

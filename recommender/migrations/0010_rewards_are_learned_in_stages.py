@@ -13,7 +13,7 @@ LEARNED = "UPDATE recommender_reward SET learned_at = settled_at WHERE is_lesson
 class Migration(migrations.Migration):
     dependencies = [
         ("audience", "0005_changes_are_recorded"),
-        ("recommender", "0006_rankings"),
+        ("recommender", "0009_network_of_a_policy"),
     ]
 
     operations = [
