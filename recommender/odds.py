@@ -79,7 +79,6 @@ class Odds:
     representation: Representation | None = None
     places: Mapping[str, int] = field(init=False, repr=False)
     _packed: FloatArray = field(init=False, repr=False)  # all covariances, for `spreads`
-    _norms: FloatArray = field(init=False, repr=False)  # (K,): the most that x·factor_k is of x
 
     def __post_init__(self) -> None:
         k, d = len(self.offers), _size(self.features, self.representation)
@@ -94,7 +93,6 @@ class Odds:
         if not 0.0 < self.floor <= 1.0:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
         object.__setattr__(self, "_packed", pack_covariances(self.factor))
-        object.__setattr__(self, "_norms", np.linalg.norm(self.factor, ord=2, axis=(1, 2)))
         object.__setattr__(self, "places", {key: place for place, key in enumerate(self.offers)})
 
     @classmethod
@@ -156,24 +154,16 @@ class Odds:
         if n_eligible == 0:
             raise ValueError("At least one offer must be eligible in every row.")
         floor = self.floor if floor is None else floor
-        x = self.represent(x)
-        mean = self.mean @ x  # (K,)
+        mean, sd = self.predict(x)  # each (K,)
         if self.gap_scale is not None:
             p = inverse_gap_probabilities(mean, eligible, gap_scale=self.gap_scale)
             return np.asarray(with_floor(p, eligible, floor=floor))
-        # Most of many offers are hopeless for a customer. A norm tells that before it takes all
-        # their covariances to say how uncertain each of them is.
-        widest = self._norms * np.sqrt(x @ x)  # (K,), at least the sds
-        able = np.flatnonzero(contenders(mean, widest, eligible))
-        spread = np.matmul(x, self.factor[able])  # (d,) @ (A, d, d) -> (A, d)
-        sd = np.sqrt(np.einsum("ad,ad->a", spread, spread))
-        # And their own sds tell more.
-        still = contenders(mean[able], sd, eligible[able])
-        able, sd = able[still], sd[still]
+        # Most of many offers are hopeless for a customer.
+        able = np.flatnonzero(contenders(mean, sd, eligible))
         least = min(floor, 0.5 / n_eligible)
         weights = np.where(eligible, least, 0.0)
         among = optimistic_among if self.is_optimistic else best_among
-        weights[able] += (1.0 - n_eligible * least) * among(mean[able], sd)
+        weights[able] += (1.0 - n_eligible * least) * among(mean[able], sd[able])
         if n_eligible == 1:
             weights[able] = 1.0
         return weights
