@@ -15,7 +15,7 @@ from recommender.features import FeatureSpec, NumberFeature
 from recommender.learning import learn_batch
 from recommender.models import Decision
 from tests.asgi import open_site
-from tests.makers import make_campaign, make_offer, make_source
+from tests.makers import event_row, make_campaign, make_events, make_offer, make_source
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,6 +28,7 @@ def campaign(transactional_db: None) -> Campaign:
         offers=[make_offer() for _ in range(5)],
         features=FeatureSpec((NumberFeature("age", 40.0, 10.0),)),
         reward_window_seconds=1,
+        bandit="linear_thompson",
     )
     _, key = make_source(Scope.DECIDE)
 
@@ -42,6 +43,14 @@ def campaign(transactional_db: None) -> Campaign:
                 assert site.post("/api/v1/decide", body, key=key).status == 200
 
     decide(0)
+    # Every second customer orders, so that the policy learns and no offer is a sure one.
+    make_events(
+        [
+            event_row(decision.customer, "Order Completed", at=decision.decided_at)
+            for decision in Decision.objects.filter(position=0).select_related("customer")
+            if int(decision.customer.external_key[1:]) % 2
+        ]
+    )
     assert learn_batch(campaign.policy_id, now=timezone.now() + timedelta(minutes=1)) is not None
     decide(30)
     return campaign
@@ -59,7 +68,6 @@ def test_every_decision_is_confirmed(campaign: Campaign) -> None:
 @pytest.mark.parametrize("change", ["offer", "propensity", "weights", "features"])
 def test_a_row_that_was_changed_is_not_confirmed(campaign: Campaign, change: str) -> None:
     weighed = Decision.objects.filter(policy_version=1, position=0)
-    # One that was open: whoever is sure of an offer is so of customers like this one.
     decision = min(weighed, key=lambda each: max(each.weights))
     least, *middle, most = sorted(decision.weights)
     assert middle
