@@ -1,8 +1,9 @@
 """A decision is logged as it was made, with the reward that it waits for, or not at all."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,21 +11,43 @@ from django.conf import settings
 from django.db import IntegrityError, connection
 from psycopg import AsyncConnection
 
-from recommender.decisions import Logged, log_decisions
+from audience.models import Customer
+from audience.partitions import make_partitions, month_of
+from recommender.decision_ids import decision_partition
+from recommender.decisions import Logged, copy_decisions, log_decisions
 from recommender.models import Decision, Reward
 from tests.makers import HOUR, NOW, log_all, logged, make_customer, make_decision, make_policy
 
 
-async def log_elsewhere(decisions: Sequence[Logged]) -> None:
-    """Log through a connection of the kind that the decide API has."""
-    name = connection.settings_dict["NAME"]
-    async with await AsyncConnection.connect(settings.DATABASE_URL, dbname=name) as session:
-        await log_decisions(session, decisions)
+def elsewhere(work: Callable[[AsyncConnection[Any]], Awaitable[object]]) -> None:
+    """Do something through a connection of the kind that the decide API has."""
+
+    async def connected() -> None:
+        name = connection.settings_dict["NAME"]
+        async with await AsyncConnection.connect(settings.DATABASE_URL, dbname=name) as session:
+            await work(session)
+
+    asyncio.run(connected())
 
 
-@pytest.mark.django_db
-def test_every_field_comes_back_exactly() -> None:
+def log_elsewhere(decisions: Sequence[Logged]) -> None:
+    """Log as the decide API does."""
+    elsewhere(lambda session: log_decisions(session, decisions))
+
+
+def copy_elsewhere(decisions: Sequence[Logged]) -> None:
+    """Log as the assigning of whole audiences does."""
+    ids = dict(Customer.objects.values_list("external_key", "id"))
+    elsewhere(
+        lambda session: copy_decisions(session, [(ids[d.customer_key], d) for d in decisions])
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("log", [log_elsewhere, copy_elsewhere])
+def test_every_field_comes_back_exactly(log: Callable[[Sequence[Logged]], None]) -> None:
     policy, customer = make_policy(), make_customer()
+    make_partitions([decision_partition(month_of(NOW))])
     made = replace(
         logged(policy, customer, "blue", at=NOW),
         propensity=0.1 + 0.2,
@@ -33,8 +56,10 @@ def test_every_field_comes_back_exactly() -> None:
         reasons=["drawn by policy version 3", 'it said "hello" \\ ✓'],
         policy_version=3,
         held_back=True,
+        products=["p-1", 'a "second" \\'],
+        ranker_version=7,
     )
-    log_all([made])
+    log([made])
     row = Decision.objects.get()
     for name in Logged.__slots__:
         if name != "due_at":
@@ -77,10 +102,10 @@ def test_decisions_are_logged_together_or_not_at_all() -> None:
     impossible = replace(second, propensity=2.0)
 
     with pytest.raises(psycopg.errors.CheckViolation):
-        asyncio.run(log_elsewhere([logged(policy, customer, "red", at=NOW), impossible]))
+        log_elsewhere([logged(policy, customer, "red", at=NOW), impossible])
     assert [row.pk for row in Decision.objects.all()] == [first.id]
 
-    asyncio.run(log_elsewhere([second]))
+    log_elsewhere([second])
     assert Reward.objects.count() == Decision.objects.count() == 2
 
 
