@@ -10,29 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recommender.arrays import FloatArray, IntArray
 from recommender.bandits.base import Statistics
-from recommender.bandits.thompson import LinearThompson
+from recommender.bandits.rates import RateBandit, common_rate
 from recommender.features import FeatureSpec
 from recommender.odds import Odds
 
-# The rate of all offers together begins as that of a reward and a failure.
-BEGINNING = 1.0
 
-
-class BetaThompson(LinearThompson):
+class BetaThompson(RateBandit):
     """Bernoulli rewards with one rate for each offer."""
-
-    def accumulate(
-        self, offer_index: IntArray, x: FloatArray, rewards: FloatArray, *, n_offers: int
-    ) -> list[Statistics]:
-        """Summarise decisions as one `Statistics` for each offer.
-
-        Raises:
-            ValueError: A reward lies outside 0 … 1, or as in `LinearThompson.accumulate`.
-        """
-        require_rates(rewards)
-        return super().accumulate(offer_index, x, rewards, n_offers=n_offers)
 
     def publish(
         self,
@@ -47,9 +32,8 @@ class BetaThompson(LinearThompson):
         n = np.array([each.n for each in statistics])
         won = np.array([each.b[0] for each in statistics])  # the intercept's Σ x r
         strength = self.hyperparameters.prior_strength
-        common = (BEGINNING + won.sum()) / (2.0 * BEGINNING + n.sum())
         total = strength + n
-        rate = (strength * common + won) / total
+        rate = (strength * common_rate(statistics) + won) / total
         # Rounding may leave a rate of 0 or 1 slightly beyond.
         sd = np.sqrt(np.maximum(rate * (1.0 - rate), 0.0) / (total + 1.0))
         k, d = len(offers), features.size
@@ -64,13 +48,3 @@ class BetaThompson(LinearThompson):
             features=features,
             version=version,
         )
-
-
-def require_rates(rewards: FloatArray) -> None:
-    """Refuse what cannot be learned as a rate.
-
-    Raises:
-        ValueError: A reward lies outside 0 … 1.
-    """
-    if ((rewards < 0.0) | (rewards > 1.0)).any():
-        raise ValueError("Rates are learned from rewards between 0 and 1 alone.")

@@ -20,12 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from recommender.arrays import FloatArray, IntArray
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Log, Statistics
-from recommender.bandits.beta import BEGINNING, require_rates
+from recommender.bandits.rates import RateBandit, common_rate, require_rates
 from recommender.bandits.thompson import (
     COMMON_PRIOR,
-    LinearThompson,
     condition,
     root_of_inverse,
 )
@@ -38,23 +36,12 @@ LEAST_PRECISION = 1.0
 SMALL_STEP = 1e-9  # of the coefficients, at which the mode is found
 
 
-class LogisticThompson(LinearThompson):
+class LogisticThompson(RateBandit):
     """Bayesian logistic regression for each offer, with a shared prior mean."""
 
     def __init__(self, hyperparameters: Hyperparameters = DEFAULTS, *, device: str = "cpu") -> None:
         super().__init__(hyperparameters, device=device)
         self._log: Log | None = None
-
-    def accumulate(
-        self, offer_index: IntArray, x: FloatArray, rewards: FloatArray, *, n_offers: int
-    ) -> list[Statistics]:
-        """Summarise decisions as one `Statistics` for each offer.
-
-        Raises:
-            ValueError: A reward lies outside 0 … 1, or as in `LinearThompson.accumulate`.
-        """
-        require_rates(rewards)
-        return super().accumulate(offer_index, x, rewards, n_offers=n_offers)
 
     def read(self, log: Log) -> None:
         """Take the decisions that are remembered; what is published next follows from them.
@@ -76,9 +63,7 @@ class LogisticThompson(LinearThompson):
     ) -> Odds:
         """Learn from the log, or from the statistics alone, one for each offer."""
         a, b = self._stack(statistics)
-        rate = (BEGINNING + float(b[:, 0].sum())) / (
-            2.0 * BEGINNING + sum(each.n for each in statistics)
-        )
+        rate = common_rate(statistics)
         information = rate * (1.0 - rate)  # of a reward on its log-odds
         prior = max(self.hyperparameters.prior_strength * information, LEAST_PRECISION)
         score = b - rate * a[:, :, 0]  # Σ x (r - rate), for the first column is 1

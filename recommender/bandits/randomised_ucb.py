@@ -8,34 +8,15 @@ Mehrabian, Durand & Kveton 2020): only what may be better than the favourite is 
 posterior's width is taken as it is.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-
-from recommender.bandits.base import Statistics
 from recommender.bandits.thompson import LinearThompson
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
 
 
 class RandomisedUCB(LinearThompson):
     """Ridge regression for each offer, explored by one optimism for all of them."""
 
+    is_optimistic = True
+
     def width(self, d: int) -> float:
         """Return what standard deviations are multiplied by, whatever the number of columns."""
         exploration = self.hyperparameters.exploration
         return 1.0 if exploration is None else exploration
-
-    def publish(
-        self,
-        statistics: Sequence[Statistics],
-        *,
-        offers: tuple[str, ...],
-        features: FeatureSpec,
-        floor: float,
-        version: int,
-    ) -> Odds:
-        """Learn from the statistics, one for each offer and in the same order."""
-        odds = super().publish(
-            statistics, offers=offers, features=features, floor=floor, version=version
-        )
-        return replace(odds, is_optimistic=True)

@@ -18,6 +18,7 @@ some dozens of rewards; that is the σ² used.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -71,7 +72,13 @@ class Posterior:
 
 
 class LinearThompson:
-    """Bayesian linear regression for each offer, with a shared prior mean and shared noise."""
+    """Bayesian linear regression for each offer, with a shared prior mean and shared noise.
+
+    Attributes:
+        is_optimistic: Whether one draw raises all offers, instead of one for each.
+    """
+
+    is_optimistic: ClassVar[bool] = False
 
     def __init__(self, hyperparameters: Hyperparameters = DEFAULTS, *, device: str = "cpu") -> None:
         self.hyperparameters = hyperparameters
@@ -154,6 +161,7 @@ class LinearThompson:
             floor=floor,
             features=features,
             version=version,
+            is_optimistic=self.is_optimistic,
             representation=self.representation,
         )
 
