@@ -12,6 +12,7 @@ from campaigns.eligibility import (
     OfferRules,
     Uses,
     audience_against,
+    count_towards,
     limit_reached,
     limits_reached,
     reason_against,
@@ -93,7 +94,8 @@ class Chooser:
                 reasons += reached
             if not len(left):
                 if place == 0:
-                    yield self._without_offer(id_, version, (*about_policy, *reasons))
+                    reasons = (*about_policy, *reasons, "no offer is eligible")
+                    yield fall_back(id_, self.campaign, reasons, now=self.now, version=version)
                 return
             first, behind = self._first_of(left)
             number, choice = self._draw(id_, first, version, (*about_policy, *reasons, *behind))
@@ -190,21 +192,34 @@ class Chooser:
         weights: FloatArray = odds.weights(self.features, eligible, floor=floor)[places]
         return weights
 
-    def _without_offer(
-        self, id_: uuid.UUID, version: int | None, reasons: tuple[str, ...]
-    ) -> Choice:
-        reasons = (*reasons, "no offer is eligible")
-        fallback = self.campaign.fallback
-        if fallback is None or reason_against(fallback.rules, now=self.now) is not None:
-            return Choice(id_, None, 1.0, reasons, policy_version=version)
-        return Choice(id_, fallback, 1.0, (*reasons, "the fallback"), policy_version=version)
-
     def _count(self, offer: RunningOffer) -> None:
         rules, budget = offer.rules, self.campaign.budget
         if rules.caps.total is not None:
             self.tally.add(rules.counter, 1)
         if budget.limit_cents is not None and rules.cost_cents:
             self.tally.add(budget.counter, rules.cost_cents)
-        for limit in (*self.campaign.limits, *rules.limits):
-            if limit.counts_decisions and not limit.is_per_customer:
-                self.tally.add(limit.counters(self.now, self.uses.site_zone)[0], 1)
+        limits = (*self.campaign.limits, *rules.limits)
+        count_towards(limits, self.uses, self.tally, now=self.now)
+
+
+def fall_back(
+    id_: uuid.UUID,
+    campaign: RunningCampaign,
+    reasons: tuple[str, ...],
+    *,
+    now: datetime,
+    version: int | None = None,
+) -> Choice:
+    """Choose the campaign's fallback, or nothing where it has none that may be shown.
+
+    Args:
+        id_: Of the decision.
+        campaign: The campaign.
+        reasons: Why nothing else can be shown.
+        now: The time of the decision.
+        version: Of the policy, if it was the policy that had nothing to choose from.
+    """
+    fallback = campaign.fallback
+    if fallback is None or reason_against(fallback.rules, now=now) is not None:
+        return Choice(id_, None, 1.0, reasons, policy_version=version)
+    return Choice(id_, fallback, 1.0, (*reasons, "the fallback"), policy_version=version)

@@ -154,6 +154,20 @@ def limits_reached(
     return None
 
 
+def count_towards(limits: Iterable[Limit], uses: Uses, tally: Tally, *, now: datetime) -> None:
+    """Count one decision towards the limits of what all customers have together.
+
+    Args:
+        limits: Of the offer, or of the campaign and its placement.
+        uses: What the customer had before.
+        tally: What all customers had; it is added to.
+        now: The time.
+    """
+    for limit in limits:
+        if limit.counts_decisions and not limit.is_per_customer:
+            tally.add(limit.counters(now, uses.site_zone)[0], 1)
+
+
 def audience_against(audience: int | None, member_of: Collection[int] | None) -> str | None:
     """Return why a customer is not in the audience that something is only for, or None.
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from campaigns.choice import Choice
+from campaigns.choice import Choice, fall_back
 from campaigns.draw import draw_offer, draw_seed
-from campaigns.eligibility import OfferRules, Uses, Window, limits_reached, reason_against
+from campaigns.eligibility import OfferRules, Uses, Window, count_towards, limits_reached
 from campaigns.recall import Held
 from campaigns.snapshot import RunningArm, RunningCampaign, RunningOffer, RunningSlate, Serves
 from campaigns.tally import Tally
@@ -59,7 +59,7 @@ class SlateChooser:
         is_personal = self.arm.serves is Serves.POLICY
         listed = find_listed(self.slate, self.arm, self.lists, self.customer_id)
         if listed is None or not listed.items:
-            yield self._without_products(ids[0], "the ranking lists nothing now")
+            yield self._fall_back(ids[0], "the ranking lists nothing now")
             return
         ids = ids[: self.slate.places]
         made = self._draw(ids, listed) if is_personal else self._take(ids, listed)
@@ -70,10 +70,13 @@ class SlateChooser:
                 against = limit if choice.id == ids[0] else None
                 break
             against = None
-            self._count()
+            count_towards(self.campaign.limits, self.uses, self.tally, now=self.now)
             yield choice
         if against is not None:
-            yield self._without_products(ids[0], against)
+            yield self._fall_back(ids[0], against)
+
+    def _fall_back(self, id_: uuid.UUID, reason: str) -> Choice:
+        return fall_back(id_, self.campaign, (reason,), now=self.now)
 
     def _draw(self, ids: Sequence[uuid.UUID], listed: Listed) -> Iterator[Choice]:
         draws = Sorted(listed).draws()
@@ -106,17 +109,6 @@ class SlateChooser:
                 reasons=(by_whom,),
                 ranker_version=listed.version_id,
             )
-
-    def _without_products(self, id_: uuid.UUID, reason: str) -> Choice:
-        fallback = self.campaign.fallback
-        if fallback is None or reason_against(fallback.rules, now=self.now) is not None:
-            return Choice(id_, None, 1.0, (reason,))
-        return Choice(id_, fallback, 1.0, (reason, "the fallback"))
-
-    def _count(self) -> None:
-        for limit in self.campaign.limits:
-            if limit.counts_decisions and not limit.is_per_customer:
-                self.tally.add(limit.counters(self.now, self.uses.site_zone)[0], 1)
 
 
 def find_listed(

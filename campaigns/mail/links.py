@@ -25,14 +25,7 @@ PRODUCTS = 0x8000
 MOST_LINKS = 200
 MOST_CHARACTERS = 2_000
 # Where to decline is never followed through us: it has to work whatever becomes of us.
-KEPT = (
-    "mailto:",
-    "tel:",
-    "#",
-    "cid:",
-    "{{ message.unsubscribe_url",
-    "{{message.unsubscribe_url",
-)
+KEPT = ("mailto:", "tel:", "#", "cid:", "{{ message.unsubscribe_url", "{{message.unsubscribe_url")
 
 
 @dataclass(frozen=True, slots=True)
