@@ -7,7 +7,7 @@ https://segment.com/docs/connections/spec/ecommerce/v2/
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from audience.incoming import LARGEST
 
@@ -19,6 +19,15 @@ REVERSALS = (REFUNDED, CANCELLED)
 WAITING = {REFUNDED: "Refund Without Order", CANCELLED: "Cancellation Without Order"}
 # An order is completed once and cancelled once; it may be refunded in parts.
 ONCE = (ORDERED, CANCELLED)
+
+# In statements: the products that an event is about, a row each; one that lists none is about its
+# own. Then such a product's key, and the id of an event's order in either spelling.
+EACH_PRODUCT: LiteralString = """jsonb_array_elements(
+        CASE jsonb_typeof(properties -> 'products') WHEN 'array'
+            THEN properties -> 'products' ELSE jsonb_build_array(properties) END
+    ) AS product"""
+PRODUCT_KEY: LiteralString = "COALESCE(product ->> 'product_id', product ->> 'sku')"
+ORDER_ID: LiteralString = "COALESCE(properties ->> 'order_id', properties ->> 'orderId')"
 
 # Takings without tax and shipping, with them, and what any event is worth. The first that an order
 # has is its value.

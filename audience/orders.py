@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 
 from audience.commerce import (
     ONCE,
+    ORDER_ID,
     ORDERED,
     REVERSALS,
     WAITING,
@@ -36,7 +37,7 @@ LOCK = """
         SELECT DISTINCT abs(hashtext(order_id) %% 64) AS number
         FROM unnest(%(orders)s::text[]) AS order_id ORDER BY number) AS locks
 """
-FIND = """
+FIND = f"""
     SELECT asked.customer_id, asked.order_id, person.id, event.id, event.name, event.value,
            event.properties, event.message_id, event.occurred_at, event.customer_id, event.source_id
     FROM unnest(%(customers)s::bigint[], %(orders)s::text[]) AS asked (customer_id, order_id)
@@ -50,7 +51,7 @@ FIND = """
                 SELECT person.id UNION ALL
                 SELECT id FROM audience_customer WHERE merged_into_id = person.id))
           AND name = ANY(%(names)s)
-          AND COALESCE(properties ->> 'order_id', properties ->> 'orderId') = asked.order_id
+          AND {ORDER_ID} = asked.order_id
     ) AS event ON true
     ORDER BY event.id
 """

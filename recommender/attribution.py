@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from audience.commerce import ORDERED, REVERSALS
+from audience.commerce import ORDER_ID, ORDERED, REVERSALS
 from recommender.delays import UNDONE
 from recommender.models import Policy
 
@@ -41,9 +41,8 @@ DECIDED = """
 """
 
 # The events of one row of `decision`.
-FOUND = """
-    SELECT event.id, event.value, event.occurred_at,
-           COALESCE(event.properties ->> 'order_id', event.properties ->> 'orderId') AS order_id
+FOUND = f"""
+    SELECT event.id, event.value, event.occurred_at, {ORDER_ID} AS order_id
     FROM audience_customer AS same
     CROSS JOIN LATERAL (
         SELECT * FROM audience_event
@@ -60,7 +59,7 @@ FOUND = """
 """
 
 # What takes one row of `found` back, of the same person's.
-REVERSED = """
+REVERSED = f"""
     SELECT event.occurred_at, COALESCE(abs(event.value), 0) AS amount
     FROM audience_customer AS same
     CROSS JOIN LATERAL (
@@ -69,7 +68,7 @@ REVERSED = """
           AND name = ANY(%(reversals)s)
           AND occurred_at >= found.occurred_at
           AND occurred_at < decision.decided_at + make_interval(secs => %(reversed_by)s)
-          AND COALESCE(properties ->> 'order_id', properties ->> 'orderId') = found.order_id
+          AND {ORDER_ID} = found.order_id
         OFFSET 0
     ) AS event
     WHERE same.id = decision.person OR same.merged_into_id = decision.person

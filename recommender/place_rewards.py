@@ -2,12 +2,14 @@
 
 from typing import LiteralString
 
+from audience.commerce import EACH_PRODUCT, PRODUCT_KEY
+
 # As with offers (`rewards.py`), an event that names its decision counts for that slate alone, and
 # any other for the last slate before it. Within the slate it counts for the place whose product it
 # names; what names none of its products counts for the decision that it names, or for the first
 # place. A place that shows no product, as of a hold-out, is compared with whole slates: it earns
 # all that happens. Of an order's sum a product earns its own lines.
-SETTLE_PLACES: LiteralString = """
+SETTLE_PLACES: LiteralString = f"""
     WITH due AS (
         SELECT decision_id FROM recommender_reward
         WHERE policy_id = %(policy)s AND settled_at IS NULL AND due_at <= %(settled)s
@@ -60,21 +62,18 @@ SETTLE_PLACES: LiteralString = """
                       < decision.decided_at + make_interval(secs => %(window)s)
                 OFFSET 0) AS found
             CROSS JOIN LATERAL (
-                SELECT COALESCE(array_agg(line.item), '{}') AS items,
+                SELECT COALESCE(array_agg(line.item), '{{}}') AS items,
                        COALESCE(sum(COALESCE(line.price * line.quantity, found.value / line.lines))
                                 FILTER (WHERE line.item = decision.offer), 0) AS earned
                 FROM (
-                    SELECT COALESCE(product ->> 'product_id', product ->> 'sku') AS item,
+                    SELECT {PRODUCT_KEY} AS item,
                            CASE WHEN jsonb_typeof(found.properties -> 'products') = 'array'
                                  AND jsonb_typeof(product -> 'price') = 'number'
                                 THEN (product ->> 'price')::float8 END AS price,
                            CASE WHEN jsonb_typeof(product -> 'quantity') = 'number'
                                 THEN (product ->> 'quantity')::float8 ELSE 1 END AS quantity,
                            count(*) OVER () AS lines
-                    FROM jsonb_array_elements(
-                        CASE jsonb_typeof(found.properties -> 'products') WHEN 'array'
-                            THEN found.properties -> 'products'
-                            ELSE jsonb_build_array(found.properties) END) AS product
+                    FROM {EACH_PRODUCT}
                 ) AS line WHERE line.item IS NOT NULL) AS named
             WHERE (same.id = decision.person OR same.merged_into_id = decision.person)
               AND CASE WHEN found.decided_by IS NULL THEN found.occurred_at < decision.until

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import connection
 
+from audience.commerce import EACH_PRODUCT, PRODUCT_KEY
 from audience.models import Kind
 from recommender.products import FIELDS, LINKS, LONGEST_ADDRESS
 from recommender.ranking.models import Ranking
@@ -15,19 +16,16 @@ OVERLAP = timedelta(minutes=5)
 # Each thing is taken from the newest event that says it: an order that names a product by its key
 # alone takes nothing away. Anybody who can read a page's source can send events by its key, so
 # addresses, to which mails will lead, are taken from sources with a secret key alone.
-UPDATE = """
+UPDATE = f"""
     INSERT INTO recommender_product AS known (key, facts, said_at)
     SELECT item, jsonb_object_agg(field, said), max(occurred_at)
     FROM (
         SELECT DISTINCT ON (item, field) item, field, said, occurred_at
         FROM audience_event AS event
         JOIN audience_source AS source ON source.id = event.source_id
-        CROSS JOIN LATERAL jsonb_array_elements(
-            CASE jsonb_typeof(event.properties -> 'products') WHEN 'array'
-                THEN event.properties -> 'products' ELSE jsonb_build_array(event.properties) END
-        ) AS product
+        CROSS JOIN LATERAL {EACH_PRODUCT}
         CROSS JOIN LATERAL (
-            SELECT COALESCE(product ->> 'product_id', product ->> 'sku') AS item
+            SELECT {PRODUCT_KEY} AS item
             WHERE jsonb_typeof(product) = 'object') AS named
         CROSS JOIN LATERAL jsonb_each(product) AS one (field, said)
         WHERE event.name = ANY(%(names)s) AND event.received_at >= %(received)s

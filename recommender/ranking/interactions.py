@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from audience.commerce import EACH_PRODUCT, PRODUCT_KEY
 from recommender.histories import Histories
 from recommender.interaction_files import Interactions, join
 from recommender.item_facts import ItemFacts
@@ -21,18 +22,15 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 WORD = re.compile(r"\w+")
 
 # An event is about its own product, or about each of its products, as orders are.
-TOUCHED = """
+TOUCHED = f"""
     SELECT COALESCE(customer.merged_into_id, customer.id) AS person, event.occurred_at, event.name,
-           event.id, COALESCE(product ->> 'product_id', product ->> 'sku') AS item, product
+           event.id, {PRODUCT_KEY} AS item, product
     FROM audience_event AS event
     JOIN audience_customer AS customer ON customer.id = event.customer_id
-    CROSS JOIN LATERAL jsonb_array_elements(
-        CASE jsonb_typeof(event.properties -> 'products') WHEN 'array'
-            THEN event.properties -> 'products' ELSE jsonb_build_array(event.properties) END
-    ) AS product
+    CROSS JOIN LATERAL {EACH_PRODUCT}
     WHERE event.name = ANY(%(names)s)
       AND event.occurred_at >= %(since)s AND event.occurred_at < %(until)s
-      AND COALESCE(product ->> 'product_id', product ->> 'sku') <> ''
+      AND {PRODUCT_KEY} <> ''
 """
 HISTORIES = f"""
     WITH touched AS ({TOUCHED}), bots AS (

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 import numpy as np
 from django.db import connection
 
-from audience.commerce import ORDERED
+from audience.commerce import EACH_PRODUCT, ORDERED, PRODUCT_KEY
 from recommender.arrays import FloatArray
 from recommender.decision_ids import first_id_at
 from recommender.ranking.models import RankerVersion
@@ -20,7 +20,7 @@ MOST = 5_000
 
 # Of each person the first list, so that nobody counts twice. What everybody is shown, as the
 # control of a campaign is, says nothing of a ranker.
-SHOWN: LiteralString = """
+SHOWN: LiteralString = f"""
     WITH shown AS (
         SELECT DISTINCT ON (COALESCE(customer.merged_into_id, customer.id))
                COALESCE(customer.merged_into_id, customer.id) AS person, decision.decided_at,
@@ -33,8 +33,8 @@ SHOWN: LiteralString = """
         ORDER BY COALESCE(customer.merged_into_id, customer.id), decision.decided_at
         LIMIT %(most)s
     )
-    SELECT shown.products, COALESCE(met.before, '{}'), COALESCE(met.after, '{}'),
-           COALESCE(met.bought, '{}')
+    SELECT shown.products, COALESCE(met.before, '{{}}'), COALESCE(met.after, '{{}}'),
+           COALESCE(met.bought, '{{}}')
     FROM shown
     CROSS JOIN LATERAL (
         SELECT array_agg(DISTINCT item) FILTER (WHERE occurred_at <= shown.decided_at) AS before,
@@ -43,13 +43,10 @@ SHOWN: LiteralString = """
                    FILTER (WHERE occurred_at > shown.decided_at AND name = %(ordered)s) AS bought
         FROM (
             SELECT event.occurred_at, event.name,
-                   COALESCE(product ->> 'product_id', product ->> 'sku') AS item
+                   {PRODUCT_KEY} AS item
             FROM audience_customer AS same
             JOIN audience_event AS event ON event.customer_id = same.id
-            CROSS JOIN LATERAL jsonb_array_elements(
-                CASE jsonb_typeof(event.properties -> 'products') WHEN 'array'
-                    THEN event.properties -> 'products' ELSE jsonb_build_array(event.properties) END
-            ) AS product
+            CROSS JOIN LATERAL {EACH_PRODUCT}
             WHERE (same.id = shown.person OR same.merged_into_id = shown.person)
               AND event.name = ANY(%(names)s)
               AND event.occurred_at > shown.decided_at - make_interval(days => %(days)s)

@@ -11,7 +11,7 @@ from typing import Any, LiteralString
 import msgspec
 from psycopg import AsyncConnection
 
-from audience.commerce import ORDERED
+from audience.commerce import EACH_PRODUCT, ORDERED, PRODUCT_KEY
 from audience.finding import Name
 from recommender.lists import Listed, Rules
 from recommender.products import Product, read_product
@@ -43,22 +43,19 @@ PEOPLE: LiteralString = """
     SELECT id, COALESCE(merged_into_id, id) FROM audience_customer WHERE id = ANY(%(people)s)
 """
 # What people bought, and what they did anything with.
-HIDDEN: LiteralString = """
+HIDDEN: LiteralString = f"""
     SELECT DISTINCT COALESCE(same.merged_into_id, same.id),
-           COALESCE(product ->> 'product_id', product ->> 'sku')
+           {PRODUCT_KEY}
     FROM audience_customer AS same
     JOIN audience_event AS event ON event.customer_id = same.id
-    CROSS JOIN LATERAL jsonb_array_elements(
-        CASE jsonb_typeof(event.properties -> 'products') WHEN 'array'
-            THEN event.properties -> 'products' ELSE jsonb_build_array(event.properties) END
-    ) AS product
+    CROSS JOIN LATERAL {EACH_PRODUCT}
     WHERE (same.id = ANY(%(people)s) OR same.merged_into_id = ANY(%(people)s))
       AND event.name = ANY(%(names)s)
       AND event.occurred_at > LEAST(%(bought_since)s, %(met_since)s)
       AND event.occurred_at <= %(until)s
       AND (event.name = %(ordered)s AND event.occurred_at > %(bought_since)s
            OR event.name = ANY(%(met)s) AND event.occurred_at > %(met_since)s)
-      AND COALESCE(product ->> 'product_id', product ->> 'sku') <> ''
+      AND {PRODUCT_KEY} <> ''
 """
 PRODUCTS: LiteralString = """
     SELECT key, facts::text FROM recommender_product WHERE key = ANY(%(keys)s)
