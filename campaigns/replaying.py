@@ -66,14 +66,15 @@ def _compare_weights(decision: Decision) -> float | None:
         return None
     # Places further down name no policy, because none learns from them.
     policies = Campaign.objects.filter(key=decision.campaign).values("policy")
-    version = PolicyVersion.objects.filter(
-        policy__in=policies, number=decision.policy_version
-    ).first()
+    versions = PolicyVersion.objects.select_related("policy")
+    version = versions.filter(policy__in=policies, number=decision.policy_version).first()
     if version is None:
         return None
     odds = Odds.from_bytes(bytes(version.odds))
     places = [odds.places[key] for key in decision.eligible]
     eligible = np.zeros(len(odds.offers), dtype=bool)
     eligible[places] = True
-    weights = odds.weights(np.array(decision.features), eligible)[places]
+    # For who is held back, the floor stays as it was set.
+    floor = version.policy.floor if decision.held_back else None
+    weights = odds.weights(np.array(decision.features), eligible, floor=floor)[places]
     return float(np.abs(weights - np.array(decision.weights)).max())

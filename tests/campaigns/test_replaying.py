@@ -28,6 +28,7 @@ def campaign(transactional_db: None) -> Campaign:
         offers=[make_offer() for _ in range(5)],
         features=FeatureSpec((NumberFeature("age", 40.0, 10.0),)),
         reward_window_seconds=1,
+        held_back_share=0.3,
         bandit="linear_thompson",
     )
     _, key = make_source(Scope.DECIDE)
@@ -63,6 +64,7 @@ def test_every_decision_is_confirmed(campaign: Campaign) -> None:
     weighed = [made for made in replays if made.furthest_weight is not None]
     assert weighed
     assert {made.decision.policy_version for made in weighed} == {1}
+    assert {made.decision.held_back for made in weighed} == {True, False}
 
 
 @pytest.mark.parametrize("change", ["offer", "propensity", "weights", "features"])
