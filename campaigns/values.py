@@ -24,10 +24,12 @@ class ValueRow:
 class ValueTable:
     """The policies side by side, with the sentence that sums them up and a picture.
 
-    `integrity` says whether the log can be trusted; nothing where that was not looked at.
+    `integrity` says whether the log can be trusted, `learning` what it has cost to learn; nothing
+    where that was not looked at.
     """
 
     sentence: str
+    learning: str
     integrity: str
     is_broken: bool
     rows: Sequence[ValueRow]
@@ -66,6 +68,7 @@ def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit) -> ValueTable:
     chart = rates_chart(drawn, unit=unit, title="Estimated reward of each policy") if drawn else ""
     return ValueTable(
         sentence=say_comparison(evaluation.rows, unit=unit),
+        learning=say_learning_cost(evaluation.learning_cost, unit=unit),
         integrity=say_integrity(evaluation.integrity),
         is_broken=bool(evaluation.integrity.get("is_broken")),
         rows=rows,
@@ -109,6 +112,26 @@ def say_comparison(rows: Sequence[Mapping[str, Any]], *, unit: Unit) -> str:
         return f"The learned policy does worse than “{best['policy']}”: {said}."
     return (
         f"The learned policy is not shown to beat “{best['policy']}”, the best simple one: {said}."
+    )
+
+
+def say_learning_cost(found: Mapping[str, Any], *, unit: Unit) -> str:
+    """Say what trying offers has cost, against knowing from the start what is known now."""
+    if not found:
+        return ""
+    each = f"{say_difference(found['estimate'], unit=unit).removeprefix('+')} a decision"
+    between = say_difference_range(found["low"], found["high"], unit=unit)
+    total = say_value(found["n"] * found["estimate"], unit="number")
+    if found["low"] <= 0:
+        return (
+            f"Learning is not shown to have cost anything so far: {each} ({between}) in "
+            f"{found['n']:,} decisions, against a policy that never explores and knew from the "
+            "start what is known now."
+        )
+    return (
+        f"Learning has cost {each} so far ({between}), {total} in {found['n']:,} decisions: so "
+        "much more a policy would have earned that never explores and knew from the start what is "
+        "known now."
     )
 
 

@@ -1,17 +1,24 @@
 """Estimate what other policies would have earned for the decisions of a log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.odds import Odds
 from recommender.offpolicy.calibration import check_propensities
 from recommender.offpolicy.robust import ModelledLog, doubly_robust, shrunk
 from recommender.offpolicy.support import share_at_floor
-from recommender.offpolicy.values import PolicyValue, ValueDifference, Withheld, difference
+from recommender.offpolicy.values import (
+    CONFIDENCE,
+    PolicyValue,
+    ValueDifference,
+    Withheld,
+    difference,
+)
 from recommender.offpolicy.weighting import snips
 from recommender.reward_model import crossfit_predictions
 
@@ -132,6 +139,39 @@ def estimate_values(targets: Mapping[str, FloatArray], log: Log) -> list[dict[st
             }
         )
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What decisions earned: how many, their mean reward and its sample variance."""
+
+    n: int
+    mean: float
+    variance: float
+
+
+def cost_of_learning(rows: Sequence[Mapping[str, Any]], earned: Earned) -> dict[str, Any]:
+    """Say what learning has cost a decision so far, as plain JSON.
+
+    It is how much more a policy would have earned that never explored and knew from the first
+    decision on what is known now. The two are estimated from different customers, so that their
+    variances add up.
+
+    Args:
+        rows: Of `estimate_values`.
+        earned: Of the decisions that the policy drew and learned from.
+
+    Returns:
+        Nothing where either of both cannot be said.
+    """
+    (favourites,) = (row["dr"] for row in rows if row["policy"] == GREEDY)
+    if "withheld" in favourites or earned.n < 2:
+        return {}
+    z = float(ndtri((1 + CONFIDENCE) / 2))
+    error = (favourites["high"] - favourites["low"]) / (2 * z)
+    cost = favourites["estimate"] - earned.mean
+    around = z * float(np.hypot(error, (earned.variance / earned.n) ** 0.5))
+    return {"n": earned.n, "estimate": cost, "low": cost - around, "high": cost + around}
 
 
 def check_log(log: Log, *, floor: float) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
-from django.db.models import QuerySet
+from django.db.models import Avg, Count, QuerySet, Variance
 
 from recommender.counterfactuals import (
     FOLDS,
+    Earned,
     Log,
     check_log,
+    cost_of_learning,
     estimate_values,
     target_policies,
 )
@@ -52,6 +54,7 @@ def evaluate_policy(
         ),
         rows=rows,
         integrity=check_log(log, floor=odds.floor),
+        learning_cost=cost_of_learning(rows, _read_earned(policy, campaign=campaign)),
     )
 
 
@@ -97,6 +100,20 @@ def read_log(policy: Policy, *, campaign: str, offers: Sequence[str]) -> Log | N
         reward=np.array([row[4] for row in rows], dtype=np.float64),
         actions=actions,
     )
+
+
+def _read_earned(policy: Policy, *, campaign: str) -> Earned:
+    """Read what the decisions earned that the policy drew and learned from."""
+    found = Decision.objects.filter(
+        campaign=campaign,
+        policy=policy,
+        held_back=False,
+        policy_version__isnull=False,
+        reward__settled_at__isnull=False,
+    ).aggregate(
+        n=Count("pk"), mean=Avg("reward__value"), variance=Variance("reward__value", sample=True)
+    )
+    return Earned(found["n"], found["mean"] or 0.0, found["variance"] or 0.0)
 
 
 def _find_held_back(policy: Policy, *, campaign: str, offers: Sequence[str]) -> QuerySet[Decision]:

@@ -362,6 +362,8 @@ class PolicyEvaluation(models.Model):
     rows = models.JSONField()
     # Whether offers came as often as their logged propensities say; empty where nobody looked.
     integrity = models.JSONField(default=dict)
+    # What learning has cost a decision so far, and of how many; empty where nobody looked.
+    learning_cost = models.JSONField(default=dict)
 
     class Meta:
         get_latest_by = "computed_at"

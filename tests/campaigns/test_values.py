@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from campaigns.values import say_comparison, say_integrity, to_value_table, unit_of
+from campaigns.values import (
+    say_comparison,
+    say_integrity,
+    say_learning_cost,
+    to_value_table,
+    unit_of,
+)
 from recommender.models import Policy, PolicyEvaluation, RewardKind
 
 WITHHELD = {"withheld": "too few decisions"}
@@ -74,6 +80,18 @@ def test_the_table_says_estimates_intervals_and_why_there_is_none() -> None:
     assert "(" in blue.advantage
     assert "Red to all" not in table.chart
     assert "<b>" not in table.chart
+
+
+def test_what_learning_has_cost_is_said_for_a_decision_and_in_total() -> None:
+    cost = {"n": 5_000, "estimate": 0.02, "low": 0.01, "high": 0.03}
+    assert say_learning_cost(cost, unit="percent").startswith(
+        "Learning has cost 2.00 points a decision so far (+1.00 to +3.00 points), 100 in 5,000 "
+        "decisions: "
+    )
+    assert say_learning_cost({**cost, "low": -0.01}, unit="percent").startswith(
+        "Learning is not shown to have cost anything so far: 2.00 points a decision"
+    )
+    assert say_learning_cost({}, unit="percent") == ""
 
 
 FOUND = {

@@ -8,8 +8,10 @@ import pytest
 from recommender.counterfactuals import (
     GREEDY,
     LEARNED,
+    Earned,
     Log,
     check_log,
+    cost_of_learning,
     estimate_values,
     target_policies,
 )
@@ -125,3 +127,26 @@ def test_rows_of_unknown_weights_are_left_out() -> None:
     found = check_log(log, floor=0.4)
     assert (found["n"], found["worst"], found["is_broken"]) == (0, None, False)
     assert found["share_at_floor"] == 1.0
+
+
+def test_the_cost_of_learning_covers_the_truth() -> None:
+    """Whoever draws evenly among none, blue and red earns 1/3, and the favourites 0.8."""
+    rng = np.random.default_rng(7)
+    covered = 0
+    for _ in range(200):
+        n, favourites = 400, rng.random(300) < 0.8
+        error = favourites.std(ddof=1) / 300**0.5
+        mean = float(favourites.mean())
+        dr = {"estimate": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error}
+        drawn = rng.random(n) < 1 / 3
+        earned = Earned(n, float(drawn.mean()), float(drawn.var(ddof=1)))
+        cost = cost_of_learning([{"policy": GREEDY, "dr": dr}], earned)
+        covered += cost["low"] <= 0.8 - 1 / 3 <= cost["high"]
+    assert 180 <= covered <= 199
+
+
+def test_without_an_estimate_or_decisions_there_is_no_cost_of_learning() -> None:
+    known = {"policy": GREEDY, "dr": {"estimate": 0.5, "low": 0.4, "high": 0.6}}
+    unknown = {"policy": GREEDY, "dr": {"withheld": "too few decisions"}}
+    assert cost_of_learning([unknown], Earned(100, 0.2, 0.1)) == {}
+    assert cost_of_learning([known], Earned(1, 0.2, 0.0)) == {}

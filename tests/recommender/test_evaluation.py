@@ -11,7 +11,7 @@ from recommender import evaluation
 from recommender.evaluation import evaluate_policy, read_log
 from recommender.features import FeatureSpec, NumberFeature
 from recommender.learning import learn_batch
-from recommender.models import Policy, PolicyEvaluation
+from recommender.models import Decision, Policy, PolicyEvaluation
 from tests.makers import (
     DAY,
     NOW,
@@ -86,6 +86,24 @@ def test_a_policy_that_learned_the_taste_beats_every_simple_one(policy: Policy) 
     assert all(row["advantage"]["low"] > 0 for row in simple)
     assert judged.integrity["n"] == 400
     assert not judged.integrity["is_broken"]
+
+
+def test_learning_cost_what_knowing_it_all_along_would_have_earned(policy: Policy) -> None:
+    happen(policy, 300, seed=1, held_back=False)
+    happen(policy, 400, seed=2, held_back=True)
+    learn_batch(policy.pk, now=LATER)
+    before = judge(policy)
+    assert before is not None
+    assert before.learning_cost == {}
+    drawn = Decision.objects.filter(held_back=False)
+    drawn.update(policy_version=0)
+    judged = judge(policy)
+    assert judged is not None
+    favourites = judged.rows[1]["dr"]["estimate"]
+    mean = np.mean(list(drawn.values_list("reward__value", flat=True)))
+    assert judged.learning_cost["n"] == 300
+    assert judged.learning_cost["estimate"] == pytest.approx(favourites - mean)
+    assert judged.learning_cost["low"] > 0
 
 
 def test_there_is_nothing_to_judge_before_the_first_version(policy: Policy) -> None:
