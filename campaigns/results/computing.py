@@ -33,9 +33,12 @@ from experiments.reporting import by_key
 from experiments.sql.columns import Scope
 from experiments.sql.statements import AttributeDimension
 from experiments.wording import Unit, say_list
+from recommender.ranking.models import Product
 
 # A result rests so many times as long as it took: results have a twentieth of one worker at most.
 RESTS = 20
+# A ranking has thousands of products; of so many the result says what each has done.
+MOST_OFFERS = 200
 COST = "cost"
 # Orders less refunds and orders less cancellations, less orders once, are orders less both.
 MONEY = (
@@ -103,8 +106,13 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
     columns = [*layout.columns, *MONEY]
     dimensions = [AttributeDimension(name) for name in plan.segments]
     found = measure(scope, columns, dimensions)
-    logs = read_offers(campaign, since=since, now=until)
+    found_logs = read_offers(campaign, since=since, now=until)
+    logs = sorted(found_logs, key=lambda log: log.given, reverse=True)[:MOST_OFFERS]
     offers = {offer.key: offer for offer in Offer.objects.filter(key__in=[o.key for o in logs])}
+    products = {
+        product.key: product
+        for product in Product.objects.filter(key__in={log.key for log in logs} - offers.keys())
+    }
     currencies = find_currencies(campaign, since=since, now=until)
     unit, problem = _find_currency(list(offers.values()), currencies)
     lines = _lines(layout.goal, plan, len(layout.columns), unit, problem)
@@ -130,7 +138,12 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
         "window_seconds": campaign.policy.reward_window_seconds,
         "rows": to_rows(lines, groups, planned=plan.planned_customers),
         "segments": _segments(plan, found, arms, lines, silent=silent, columns=len(columns)),
-        "offers": [_offer(log, offers.get(log.key), plan, problem) for log in logs],
+        "offers": [
+            _offer(log, offers.get(log.key), plan, problem)
+            | {"name": str(offers.get(log.key) or products.get(log.key) or log.key)}
+            for log in logs
+        ],
+        "offers_left_out": len(found_logs) - len(logs),
     }
 
 
@@ -209,7 +222,6 @@ def _offer(log: OfferLog, offer: Offer | None, plan: Plan, problem: str) -> dict
     }
     return {
         "key": log.key,
-        "name": log.key if offer is None else offer.name,
         "given": log.given,
         "customers": log.customers,
         "goals": log.goals,

@@ -18,6 +18,7 @@ from experiments.wording import (
 )
 
 DASH = "–"
+MOST_SHOWN = 50  # offers, or products; the API has more of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class ResultPage:
         arms: The same by arm, where there are several.
         segments: The same by segment, for each way to divide customers.
         offers: What was given out.
+        offers_left_out: How many others there are, which were given out less often.
         picture: What is left of each segment's revenue against the hold-out; empty without any.
         problem: Why money cannot be added up; empty where it can.
     """
@@ -103,6 +105,7 @@ class ResultPage:
     arms: Sequence[ArmRow]
     segments: Sequence[tuple[str, Sequence[SegmentRow]]]
     offers: Sequence[OfferRow]
+    offers_left_out: int
     picture: str
     problem: str
 
@@ -124,7 +127,9 @@ def to_result_page(result: CampaignResult) -> ResultPage:
         lines=[_to_line(row) for row in rows],
         arms=_to_arms(report) if len(report["arms"]) > 1 else [],
         segments=_to_segments(report),
-        offers=[_to_offer(offer, report) for offer in report["offers"]],
+        offers=[_to_offer(offer, report) for offer in report["offers"][:MOST_SHOWN]],
+        # Results from before they were counted lack it.
+        offers_left_out=report.get("offers_left_out", 0) + len(report["offers"][MOST_SHOWN:]),
         picture=_draw(report),
         problem=report["problem"],
     )

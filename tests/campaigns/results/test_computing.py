@@ -9,10 +9,11 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from campaigns.models import CampaignResult
+from campaigns.models import CampaignResult, Offer
 from campaigns.results.computing import compute_result, find_due
 from experiments.analysis import analyse
 from experiments.lifecycle import stop_experiment
+from recommender.ranking.models import Product
 from tests.campaigns.results.shop import (
     COSTS,
     LATER,
@@ -114,7 +115,8 @@ def attribute(shop: Shop) -> pd.DataFrame:
 def test_offers_are_valued_by_the_chances_that_were_logged(shop: Shop) -> None:
     report = compute_result(shop.campaign, now=LATER).report
     decided = attribute(shop)
-    assert [offer["key"] for offer in report["offers"]] == ["blue", "red"]
+    given = decided.offer.value_counts()
+    assert [offer["key"] for offer in report["offers"]] == given.index.tolist()
     for offer in report["offers"]:
         own = decided[decided.offer == offer["key"]]
         assert offer["given"] == len(own)
@@ -141,7 +143,8 @@ def test_offers_are_valued_by_the_chances_that_were_logged(shop: Shop) -> None:
 
 def test_weighting_finds_the_effect_that_plain_means_flatter() -> None:
     shop = open_shop(1_500, seed=3)
-    blue, red = compute_result(shop.campaign, now=LATER).report["offers"]
+    report = compute_result(shop.campaign, now=LATER).report
+    blue, red = sorted(report["offers"], key=lambda offer: str(offer["key"]))
     decided = attribute(shop)
     # Whom red is given to depends on the country, whose shares are even.
     de = {person for person, country in shop.countries.items() if country == "de"}
@@ -225,3 +228,17 @@ def test_a_result_that_took_long_rests() -> None:
     analyse(campaign.experiment, now=NOW + HOUR)
     assert not find_due(now=NOW + HOUR).exists()
     assert find_due(now=NOW + 2 * HOUR).exists()
+
+
+def test_of_many_products_those_that_were_given_out_most_are_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaigns.results.computing.MOST_OFFERS", 1)
+    Product.objects.create(key="red", facts={"name": "Red shoes"}, said_at=LATER)
+    Offer.objects.filter(key="red").update(key="another")
+    report = compute_result(shop.campaign, now=LATER).report
+    (most,) = report["offers"]
+    given = attribute(shop).offer.value_counts()
+    assert (most["key"], most["given"]) == (given.index[0], given.iloc[0])
+    assert most["name"] == {"red": "Red shoes", "blue": "Blue"}[most["key"]]
+    assert report["offers_left_out"] == 1
