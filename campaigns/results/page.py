@@ -18,7 +18,7 @@ from experiments.wording import (
 )
 
 DASH = "–"
-MOST_SHOWN = 50  # offers, or products; the API has more of them
+MOST_SHOWN = 20  # offers, or products; the API has more of them
 
 
 @dataclass(frozen=True, slots=True)
