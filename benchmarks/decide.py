@@ -5,9 +5,11 @@
 Starts a throwaway PostgreSQL and Valkey and one server process. The placement has 20 campaigns: 19
 whose time has not come and one with 50 offers (then 500) and a policy of 32 features that has
 learned. wrk sends requests for customers who were never seen before, so that each one is made,
-recalled, weighed, drawn, logged and committed; and for one who holds an offer. The same desk is
-asked through a django-ninja endpoint, which is installed beside the project for this alone. Memory
-is that of the worker after all this.
+recalled, weighed, drawn, logged and committed; and for one who holds an offer. Two
+django-ninja endpoints do the same, which is installed beside the project for this alone: one as
+people write them, by the ORM and in a transaction of each request, in threads behind WSGI, with the
+configuration kept in memory; and one that asks the same desk, which shows what the framework alone
+takes. Memory is that of the worker after all this.
 
 The bars: decide at half the bare endpoint's throughput, ten times django-ninja's, p99 15 ms at 70%
 load, 500 offers within twice the time of 50, at most 200 MB a worker.
@@ -24,6 +26,7 @@ from benchmarks.serving import Load, Shot, Site, load, run_in_shell, services, s
 
 ROUNDS = 3
 NINJA = "django-ninja==1.7.1"
+THREADS = 32  # of the ordinary peer, as many as wrk has connections
 NUMBERS = 21
 SETUP = """
 from datetime import timedelta
@@ -69,6 +72,119 @@ for size in (50, 500):
         published_at=now)
 print("KEY=" + create_source("bench", scopes=[Scope.DECIDE])[1])
 """
+# The same by the ORM, as an endpoint of django-ninja is mostly written.
+ORDINARY = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+import django
+django.setup()
+from django.conf import settings
+settings.ROOT_URLCONF = "benchmark_ordinary"
+settings.MIDDLEWARE = []
+settings.DATABASES["default"]["CONN_MAX_AGE"] = None
+import secrets
+from datetime import timedelta
+from functools import cache
+from typing import Any
+import numpy as np
+from django.core.wsgi import get_wsgi_application
+from django.db import transaction
+from django.http import HttpResponse
+from django.urls import path
+from django.utils import timezone
+from ninja import NinjaAPI, Schema
+from audience.models import Customer
+from campaigns.draw import draw_offer, draw_seed, is_held_back
+from campaigns.models import Campaign, Status
+from experiments.assignment import assign
+from experiments.models import Exposure
+from recommender.decision_ids import RANDOM_BITS, decision_id
+from recommender.models import Decision, Reward
+from recommender.odds import Odds
+
+api = NinjaAPI(docs_url=None)
+
+class Question(Schema):
+    customer: str
+    placements: list[str]
+    context: dict[str, Any] = {}
+
+@cache
+def running(placement):
+    found = Campaign.objects.filter(placement__key=placement, status=Status.RUNNING)
+    found = found.select_related("policy", "experiment").prefetch_related("offers")
+    campaigns = list(found.order_by("priority"))
+    for campaign in campaigns:
+        campaign.all_arms = list(campaign.experiment.arms.all())
+        campaign.by_key = {offer.key: offer for offer in campaign.offers.all()}
+        version = campaign.policy.versions.first()
+        campaign.odds = None if version is None else Odds.from_bytes(bytes(version.odds))
+    return campaigns
+
+@api.post("/decide")
+def decide(request, question: Question):
+    now = timezone.now()
+    with transaction.atomic():
+        customer, _ = Customer.objects.get_or_create(external_key=question.customer)
+        return {"decisions": [decide_in(p, customer, question, now) for p in question.placements]}
+
+def decide_in(placement, customer, question, now):
+    for campaign in running(placement):
+        if campaign.starts_at is not None and campaign.starts_at > now:
+            continue
+        met = Exposure.objects.filter(experiment=campaign.experiment, customer=customer).first()
+        if met is None:
+            weights = [arm.weight for arm in campaign.all_arms]
+            place = assign(campaign.experiment.seed, customer.external_key, weights)
+            if place is None:
+                continue
+            arm = campaign.all_arms[place]
+            Exposure.objects.create(
+                experiment=campaign.experiment, customer=customer, arm=arm, exposed_at=now)
+        else:
+            arm = next(arm for arm in campaign.all_arms if arm.id == met.arm_id)
+        since = now - timedelta(minutes=campaign.hold_minutes)
+        last = Decision.objects.filter(
+            customer=customer, campaign=campaign.key, decided_at__gte=since
+        ).order_by("-decided_at").first()
+        made = last or draw(campaign, arm, placement, customer, question.context, now)
+        offer = campaign.by_key.get(made.offer)
+        return {
+            "placement": placement, "decision_id": made.id, "campaign": campaign.key,
+            "arm": arm.key, "propensity": made.propensity, "reasons": made.reasons,
+            "offer": offer and {"key": offer.key, "headline": offer.headline, "text": offer.text},
+        }
+
+def draw(campaign, arm, placement, customer, context, now):
+    policy, odds = campaign.policy, campaign.odds
+    made = Decision(
+        id=decision_id(now, entropy=secrets.randbits(RANDOM_BITS)), decided_at=now,
+        customer=customer, campaign=campaign.key, placement=placement, arm=arm.key, policy=policy,
+        propensity=1.0, eligible=[], weights=[], features=[], reasons=["hold-out: no offer"],
+        products=[], held_back=is_held_back(
+            policy.key, customer_key=customer.external_key, share=policy.held_back_share))
+    serves = arm.named_values.get("serves")
+    if serves != "nothing":
+        x = odds.features.encode({**customer.attributes, **context})
+        if serves == "policy":
+            weights = odds.weights(x, np.ones(len(odds.offers), dtype=bool))
+            made.policy_version = odds.version
+        else:
+            weights = np.full(len(odds.offers), 1 / len(odds.offers))
+        seed = draw_seed(campaign.key, version=made.policy_version or 0, decision_id=made.id)
+        drawn = draw_offer(weights, seed=seed, customer_key=customer.external_key)
+        made.offer, made.propensity = odds.offers[drawn.index], drawn.propensity
+        made.eligible, made.weights = list(odds.offers), list(drawn.weights)
+        made.features, made.reasons = x.tolist(), [f"drawn from version {odds.version}"]
+    made.save(force_insert=True)
+    Reward.objects.create(
+        decision=made, policy=policy,
+        due_at=now + timedelta(seconds=policy.reward_window_seconds))
+    return made
+
+urlpatterns = [path("ninja/", api.urls), path("healthz", lambda request: HttpResponse("ok"))]
+application = get_wsgi_application()
+"""
 # The same desk behind the framework that Django people would take.
 PEER = """
 import os
@@ -113,13 +229,16 @@ def shot(key: str, customer: str, placement: str = "home50", path: str = "/api/v
     return Shot(path, "POST", headers, json.dumps(body))
 
 
-def ratio(site: Site, one: Shot, other: Shot, name: str) -> float:
-    """Load two endpoints in turn; print both, and return the median ratio of their throughputs."""
+def ratio(site: Site, one: Shot, other: Shot, name: str, *, beside: Site | None = None) -> float:
+    """Load two endpoints in turn; print both, and return the median ratio of their throughputs.
+
+    The other one is asked for at `beside`, if that is given.
+    """
     pairs: list[tuple[Load, Load]] = []
     for _ in range(ROUNDS):
-        pairs.append((load(site, one), load(site, other)))
+        pairs.append((load(site, one), load(beside or site, other)))
         print(f"  {pairs[-1][0]}\n  {pairs[-1][1]}")
-        if pairs[-1][0].refused:
+        if pairs[-1][0].refused or pairs[-1][1].refused:
             raise SystemExit("Some requests were refused; what was measured means nothing.")
     found = statistics.median(a.requests_per_second / b.requests_per_second for a, b in pairs)
     print(f"{name}: {found:.3f}")
@@ -145,6 +264,7 @@ def install_peer(directory: Path) -> None:
         packages = [NINJA, "pydantic", "pydantic-core", "annotated-types", "typing-inspection"]
         subprocess.run([*command, str(directory), *packages], check=True)
     (directory / "benchmark_peer.py").write_text(PEER)
+    (directory / "benchmark_ordinary.py").write_text(ORDINARY)
 
 
 def main() -> None:
@@ -167,10 +287,16 @@ def main() -> None:
             print(f"  {paced(site, shot(key, 'NUMBER'), 0.7 * full)}")
             print(f"Resident memory of the worker: {site.memory_mb():.0f} MB")
         with_peer = {**environment, "PYTHONPATH": str(peer)}
+        there = shot(key, "NUMBER", path="/ninja/decide")
+        with (
+            serving(environment) as site,
+            serving(with_peer, "benchmark_ordinary:application", threads=THREADS) as other,
+        ):
+            print("Against django-ninja, written by the ORM")
+            ratio(site, shot(key, "NUMBER"), there, "decide / ninja", beside=other)
         with serving(with_peer, "benchmark_peer:application") as site:
             print("Against django-ninja with the same desk")
-            there = shot(key, "NUMBER", path="/ninja/decide")
-            ratio(site, shot(key, "NUMBER"), there, "decide / ninja")
+            ratio(site, shot(key, "NUMBER"), there, "decide / ninja with the same desk")
 
 
 if __name__ == "__main__":

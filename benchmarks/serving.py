@@ -123,11 +123,16 @@ def run_in_shell(environment: Mapping[str, str], script: str) -> str:
 
 @contextmanager
 def serving(
-    environment: Mapping[str, str], application: str = "config.asgi:application", workers: int = 1
+    environment: Mapping[str, str],
+    application: str = "config.asgi:application",
+    workers: int = 1,
+    *,
+    threads: int = 0,
 ) -> Iterator[Site]:
-    """Serve the site until the block ends."""
+    """Serve the site until the block ends, by WSGI with so many threads if any are given."""
     port = free_port()
-    options = ["--interface", "asgi", "--workers", str(workers), "--no-ws", "--host", HOST]
+    interface = ["wsgi", "--blocking-threads", str(threads)] if threads else ["asgi"]
+    options = ["--workers", str(workers), "--no-ws", "--host", HOST, "--interface", *interface]
     server = subprocess.Popen(
         [sys.executable, "-m", "granian", *options, "--port", str(port), application],
         cwd=ROOT, env=environment,
