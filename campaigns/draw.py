@@ -1,11 +1,13 @@
 """Draw an offer from weights by hash, so that anyone can draw it again from the log."""
 
 import uuid
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from experiments.assignment import BUCKETS, bucket_of, hash_v2, quantise
 
@@ -41,18 +43,17 @@ def draw_offer(
     The hash has 10,000 buckets, so the shares are first rounded to whole buckets: what is
     returned is what the draw really gives.
     """
-    buckets = quantise(np.asarray(probabilities, dtype=np.float64))
+    buckets = quantise(np.asarray(probabilities, dtype=np.float64)).tolist()
     index = draw_place(buckets, seed=seed, customer_key=customer_key)
-    return Draw(index=index, weights=tuple([SHARES[n] for n in buckets.tolist()]))
+    return Draw(index=index, weights=tuple([SHARES[n] for n in buckets]))
 
 
-def draw_place(buckets: ArrayLike, *, seed: str, customer_key: str) -> int:
+def draw_place(buckets: Iterable[int], *, seed: str, customer_key: str) -> int:
     """Find which of the ranges, laid end to end over every bucket, a customer's hash falls into.
 
     It is `choose` over `ranges` for weights that leave no bucket out.
     """
-    ends = np.cumsum(buckets)
-    return int(np.searchsorted(ends, bucket_of(seed, customer_key), side="right"))
+    return bisect_right(list(accumulate(buckets)), bucket_of(seed, customer_key))
 
 
 def is_held_back(policy: str, *, customer_key: str, share: float) -> bool:

@@ -70,12 +70,14 @@ class NumberFeature:
 
     def encode(self, value: object) -> list[float]:
         """Centre and scale, at most 8 scales either way; yes/no counts as 1/0."""
-        if isinstance(value, bool):
-            value = float(value)
-        if not _is_number(value):
+        # Every decision encodes dozens of these, and a comparison is what costs least. It is also
+        # safe: math.isfinite raises on an integer too large for a float.
+        if not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
             return [0.0]
         scales = (value - self.centre) / self.scale
-        return [min(max(scales, -MAX_SCALES), MAX_SCALES)]
+        if -MAX_SCALES <= scales <= MAX_SCALES:
+            return [scales]
+        return [MAX_SCALES if scales > 0 else -MAX_SCALES]
 
     def to_json(self) -> dict[str, Any]:
         """Write the feature as plain JSON."""
