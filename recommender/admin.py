@@ -14,12 +14,14 @@ from unfold.decorators import action, display
 from audience.admin import KeptAdmin
 from recommender.models import Policy, PolicyQuerySet, PolicyVersion, Ranking
 from recommender.pinning import pin_version, unpin
+from recommender.ranking.forms import RankingForm
 
 
 @admin.register(Ranking)
 class RankingAdmin(ModelAdmin):
     """What is ranked, from which events; versions have a page of their own."""
 
+    form = RankingForm
     list_display = ["name", "served", "shown", "refresh_hours"]
     search_fields = ["name", "key"]
     prepopulated_fields = {"key": ["name"]}

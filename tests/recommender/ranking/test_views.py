@@ -2,6 +2,7 @@
 
 from collections import Counter
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -9,6 +10,7 @@ from django.urls import reverse
 
 from recommender.lists import Rules
 from recommender.ranking.examples import find_examples
+from recommender.ranking.forms import RankingForm
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_version, serve_version
 from recommender.ranking.models import RankerVersion, Ranking, Status
@@ -147,14 +149,58 @@ def test_the_admin_s_list_leads_to_the_page() -> None:
     assert ranking.get_absolute_url() in page
 
 
-@pytest.mark.parametrize(
-    "weights", ["[]", "{}", '{"Product Viewed": 0}', '{"Product Viewed": "1"}']
-)
-def test_events_must_count_something(weights: str) -> None:
+def add_ranking(**given: str) -> Any:
+    """Fill the form of a new ranking."""
     client = Client(headers={"x-forwarded-proto": "https"})
     client.force_login(make_user(is_superuser=True))
-    given = {"key": "picks", "name": "Picks", "event_weights": weights, "window_days": 30}
-    limits = {"events_per_customer": 50, "shown": 10, "refresh_hours": 0}
-    answer = client.post(reverse("admin:recommender_ranking_add"), given | limits)
+    usual = {
+        "key": "picks",
+        "name": "Picks",
+        "event_weights": "Product Viewed: 1",
+        "window_days": 30,
+        "events_per_customer": 50,
+        "shown": 10,
+        "refresh_hours": 0,
+        "bought_days": 0,
+        "met_days": 0,
+        "diversity": 0,
+    }
+    return client.post(reverse("admin:recommender_ranking_add"), usual | given)
+
+
+def test_weights_and_boosts_are_written_as_lines_and_shown_so() -> None:
+    written = "Product Viewed: 0.5\n\n Order: Completed : 5 "
+    assert add_ranking(event_weights=written, boosts="brand Acme & Sons: 2\r\ncategory new: 0")
+    ranking = Ranking.objects.get()
+    assert ranking.event_weights == {"Product Viewed": 0.5, "Order: Completed": 5.0}
+    assert ranking.boosts == [
+        {"attribute": "brand", "value": "Acme & Sons", "factor": 2.0},
+        {"attribute": "category", "value": "new", "factor": 0.0},
+    ]
+    form = RankingForm(instance=ranking)
+    assert form["event_weights"].value() == "Product Viewed: 0.5\nOrder: Completed: 5"
+    assert form["boosts"].value() == "brand Acme & Sons: 2\ncategory new: 0"
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "says"),
+    [
+        ("event_weights", "", "This field is required."),
+        ("event_weights", "Product Viewed", "“Product Viewed” is not understood."),
+        ("event_weights", "Product Viewed: many", "is not understood."),
+        ("event_weights", "Product Viewed: nan", "is not understood."),
+        ("event_weights", ": 1", "is not understood."),
+        ("event_weights", "Product Viewed: 0", "must count a number above 0"),
+        ("event_weights", "Product Viewed: 1\nProduct Viewed: 2", "An event is named twice."),
+        ("boosts", "colour red: 2", "does not begin with category, brand or variant"),
+        ("boosts", "brand: 2", "does not begin with"),
+        ("boosts", "brand Acme: 1000", "A factor must be in"),
+    ],
+)
+def test_lines_that_mean_nothing_are_refused(field: str, written: str, says: str) -> None:
+    answer = add_ranking(**{field: written})
     assert answer.status_code == HTTPStatus.OK
+    page = answer.content.decode()
+    assert says in page
+    assert written in page
     assert not Ranking.objects.exists()

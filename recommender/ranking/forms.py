@@ -1,0 +1,124 @@
+"""Lets people write what a ranking wants as lines of plain words instead of JSON."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from recommender.lists import ATTRIBUTES
+from recommender.ranking.models import Ranking
+
+
+class LinesField(forms.Field):
+    """A list of things, each on a line as `words: number`; empty lines are left out."""
+
+    example = ""
+
+    def __init__(self, **options: Any) -> None:
+        """Show a text area."""
+        super().__init__(widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}), **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write a value as lines; what was not understood stays as it was written."""
+        if isinstance(value, str) or value is None:
+            return value
+        return "\n".join(f"{words}: {number:.12g}" for words, number in self.split(value))
+
+    def to_python(self, value: Any) -> Any:
+        """Read the lines.
+
+        Raises:
+            ValidationError: One is not understood; the message names it.
+        """
+        lines = (line.strip() for line in (value or "").splitlines())
+        return self.join([self._read(line) for line in lines if line])
+
+    def split(self, value: Any) -> Iterable[tuple[str, float]]:
+        """Return the words and the number of each line."""
+        raise NotImplementedError
+
+    def join(self, lines: list[tuple[str, float]]) -> Any:
+        """Make a value of words and numbers.
+
+        Raises:
+            ValidationError: Some of the words mean nothing.
+        """
+        raise NotImplementedError
+
+    def _read(self, line: str) -> tuple[str, float]:
+        words, _, number = line.rpartition(":")
+        try:
+            if words.strip() and math.isfinite(float(number)):
+                return words.strip(), float(number)
+        except ValueError:
+            pass
+        raise ValidationError(f"“{line}” is not understood. Write it as in “{self.example}”.")
+
+
+class WeightsField(LinesField):
+    """Events, and what each counts."""
+
+    example = "Product Viewed: 1"
+
+    def split(self, value: dict[str, float]) -> Iterable[tuple[str, float]]:
+        """Return events and what they count."""
+        return value.items()
+
+    def join(self, lines: list[tuple[str, float]]) -> dict[str, float]:
+        """Return what each event counts.
+
+        Raises:
+            ValidationError: One is named twice.
+        """
+        weights = dict(lines)
+        if len(weights) < len(lines):
+            raise ValidationError("An event is named twice.")
+        return weights
+
+
+class BoostsField(LinesField):
+    """Attributes of products with a value, and by what their scores are multiplied."""
+
+    example = "brand Acme: 2"
+
+    def split(self, value: list[dict[str, Any]]) -> Iterable[tuple[str, float]]:
+        """Return attributes with their value, and factors."""
+        return ((f"{one['attribute']} {one['value']}", one["factor"]) for one in value)
+
+    def join(self, lines: list[tuple[str, float]]) -> list[dict[str, Any]]:
+        """Return boosts as JSON.
+
+        Raises:
+            ValidationError: A line begins with no attribute, or names no value of it.
+        """
+        boosts = []
+        for words, factor in lines:
+            attribute, _, named = words.partition(" ")
+            if attribute not in ATTRIBUTES or not named.strip():
+                raise ValidationError(
+                    f"“{words}” does not begin with {', '.join(ATTRIBUTES[:-1])} or "
+                    f"{ATTRIBUTES[-1]} and its value. Write it as in “{self.example}”."
+                )
+            boosts.append({"attribute": attribute, "value": named.strip(), "factor": factor})
+        return boosts
+
+
+class RankingForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A ranking's settings."""
+
+    event_weights = WeightsField(
+        help_text="What each event counts, one on a line. Events name their product as product_id "
+        "or sku.",
+    )
+    boosts = BoostsField(
+        required=False,
+        help_text="Products of a category, brand or variant have their score multiplied, one on a "
+        "line: “brand Acme: 2”. By 2 the last of a list comes up to its best, by 0 it comes last.",
+    )
+
+    class Meta:
+        model = Ranking
+        fields = ["event_weights", "boosts"]  # the admin says which others
