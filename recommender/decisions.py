@@ -21,16 +21,17 @@ LOG = f"""
             id uuid, decided_at timestamptz, customer_key text, campaign text, placement text,
             position smallint, arm text, policy_id bigint, policy_version integer, offer text,
             propensity double precision, eligible text, weights text, features text, reasons jsonb,
-            held_back boolean, due_at timestamptz, products text, ranker_version bigint)
+            held_back boolean, due_at timestamptz, products text, ranker_version bigint,
+            cost_cents integer)
         JOIN audience_customer AS customer ON customer.external_key = item.customer_key
     ), logged AS (
         INSERT INTO {DECISIONS} (id, decided_at, customer_id, campaign, placement, position, arm,
             policy_id, policy_version, offer, propensity, eligible, weights, features, reasons,
-            held_back, products, ranker_version)
+            held_back, products, ranker_version, cost_cents)
         SELECT id, decided_at, customer_id, campaign, placement, position, arm,
             policy_id, policy_version, offer, propensity, eligible::text[],
             weights::double precision[], features::double precision[], reasons, held_back,
-            products::text[], ranker_version
+            products::text[], ranker_version, cost_cents
         FROM item
         ON CONFLICT (id) DO NOTHING
         RETURNING id
@@ -47,7 +48,7 @@ LOG = f"""
 COLUMNS = (
     "id", "decided_at", "customer_id", "campaign", "placement", "position", "arm", "policy_id",
     "policy_version", "offer", "propensity", "eligible", "weights", "features", "reasons",
-    "held_back",
+    "held_back", "cost_cents",
 )  # fmt: skip
 COPY = f"COPY {DECISIONS} ({', '.join(COLUMNS)}) FROM STDIN"
 COPY_REWARDS = "COPY recommender_reward (decision_id, policy_id, due_at) FROM STDIN"
@@ -58,7 +59,8 @@ class Logged:
     """A decision as it is written to the log; `weights` belong to `eligible`, place by place.
 
     `customer_key` is the key of the row of the customer, and what the draw hashed. `products` came
-    with the offer, of the version with the id `ranker_version`.
+    with the offer, of the version with the id `ranker_version`, and `cost_cents` is what the offer
+    costs then.
     """
 
     id: uuid.UUID
@@ -80,6 +82,7 @@ class Logged:
     held_back: bool = False
     products: Sequence[str] = ()
     ranker_version: int | None = None
+    cost_cents: int = 0
 
 
 async def log_decisions(
@@ -119,6 +122,7 @@ async def copy_decisions(
                     write_numbers(d.features),
                     Jsonb(list(d.reasons)),
                     d.held_back,
+                    d.cost_cents,
                 )
                 await copy.write_row(row)
         async with cursor.copy(COPY_REWARDS) as copy:
@@ -149,6 +153,7 @@ class _Row(msgspec.Struct):
     due_at: datetime
     products: str
     ranker_version: int | None
+    cost_cents: int
 
 
 def to_json(decisions: Iterable[Logged]) -> str:
@@ -174,6 +179,7 @@ def to_json(decisions: Iterable[Logged]) -> str:
             d.due_at,
             write_texts(d.products),
             d.ranker_version,
+            d.cost_cents,
         )
         for d in decisions
     ]
