@@ -10,11 +10,11 @@ from audience.counting import count
 from audience.models import Channel
 from audience.rules.grammar import NoRule
 from campaigns.models import LIVE, ONSITE, Campaign, Message, Offer, OfferContent, Status, Step
+from campaigns.money_checks import check_prices, check_reward
 from campaigns.step_conditions import resolve_condition
 from experiments.preflight import Issue, has_come_lately
 from experiments.wording import say_list
-from recommender.bandits import RATE_KINDS
-from recommender.models import Ranking, RewardKind
+from recommender.models import Ranking
 
 # An audience that grew or shrank by more than this is not the one that was approved.
 GROWTH = 1.5
@@ -193,28 +193,6 @@ def check_goal(campaign: Campaign, now: datetime) -> Iterator[Issue]:
         )
 
 
-def check_reward(campaign: Campaign, now: datetime) -> Iterator[Issue]:
-    """Look for a policy that cannot learn from its reward, or does not see what offers cost."""
-    policy = campaign.policy
-    if policy.kind in RATE_KINDS and policy.reward_kind != RewardKind.ANY:
-        words = f"{policy.get_kind_display()} learns from goals that are reached or not."
-        yield Issue("kind", True, words, "proof")
-    if policy.reward_kind != RewardKind.SUM or policy.ranking is not None:
-        return
-    costly = Offer.objects.filter(campaigns=campaign, cost_cents__gt=0)
-    currencies = sorted(costly.order_by().values_list("currency", flat=True).distinct())
-    if policy.margin is None:
-        if currencies:
-            words = (
-                "Its offers cost something, and its policy does not mind: say how much of what is "
-                "ordered you keep, and it will."
-            )
-            yield Issue("costs", False, words, "proof")
-    elif len(currencies) > 1:
-        words = f"Its offers cost {say_list(currencies)}, which cannot be added up."
-        yield Issue("currencies", True, words, "offers")
-
-
 PREFLIGHT: tuple[Callable[[Campaign, datetime], Iterator[Issue]], ...] = (
     check_audience,
     check_offers,
@@ -223,6 +201,7 @@ PREFLIGHT: tuple[Callable[[Campaign, datetime], Iterator[Issue]], ...] = (
     check_times,
     check_goal,
     check_reward,
+    check_prices,
 )
 
 

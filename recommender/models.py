@@ -11,6 +11,7 @@ from audience.models import Customer
 from recommender.bandits import bandit_choices
 from recommender.delays import MOST_LANDMARKS
 from recommender.features import FeatureSpec
+from recommender.price_models import PolicyPrice
 from recommender.ranking.models import Product, RankerCheck, RankerVersion, Ranking, TopPicks
 
 # Django looks for an app's models here.
@@ -21,6 +22,7 @@ __all__ = [
     "PolicyEvaluation",
     "PolicyLeaves",
     "PolicyNetwork",
+    "PolicyPrice",
     "PolicyQuerySet",
     "PolicyVersion",
     "Product",

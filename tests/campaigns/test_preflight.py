@@ -7,7 +7,16 @@ import pytest
 
 from audience.audiences import save_rule
 from audience.models import Audience
-from campaigns.models import Campaign, Message, Offer, OfferContent, Placement, Status, Step
+from campaigns.models import (
+    Campaign,
+    Message,
+    Offer,
+    OfferContent,
+    Pacing,
+    Placement,
+    Status,
+    Step,
+)
 from campaigns.preflight import find_issues
 from recommender.models import Policy
 from tests.asgi import database_url
@@ -154,3 +163,14 @@ def test_what_offers_cost_is_seen_or_said() -> None:
     Offer.objects.update(currency="EUR")
     assert codes(campaign) == set()
     assert "costs" not in codes(campaign, blocking=False)
+
+
+def test_a_budget_is_spent_where_it_earns_most_only_if_something_can_be_spared() -> None:
+    campaign = draft(budget_pacing=Pacing.DUAL, ends_at=NOW + 30 * DAY, bandit="logistic_thompson")
+    assert codes(campaign) == {"prices", "nothing_scarce"}
+    Policy.objects.update(kind="randomised_ucb")
+    Offer.objects.update(cap_total=10)
+    assert codes(campaign) == set()
+    assert "all_scarce" in codes(campaign, blocking=False)
+    Offer.objects.filter(pk=Offer.objects.earliest("pk").pk).update(cap_total=None)
+    assert "all_scarce" not in codes(campaign, blocking=False)

@@ -165,6 +165,7 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
             "which other event",
         ),
         ("schedule", {"budget": "9.00", "budget_pacing": "even"}, "budget_pacing", "needs an"),
+        ("schedule", {"budget": "9.00", "budget_pacing": "dual"}, "budget_pacing", "the end, it"),
     ],
 )
 def test_nonsense_is_refused_in_clear_words(
