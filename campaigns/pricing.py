@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 
 from campaigns.eligibility import Budget, OfferRules
 from campaigns.models import Campaign, Counter, Offer, Pacing, Status
+from recommender.bandits import LOG_ODDS_KINDS
 from recommender.charging import Scarce, learn_prices
 
 
@@ -18,6 +19,7 @@ def find_priced(*, now: datetime) -> QuerySet[Campaign]:
             Q(starts_at=None) | Q(starts_at__lte=now),
             status=Status.RUNNING,
         )
+        .exclude(policy__kind__in=LOG_ODDS_KINDS)
         .select_related("experiment", "policy")
         .distinct()
         .order_by("pk")

@@ -165,7 +165,8 @@ class Campaign(models.Model):
                 | models.Q(budget_cents__isnull=False, ends_at__isnull=False)
                 | models.Q(budget_pacing="dual", ends_at__isnull=False),
                 name="evenly_spent_budget_has_an_end",
-                violation_error_message="To be spent evenly, a budget needs the campaign's end.",
+                violation_error_message="To last until the campaign's end it needs one, and to be "
+                "spent evenly a budget.",
             ),
             models.CheckConstraint(
                 condition=~models.Q(status="scheduled") | models.Q(starts_at__isnull=False),

@@ -74,9 +74,10 @@ class ProofStep(Step):
         min_value=0.01,
         max_value=100,
         label="Of what is ordered you keep, %",
-        help_text="Offers are then chosen by the money that they leave: this share of what is "
-        "ordered, less what the offer costs you. So one is given only where it earns more than it "
-        "costs. Empty: by the goal alone, whatever offers cost.",
+        help_text="For goals that add up what was ordered. Offers are then chosen by the money "
+        "that they leave: this share of what is ordered, less what the offer costs you. So one is "
+        "given only where it earns more than it costs. Empty: by the goal alone, whatever offers "
+        "cost.",
     )
     learns_from = forms.MultipleChoiceField(
         required=False,

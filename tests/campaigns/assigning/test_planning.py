@@ -88,6 +88,7 @@ def test_the_keenest_get_it_though_their_turn_is_last() -> None:
     assign(campaign)
     spent = Counter.objects.get(name=f"budget:{campaign.key}").used
     assert 9_000 <= spent <= 10_000
+    assert sum(Decision.objects.values_list("cost_cents", flat=True)) == spent
     gifts, others = keenness("gift"), keenness("nothing")
     assert 80 <= len(gifts) <= 100
     # The keenest sixth; the floor gives to a few others.
