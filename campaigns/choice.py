@@ -27,6 +27,9 @@ from campaigns.snapshot import (
 )
 from campaigns.tally import Tally
 
+# A reason that names the plan for a whole audience by which an offer was drawn.
+BY_PLAN = "drawn by plan "
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -110,7 +113,7 @@ class Chooser:
             return None, ()
         if policy.expires_at is not None and policy.expires_at <= self.now:
             return None, (f"policy version {policy.version} has expired",)
-        return policy.version, ()
+        return policy.version, () if policy.plan is None else (f"{BY_PLAN}{policy.plan}",)
 
     def _sort_out(self, version: int | None) -> tuple[tuple[str, ...], IntArray]:
         """Return why some offers may not be shown, and the numbers of those that may be."""

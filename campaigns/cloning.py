@@ -40,6 +40,7 @@ def clone_campaign(campaign: Campaign, *, by: User, now: datetime) -> Campaign:
         fallback=campaign.fallback,
         hyperparameters=policy.hyperparameters,
         landmarks=policy.landmarks,
+        margin=policy.margin,
         bandit=policy.kind,
         ranking=policy.ranking,
         places=policy.places,

@@ -278,6 +278,7 @@ def _decided(
             reasons=choice.reasons,
             held_back=held_back,
             products=products,
+            cost_cents=0 if choice.offer is None else choice.offer.rules.cost_cents,
             ranker_version=choice.ranker_version if listed is None else listed.version_id,
         )
         slots.append(Slot(decision, with_products(content, products, customer.lists)))

@@ -75,6 +75,8 @@ def describe_campaign(campaign: Campaign) -> dict[str, Any]:
         "chooses by": _chooses_by(policy),
         "learns from": [one["attribute"] for one in policy.features["features"]],
         "reward": [policy.reward_event, policy.reward_kind, policy.reward_window_seconds],
+        # Only where it is set, so that what was approved before there was any stays approved.
+        **({} if policy.margin is None else {"margin": policy.margin}),
         "proof": describe_design(campaign.experiment),
     }
     if campaign.placement.is_sent:

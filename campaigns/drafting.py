@@ -103,6 +103,7 @@ class CampaignPlan:
     created_by: User | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     landmarks: Sequence[int] = ()
+    margin: float | None = None
     bandit: str = DEFAULT_BANDIT
     ranking: Ranking | None = None
     places: int = 4
@@ -134,6 +135,7 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
             kind=plan.bandit,
             hyperparameters=dict(plan.hyperparameters),
             landmarks=list(plan.landmarks),
+            margin=plan.margin,
             features=plan.features.to_json(),
             reward_event=event,
             reward_kind=kind,

@@ -101,11 +101,12 @@ def _import_chunk(campaign: Campaign, chunk: Sequence[PastDecision]) -> None:
     columns = [
         "id", "decided_at", "customer_id", "campaign", "placement", "arm", "policy_id",
         "policy_version", "offer", "propensity", "eligible", "weights", "features", "reasons",
-        "held_back",
+        "held_back", "cost_cents",
     ]  # fmt: skip
     # Whatever a row needs of the database is at hand before COPY takes the connection.
     policy, placement = campaign.policy, campaign.placement.key
     features = FeatureSpec.from_json(policy.features)
+    costs = dict(campaign.offers.values_list("key", "cost_cents"))
     rows = (
         (
             id_,
@@ -125,6 +126,7 @@ def _import_chunk(campaign: Campaign, chunk: Sequence[PastDecision]) -> None:
             features.encode(d.attributes).tolist(),
             Jsonb([REASON]),
             is_held_back(policy.key, customer_key=d.customer_key, share=policy.held_back_share),
+            costs.get(d.offer or "", 0),
         )
         for id_, d in zip(ids, chunk, strict=True)
     )

@@ -298,7 +298,10 @@ def _to_campaign(row: DictRow, parts: Parts) -> RunningCampaign:
 
 
 def _to_budget(row: DictRow) -> Budget:
-    is_even = row["budget_pacing"] == "even" and row["began_at"] is not None
+    # What is spent where it earns most is spent evenly until anybody knows where that is.
+    pacing, is_unpriced = row["budget_pacing"], row["version"] is None
+    is_even = pacing == "even" or (pacing == "dual" and is_unpriced)
+    is_even = is_even and row["began_at"] is not None
     spread = Window(row["began_at"], row["ends_at"]) if is_even else None
     return Budget(row["key"], row["budget_cents"], spread)
 

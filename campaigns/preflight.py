@@ -10,6 +10,7 @@ from audience.counting import count
 from audience.models import Channel
 from audience.rules.grammar import NoRule
 from campaigns.models import LIVE, ONSITE, Campaign, Message, Offer, OfferContent, Status, Step
+from campaigns.money_checks import check_prices, check_reward
 from campaigns.step_conditions import resolve_condition
 from experiments.preflight import Issue, has_come_lately
 from experiments.wording import say_list
@@ -199,6 +200,8 @@ PREFLIGHT: tuple[Callable[[Campaign, datetime], Iterator[Issue]], ...] = (
     check_overlaps,
     check_times,
     check_goal,
+    check_reward,
+    check_prices,
 )
 
 

@@ -10,7 +10,7 @@ from campaigns.models import Campaign, CampaignOffer, Offer, Status
 from experiments.assignment import BUCKETS
 from experiments.models import Metric, Role
 from recommender.features import FeatureSpec
-from recommender.models import Ranking
+from recommender.models import Ranking, RewardKind
 
 
 def change_goal(campaign: Campaign, goal: Metric) -> None:
@@ -28,7 +28,9 @@ def change_goal(campaign: Campaign, goal: Metric) -> None:
         )
         policy = campaign.policy
         policy.reward_event, policy.reward_kind = event, kind
-        policy.save(update_fields=["reward_event", "reward_kind"])
+        if kind != RewardKind.SUM:
+            policy.margin = None
+        policy.save(update_fields=["reward_event", "reward_kind", "margin"])
 
 
 def change_split(campaign: Campaign, split: Split) -> None:
@@ -69,8 +71,9 @@ def change_learning(
     reward_window_seconds: int,
     kind: str,
     landmarks: Sequence[int],
+    margin: float | None,
 ) -> None:
-    """Let a draft's policy learn otherwise or earlier, look at other attributes, or credit longer.
+    """Let a draft's policy learn otherwise or earlier, from other attributes or another reward.
 
     Raises:
         ValidationError: It is no draft.
@@ -78,8 +81,8 @@ def change_learning(
     check_draft(campaign)
     policy = campaign.policy
     policy.features, policy.reward_window_seconds = features.to_json(), reward_window_seconds
-    policy.kind, policy.landmarks = kind, list(landmarks)
-    policy.save(update_fields=["features", "reward_window_seconds", "kind", "landmarks"])
+    policy.kind, policy.landmarks, policy.margin = kind, list(landmarks), margin
+    policy.save(update_fields=["features", "reward_window_seconds", "kind", "landmarks", "margin"])
 
 
 def change_offers(campaign: Campaign, offers: list[Offer]) -> None:

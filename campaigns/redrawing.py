@@ -130,6 +130,7 @@ def check_view(view: View, facts: Facts) -> tuple[Logged, Met | None]:
     key, arm = _repeat(view, campaign, draw, offer)
     customer = facts.customers[view.told.customer_id]
     shares = draw.shares
+    costs = {each.rules.key: each.rules.cost_cents for each in campaign.offers}
     decision = Logged(
         id=_id_of(view),
         decided_at=view.at,
@@ -149,6 +150,7 @@ def check_view(view: View, facts: Facts) -> tuple[Logged, Met | None]:
         held_back=is_held_back(
             campaign.policy.key, customer_key=key, share=campaign.policy.held_back_share
         ),
+        cost_cents=costs.get(offer, 0),
     )
     # Nobody is newly exposed to an arm that is halted.
     met = None if arm.is_halted else Met(campaign.experiment_id, customer.id, arm.id, view.at)

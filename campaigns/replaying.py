@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from campaigns.choice import BY_PLAN
 from campaigns.draw import draw_offer, draw_seed
-from campaigns.models import Campaign
+from campaigns.models import AssignmentPlan, Campaign
+from recommender.allocating import PlannedOdds
 from recommender.models import Decision, PolicyVersion
 from recommender.odds import Odds
 
@@ -70,7 +72,7 @@ def _compare_weights(decision: Decision) -> float | None:
     version = versions.filter(policy__in=policies, number=decision.policy_version).first()
     if version is None:
         return None
-    odds = Odds.from_bytes(bytes(version.odds))
+    odds = _plan(decision, Odds.from_bytes(bytes(version.odds)))
     places = [odds.places[key] for key in decision.eligible]
     eligible = np.zeros(len(odds.offers), dtype=bool)
     eligible[places] = True
@@ -78,3 +80,13 @@ def _compare_weights(decision: Decision) -> float | None:
     floor = version.policy.floor if decision.held_back else None
     weights = odds.weights(np.array(decision.features), eligible, floor=floor)[places]
     return float(np.abs(weights - np.array(decision.weights)).max())
+
+
+def _plan(decision: Decision, odds: Odds) -> Odds:
+    """Return the odds that followed a plan for the whole audience, where the decision did."""
+    named = next((why for why in decision.reasons if why.startswith(BY_PLAN)), None)
+    if named is None:
+        return odds
+    plan = AssignmentPlan.objects.get(pk=int(named.removeprefix(BY_PLAN)))
+    assert plan.temperature is not None, "decisions name plans that were followed"
+    return PlannedOdds.of(odds, plan.asked, temperature=plan.temperature)

@@ -78,7 +78,8 @@ class RunningPolicy:
     `leaves` are those last made of it, perhaps of a version before, and expire by themselves.
     `judging_floor` is the least probability of an offer for customers who are held back, however
     far that of the odds has fallen: on their decisions any other policy can be judged. With a
-    `slate` it shows products, and the odds play no part.
+    `slate` it shows products, and the odds play no part. Where an audience is decided for
+    beforehand, `plan` is the id of the plan that the odds follow.
     """
 
     id: int
@@ -92,6 +93,7 @@ class RunningPolicy:
     leaves_expire_at: datetime | None = None
     judging_floor: float | None = None
     slate: RunningSlate | None = None
+    plan: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from campaigns.assigning.asking import ASSIGN_TASK, find_unfinished, note_proble
 from campaigns.assigning.deciding import Assigner
 from campaigns.epochs import end_epoch
 from campaigns.models import LIVE, Campaign
+from campaigns.pricing import find_priced, price_campaign
 from campaigns.privacy import erase_person
 from campaigns.results.computing import compute_result, find_due
 from campaigns.retention import forget_old as forget
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 EVALUATE_TASK = "campaigns.evaluate_due"
 RESULTS_TASK = "campaigns.compute_results"
+PRICE_TASK = "campaigns.price_due"
 SCHEDULE_TASK = "campaigns.keep_schedule"
 ERASE_TASK = "campaigns.erase_due"
 FORGET_TASK = "campaigns.forget_old"
@@ -89,6 +91,23 @@ def compute_results() -> int:
             logger.exception("What %s was worth could not be computed", campaign)
         else:
             done += 1
+    return done
+
+
+@shared_task(name=PRICE_TASK)
+def price_due() -> int:
+    """Learn the prices of what is scarce; return how many versions charge others since."""
+    done, now = 0, timezone.now()
+    for campaign in find_priced(now=now):
+        try:
+            version = price_campaign(campaign, now=now)
+        except Exception:
+            # One damaged policy must not keep the others from their prices.
+            logger.exception("What is scarce in %s could not be priced", campaign)
+        else:
+            if version is not None:
+                done += 1
+                logger.info("%s: version %d charges other prices", campaign, version)
     return done
 
 

@@ -1,12 +1,12 @@
 """What a policy would have earned, in words and pictures; no statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from experiments.charts.rates import RateRow, rates_chart
 from experiments.wording import Unit, say_difference, say_difference_range, say_value
-from recommender.models import Policy, PolicyEvaluation, RewardKind
+from recommender.models import Policy, PolicyEvaluation, PolicyPrice, RewardKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,22 @@ def say_learning_cost(found: Mapping[str, Any], *, unit: Unit) -> str:
         "much more a policy would have earned that never explores and knew from the start what is "
         "known now."
     )
+
+
+def say_prices(prices: Iterable[PolicyPrice], *, unit: Unit) -> Sequence[str]:
+    """Say what scarce things have to earn, each by the name of its counter."""
+    said = []
+    for row in prices:
+        kind, _, name = row.resource.partition(":")
+        what, units = (
+            ("1.00 of the budget", 100) if kind == "budget" else (f"“{name}” given out", 1)
+        )
+        if row.price:
+            earns = say_value(units * row.price, unit=unit)
+            said.append(f"Each {what} has to earn {earns} more than what uses nothing up.")
+        else:
+            said.append(f"There is enough of each {what} for now.")
+    return said
 
 
 def say_integrity(found: Mapping[str, Any]) -> str:

@@ -15,11 +15,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
-from campaigns.models import Campaign, CampaignResult
+from campaigns.models import Campaign, CampaignResult, Pacing
 from campaigns.results.maturity import to_maturity_page
 from campaigns.results.page import to_result_page
 from campaigns.snapshot import Serves
-from campaigns.values import say_integrity, to_slate_rows, to_value_table, unit_of
+from campaigns.values import say_integrity, say_prices, to_slate_rows, to_value_table, unit_of
 from experiments.assignment import BUCKETS
 from experiments.lifecycle import request_analysis
 from experiments.views import report_context
@@ -87,6 +87,9 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
         "result": None if result is None else to_result_page(result),
         "maturity": None if maturity is None else to_maturity_page(maturity, campaign.policy),
     }
+    if campaign.budget_pacing == Pacing.DUAL:
+        prices = campaign.policy.prices.order_by("resource")
+        context["prices"] = say_prices(prices, unit=unit_of(campaign.policy))
     if evaluation is not None and campaign.policy.ranking_id is not None:
         # A slate earns the sum of its places, so it is no share.
         context["slates"] = to_slate_rows(evaluation, unit="number")

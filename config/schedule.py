@@ -80,6 +80,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "enrol": {"task": "campaigns.enrol_due", "schedule": 10.0, "options": {"expires": 10.0}},
     "send": {"task": "campaigns.send_due", "schedule": 5.0, "options": {"expires": 5.0}},
+    "price": {
+        "task": "campaigns.price_due",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
     "assign": {
         "task": "campaigns.assign_audiences",
         "schedule": 15.0,

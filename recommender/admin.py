@@ -58,7 +58,7 @@ class RankingAdmin(ModelAdmin):
 class PolicyAdmin(KeptAdmin):
     """Policies, to look at; a campaign makes its own."""
 
-    list_display = ["name", "kind", "reward_event", "newest_version", "decides_by", "sums"]
+    list_display = ["name", "kind", "rewarded_by", "newest_version", "decides_by", "sums"]
     list_filter = ["sums_are_wrong"]
     search_fields = ["name", "key"]
 
@@ -66,6 +66,14 @@ class PolicyAdmin(KeptAdmin):
         """Fetch the newest versions with the policies."""
         policies: PolicyQuerySet = super().get_queryset(request)
         return policies.with_newest_version()
+
+    @admin.display(description="Rewarded by", ordering="reward_event")
+    def rewarded_by(self, policy: Policy) -> str:
+        """Say what counts, and what of it is left."""
+        said = f"{policy.reward_event}: {policy.get_reward_kind_display().lower()}"
+        if policy.margin is None:
+            return said
+        return f"{said}, {policy.margin:.4g} of it less the offer's cost"
 
     @admin.display(description="Newest version")
     def newest_version(self, policy: Any) -> str:

@@ -19,8 +19,8 @@ MOST = 2_000
 ARRIVALS = f"""
     WITH due AS (
         SELECT * FROM recommender_reward
-        WHERE policy_id = %(policy)s AND settled_at IS NOT NULL AND (value < 0 OR value > 0)
-          AND due_at <= %(now)s
+        WHERE policy_id = %(policy)s AND settled_at IS NOT NULL
+          AND (value < cost * -1 OR value > cost * -1) AND due_at <= %(now)s
         ORDER BY settled_at DESC LIMIT %(limit)s
     ), decision AS ({DECIDED}), found AS MATERIALIZED (
         SELECT decision.id AS decision_id, decision.decided_at, decision.person, event.*

@@ -13,6 +13,7 @@ from recommender.models import Policy
 # would rather read whole tables, which grow without end.
 # Ids begin with the time in milliseconds (see `decision_ids.py`), so "not before this millisecond"
 # spares the search in the partitions of earlier months.
+# Its offer's cost counts only where the policy is rewarded by what is left of orders.
 # It stands on `due`, rows of rewards. What was settled as no lesson never becomes one.
 DECIDED = """
     SELECT decision.id, decision.offer, decision.features, decision.decided_at,
@@ -21,6 +22,8 @@ DECIDED = """
            due.is_lesson
            OR due.settled_at IS NULL AND NOT decision.held_back
               AND COALESCE(decision.offer = ANY(%(offers)s), false) AS is_lesson,
+           CASE WHEN %(margin)s::float8 IS NULL THEN 0 ELSE decision.cost_cents / 100::float8 END
+               AS cost,
            person.id AS person,
            LEAST(decision.decided_at + make_interval(secs => %(age)s),
                  (SELECT min(later.decided_at)
@@ -74,12 +77,14 @@ REVERSED = f"""
     WHERE same.id = decision.person OR same.merged_into_id = decision.person
 """
 
-# What each row of `decision` earned. An order that is taken back wholly never was one.
+# What each row of `decision` earned, before its cost. An order that is taken back wholly never was
+# one.
 EARNED = f"""
-    SELECT decision.id, bool_and(decision.is_lesson) AS is_lesson,
+    SELECT decision.id, bool_and(decision.is_lesson) AS is_lesson, max(decision.cost) AS cost,
            CASE %(kind)s WHEN 'any' THEN LEAST(count(event.id), 1)
                          WHEN 'count' THEN count(event.id)
-                         ELSE COALESCE(sum(event.value), 0) END AS value
+                         ELSE COALESCE(%(margin)s::float8, 1) * COALESCE(sum(event.value), 0)
+           END AS value
     FROM decision
     LEFT JOIN LATERAL (
         SELECT found.id, found.value - COALESCE(taken.amount, 0) AS value
@@ -97,6 +102,7 @@ def parameters(policy: Policy) -> dict[str, Any]:
         "policy": policy.pk,
         "event": policy.reward_event,
         "kind": policy.reward_kind,
+        "margin": policy.margin,
         "offers": policy.offers,
         "reversals": list(REVERSALS) if policy.reward_event == ORDERED else [],
     }

@@ -32,6 +32,7 @@ TYPES = {
     "held_back": "boolean",
     "products": "text[]",
     "ranker_version": "bigint",
+    "cost_cents": "integer",
 }
 COLUMNS = ", ".join(TYPES)
 
@@ -63,7 +64,8 @@ class Logged:
     """A decision as it is written to the log; `weights` belong to `eligible`, place by place.
 
     `customer_key` is the key of the row of the customer, and what the draw hashed. `products` came
-    with the offer, of the version with the id `ranker_version`.
+    with the offer, of the version with the id `ranker_version`, and `cost_cents` is what the offer
+    costs then.
     """
 
     id: uuid.UUID
@@ -85,6 +87,7 @@ class Logged:
     held_back: bool = False
     products: Sequence[str] = ()
     ranker_version: int | None = None
+    cost_cents: int = 0
 
 
 async def log_decisions(
@@ -139,6 +142,7 @@ class _Row(msgspec.Struct):
     due_at: datetime
     products: str
     ranker_version: int | None
+    cost_cents: int
 
 
 def to_json(decisions: Iterable[Logged]) -> str:
@@ -167,6 +171,7 @@ def _to_row(d: Logged) -> _Row:
         due_at=d.due_at,
         products=write_texts(d.products),
         ranker_version=d.ranker_version,
+        cost_cents=d.cost_cents,
     )
 
 

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from recommender.arrivals import is_stale, refit_delays
 from recommender.bandits.base import LogReader, Representing
+from recommender.charging import read_charges
 from recommender.features import FeatureSpec
 from recommender.leaf_tables import publish_leaves
 from recommender.lessons import read_log
@@ -17,15 +18,12 @@ from recommender.networks import is_due, train_network
 from recommender.propensities import floor_after
 from recommender.rewards import Settled, settle_rewards
 from recommender.sums import add_up, correct, make_bandit, read_sums, write_sums
-from wire.notices import announce_change
+from recommender.versions import store_version
 
 logger = logging.getLogger(__name__)
 
 # So many rows fit in memory easily and keep the transaction down to a second or so.
 BATCH = 20_000
-# A busy policy publishes every few seconds, half a megabyte at a time; the log itself holds the
-# weights of every decision, so old versions are only there to look at.
-KEPT_VERSIONS = 100
 # A log is read again when so much of it is new, or its version so old.
 NEW_SHARE = 0.01
 READ_AGAIN_AFTER = timedelta(minutes=10)
@@ -121,17 +119,8 @@ def _publish(
         floor=floor_after(policy.floor, learned=learned),
         version=last + 1,
     )
-    PolicyVersion.objects.create(
-        policy=policy,
-        number=last + 1,
-        odds=odds.to_bytes(),
-        learned_from=round(learned),
-        published_at=now,
-    )
-    old = policy.versions.filter(number__lte=last + 1 - KEPT_VERSIONS)
-    old.exclude(number=policy.pinned_version or 0).delete()
-    announce_change()
-    return last + 1
+    odds = odds.charge(read_charges(policy), version=last + 1)
+    return store_version(policy, odds, learned_from=round(learned), now=now)
 
 
 def _is_read_again(newest: PolicyVersion, *, learned: float, now: datetime) -> bool:

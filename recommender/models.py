@@ -11,6 +11,7 @@ from audience.models import Customer
 from recommender.bandits import bandit_choices
 from recommender.delays import MOST_LANDMARKS
 from recommender.features import FeatureSpec
+from recommender.price_models import PolicyPrice
 from recommender.ranking.models import Product, RankerCheck, RankerVersion, Ranking, TopPicks
 
 # Django looks for an app's models here.
@@ -21,6 +22,7 @@ __all__ = [
     "PolicyEvaluation",
     "PolicyLeaves",
     "PolicyNetwork",
+    "PolicyPrice",
     "PolicyQuerySet",
     "PolicyVersion",
     "Product",
@@ -77,6 +79,13 @@ class Policy(models.Model):
         max_length=10, choices=RewardKind.choices, default=RewardKind.ANY
     )
     reward_window_seconds = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    margin = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0001), MaxValueValidator(1)],
+        help_text="The share of what is ordered that is left. A decision is then rewarded by that "
+        "much of it, less what its offer cost. Empty: by the goal as it is.",
+    )
     floor = models.FloatField(
         default=0.01,
         validators=[MinValueValidator(0.0001), MaxValueValidator(0.2)],
@@ -154,6 +163,11 @@ class Policy(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(temperature__gt=0), name="temperature_is_positive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(margin=None)
+                | models.Q(reward_kind="sum", margin__gt=0, margin__lte=1),
+                name="margin_is_a_share_of_a_sum",
             ),
         ]
 
@@ -267,6 +281,8 @@ class Decision(models.Model):
     features = ArrayField(models.FloatField())
     reasons = models.JSONField(default=list)
     held_back = models.BooleanField(default=False)
+    # What the offer cost when it was given out, in its currency.
+    cost_cents = models.PositiveIntegerField(db_default=0)
     # The customer's products that came with the offer, best first, and the id of the version of a
     # ranker that they, or the offer as a product, are of.
     products = ArrayField(models.CharField(max_length=255), db_default=[])
@@ -298,7 +314,8 @@ class Reward(models.Model):
     """What a decision earned in its window: pending until the window has passed, settled once.
 
     While it is pending, a lesson's `value` is what it is expected to come to, from what had come by
-    the last of the policy's landmarks; `stage` says how many of these have passed.
+    the last of the policy's landmarks; `stage` says how many of these have passed. `cost` was taken
+    off it, where the policy is rewarded by what is left.
     """
 
     decision = models.OneToOneField(
@@ -307,6 +324,7 @@ class Reward(models.Model):
     policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="+", db_index=False)
     due_at = models.DateTimeField()
     value = models.FloatField(null=True)
+    cost = models.FloatField(db_default=0.0)
     settled_at = models.DateTimeField(null=True)
     stage = models.PositiveSmallIntegerField(db_default=0)
     # Whether its value is in the policy's sums, and since when.
@@ -322,7 +340,9 @@ class Reward(models.Model):
             ),
             models.Index(
                 fields=["policy", "settled_at"],
-                condition=(models.Q(value__lt=0) | models.Q(value__gt=0))
+                condition=(
+                    models.Q(value__lt=-models.F("cost")) | models.Q(value__gt=-models.F("cost"))
+                )
                 & models.Q(settled_at__isnull=False),
                 name="reward_earned",
             ),

@@ -7,7 +7,7 @@ best; and are raised to the floor.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -43,6 +43,7 @@ class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
     is_optimistic: bool = False
     is_log_odds: bool = False
     layers: int = 0
+    charges: list[float] = []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +65,8 @@ class Odds:
         is_log_odds: Whether predictions are log-odds of a reward of 1, instead of rewards.
         representation: What is seen in customers, where odds are linear in that instead of in
             their columns; d is then its size.
+        charges: What each offer has to earn more for the scarce things that it uses, K of them or
+            none, in units of reward. The means are less by that (`charge`).
         places: Where each offer stands in those arrays.
     """
 
@@ -77,6 +80,7 @@ class Odds:
     is_optimistic: bool = False
     is_log_odds: bool = False
     representation: Representation | None = None
+    charges: tuple[float, ...] = ()
     places: Mapping[str, int] = field(init=False, repr=False)
     _packed: FloatArray = field(init=False, repr=False)  # all covariances, for `spreads`
 
@@ -90,6 +94,8 @@ class Odds:
             raise ValueError(f"The gap's scale must be finite and at least 0: {self.gap_scale}.")
         if self.gap_scale is not None and self.is_optimistic:
             raise ValueError("Weights follow one rule: gaps or optimism.")
+        if self.charges:
+            _require_array("charges", np.array(self.charges), (k,))
         if not 0.0 < self.floor <= 1.0:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
         object.__setattr__(self, "_packed", pack_covariances(self.factor))
@@ -109,6 +115,22 @@ class Odds:
             features=features,
             version=version,
         )
+
+    def charge(self, charges: Mapping[str, float], *, version: int) -> "Odds":
+        """Return these odds with other charges, by offers' keys, as another version.
+
+        The first column is 1 for everybody, so that a charge is taken off there, for all ways to
+        weigh.
+
+        Raises:
+            ValueError: They are log-odds, from which no reward can be taken off.
+        """
+        if self.is_log_odds and any(charges.values()):
+            raise ValueError("Log-odds cannot be charged for what an offer uses.")
+        new = [float(charges.get(key, 0.0)) for key in self.offers]
+        mean = self.mean.copy()
+        mean[:, 0] += np.array(self.charges or [0.0]) - np.array(new)
+        return replace(self, mean=mean, charges=tuple(new) if any(new) else (), version=version)
 
     def represent(self, x: FloatArray) -> FloatArray:
         """Return the columns in which these odds are linear, (..., d) for encoded customers."""
@@ -195,6 +217,7 @@ class Odds:
             is_optimistic=self.is_optimistic,
             is_log_odds=self.is_log_odds,
             layers=0 if self.representation is None else len(self.representation.weights),
+            charges=list(self.charges),
         )
         arrays = {"mean": self.mean, "factor": self.factor}
         if self.representation is not None:
@@ -224,6 +247,7 @@ class Odds:
             is_optimistic=facts.is_optimistic,
             is_log_odds=facts.is_log_odds,
             representation=seen,
+            charges=tuple(facts.charges),
         )
 
 
@@ -241,8 +265,7 @@ def _size(features: FeatureSpec, representation: Representation | None) -> int:
 def _require_array(name: str, array: FloatArray, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(
-            f"For {shape[0]} offers and {shape[1]} features, {name} must have shape {shape}, "
-            f"not {array.shape}."
+            f"With these offers and features, {name} must have shape {shape}, not {array.shape}."
         )
     if not np.isfinite(array).all():
         raise ValueError(f"The {name} of these odds is not finite.")

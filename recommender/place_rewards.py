@@ -17,6 +17,8 @@ SETTLE_PLACES: LiteralString = f"""
         FOR UPDATE SKIP LOCKED
     ), decision AS (
         SELECT place.id, place.offer, place.features, place.decided_at, person.id AS person,
+               CASE WHEN %(margin)s::float8 IS NULL THEN 0
+                    ELSE place.cost_cents / 100::float8 END AS cost,
                place.position, place.ranker_version IS NOT NULL AS is_product, slate.ids,
                slate.items,
                LEAST(place.decided_at + make_interval(secs => %(window)s), (
@@ -42,10 +44,11 @@ SETTLE_PLACES: LiteralString = f"""
               AND other.id >= (left(place.id::text, 13) || '-0000-0000-000000000000')::uuid
         ) AS slate
     ), earned AS (
-        SELECT decision.id,
+        SELECT decision.id, max(decision.cost) AS cost,
                CASE %(kind)s WHEN 'any' THEN LEAST(count(event.id), 1)
                              WHEN 'count' THEN count(event.id)
-                             ELSE COALESCE(sum(event.earned), 0) END AS value
+                             ELSE COALESCE(%(margin)s::float8, 1)
+                                  * COALESCE(sum(event.earned), 0) END AS value
         FROM decision
         LEFT JOIN LATERAL (
             SELECT found.id,
@@ -87,7 +90,8 @@ SETTLE_PLACES: LiteralString = f"""
         GROUP BY decision.id
     ), settled AS (
         UPDATE recommender_reward AS reward
-        SET value = earned.value, settled_at = %(now)s, is_lesson = false
+        SET value = earned.value - earned.cost, cost = earned.cost, settled_at = %(now)s,
+            is_lesson = false
         FROM earned WHERE reward.decision_id = earned.id
         RETURNING reward.decision_id, reward.value
     )

@@ -61,13 +61,15 @@ TAKE_REVERSALS = """
 def _look(due: str) -> str:
     """Write the statement that values what is due.
 
-    The claim and the value are one: whoever runs it second finds nothing at that stage.
+    The claim and the value are one: whoever runs it second finds nothing at that stage. A cost is
+    known at once, so none of it is still to arrive.
     """
     return f"""
         WITH due AS ({due}), decision AS ({DECIDED}), earned AS ({EARNED}), seen AS (
             UPDATE recommender_reward AS reward
             SET value = CASE WHEN earned.is_lesson OR NOT %(is_early)s
-                             THEN earned.value / %(arrived)s END,
+                             THEN earned.value / %(arrived)s - earned.cost END,
+                cost = earned.cost,
                 settled_at = CASE WHEN NOT %(is_early)s
                                   THEN COALESCE(reward.settled_at, %(now)s) END,
                 stage = COALESCE(%(stage)s, reward.stage),

@@ -279,6 +279,7 @@ def logged(
     campaign: str = "spring",
     attributes: Mapping[str, object] | None = None,
     held_back: bool = False,
+    cost_cents: int = 0,
 ) -> Logged:
     """Write down a decision drawn evenly from the policy's offers; None is a hold-out's."""
     weights = [1 / len(policy.offers)] * len(policy.offers)
@@ -299,6 +300,7 @@ def logged(
         features=FeatureSpec.from_json(policy.features).encode(attributes or {}).tolist(),
         reasons=["made by a test"],
         held_back=held_back,
+        cost_cents=cost_cents,
     )
 
 

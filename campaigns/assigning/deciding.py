@@ -18,10 +18,10 @@ from psycopg import AsyncConnection
 
 from audience.finding import Name
 from audience.meeting import Vanished
+from campaigns.assigning.planning import find_eligible, follow_plan
 from campaigns.counters import move_counters
 from campaigns.decide import Slate, Slot
 from campaigns.desk import Batch, Visit
-from campaigns.eligibility import reason_against
 from campaigns.models import Assignment
 from campaigns.recall import Held
 from campaigns.snapshot import RunningCampaign
@@ -86,10 +86,11 @@ class Assigner(Workbench):
             it, or the campaign does not decide.
         """
         self.refresh()
-        campaign = self.find(assignment.campaign.key)
-        if campaign is None or not campaign.window.holds(self._clock()):
+        campaign, now = self.find(assignment.campaign.key), self._clock()
+        if campaign is None or not campaign.window.holds(now):
             Assignment.objects.filter(pk=assignment.pk).update(problem=NOT_RUNNING)
             return None
+        campaign = follow_plan(assignment, campaign, now=now, zone=self.snapshot.zone)
         return self.runner.run(self._assign(assignment.pk, campaign, self._weigh(assignment)))
 
     def _weigh(self, assignment: Assignment) -> Weigh:
@@ -118,8 +119,9 @@ class Assigner(Workbench):
         weigh: Weigh,
         now: datetime,
     ) -> int | None:
-        weighed = WeighedOdds.of(campaign.policy.odds)
-        campaign = replace(campaign, policy=replace(campaign.policy, odds=weighed))
+        weighed = None if campaign.policy.plan else WeighedOdds.of(campaign.policy.odds)
+        if weighed is not None:
+            campaign = replace(campaign, policy=replace(campaign.policy, odds=weighed))
         limit = TOGETHER_WHERE_LIMITED if campaign.counters else TOGETHER
         params: dict[str, Any] = {"assignment": assignment_id, "limit": limit, "now": now}
         async with connection.transaction():
@@ -134,7 +136,8 @@ class Assigner(Workbench):
             visits = [Visit(Name(key), {campaign.placement: 1}, {}) for _, key in customers]
             batch = Batch(alone(self.snapshot, campaign), visits, now)
             await batch.recall(connection)
-            self._prepare(weighed, campaign, batch, weigh)
+            if weighed is not None:
+                self._prepare(weighed, campaign, batch, weigh)
             batch.decide()
             await _log(connection, batch, campaign.placement)
             slates = [slates[campaign.placement] for slates in batch.slates]
@@ -147,12 +150,7 @@ class Assigner(Workbench):
         self, weighed: WeighedOdds, campaign: RunningCampaign, batch: Batch, weigh: Weigh
     ) -> None:
         """Weigh everybody for the offers that most of them may be shown."""
-        rules = [offer.rules for offer in campaign.offers]
-        first = min((rule.priority for rule in rules), default=0)
-        eligible = np.zeros(len(weighed.offers), dtype=bool)
-        for place, rule in zip(campaign.places, rules, strict=True):
-            if place >= 0 and rule.priority == first:
-                eligible[place] = reason_against(rule, now=batch.now) is None
+        eligible = find_eligible(campaign, now=batch.now)
         x = np.array([weighed.features.encode(known.attributes) for known in batch.known])
         at_once = WEIGHED_AT_ONCE["cpu" if self._device == "cpu" else "cuda"]
         weighed.prepare(x, eligible, weigh=weigh, at_once=at_once)

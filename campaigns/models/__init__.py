@@ -1,6 +1,6 @@
 """What, where, to whom: offers, campaigns, limits and messages."""
 
-from campaigns.models.assignments import Assigned, Assignment
+from campaigns.models.assignments import Assigned, Assignment, AssignmentPlan
 from campaigns.models.campaigns import (
     LIVE,
     UNSTARTED,
@@ -22,6 +22,7 @@ __all__ = [
     "UNSTARTED",
     "Assigned",
     "Assignment",
+    "AssignmentPlan",
     "Campaign",
     "CampaignOffer",
     "CampaignResult",

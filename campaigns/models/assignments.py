@@ -40,6 +40,30 @@ class Assignment(models.Model):
         return f"{self.campaign}, {self.asked_at:%Y-%m-%d %H:%M}"
 
 
+class AssignmentPlan(models.Model):
+    """How what is scarce is divided among those of an assignment who were still to be decided for.
+
+    Its decisions name it, so that they can be made again. Without a temperature nothing was scarce,
+    and the policy chose as it does on the site.
+    """
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="plans")
+    # Among so many.
+    customers = models.PositiveBigIntegerField()
+    # Of the policy, by what it had learned.
+    version = models.PositiveIntegerField()
+    # What each offer has to earn more, by its key, in units of reward; as of `allocating.py`.
+    asked = models.JSONField(default=dict)
+    temperature = models.FloatField(null=True)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        get_latest_by = "pk"
+
+    def __str__(self) -> str:
+        return f"{self.assignment}: version {self.version}"
+
+
 class Assigned(models.Model):
     """A customer of an assignment, with the decision once it is made; no offer is an empty key."""
 

@@ -36,6 +36,7 @@ class Pacing(models.TextChoices):
 
     FAST = "fast", "As fast as offers are asked for"
     EVEN = "even", "Evenly, until the campaign ends"
+    DUAL = "dual", "Where it earns most, until the campaign ends"
 
 
 class Enrolment(models.TextChoices):
@@ -94,7 +95,9 @@ class Campaign(models.Model):
         max_length=4,
         choices=Pacing.choices,
         default=Pacing.FAST,
-        help_text="Evenly: what is not spent in time is spent later, and nothing before its time.",
+        help_text="Evenly: what is not spent in time is spent later, and nothing before its time. "
+        "Where it earns most: offers that cost something, or are limited in total, go to those "
+        "with whom they earn most.",
     )
     # What follows is for what is sent.
     purpose = models.SlugField(
@@ -159,9 +162,11 @@ class Campaign(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(budget_pacing="fast")
-                | models.Q(budget_cents__isnull=False, ends_at__isnull=False),
+                | models.Q(budget_cents__isnull=False, ends_at__isnull=False)
+                | models.Q(budget_pacing="dual", ends_at__isnull=False),
                 name="evenly_spent_budget_has_an_end",
-                violation_error_message="To be spent evenly, a budget needs the campaign's end.",
+                violation_error_message="To last until the campaign's end it needs one, and to be "
+                "spent evenly a budget.",
             ),
             models.CheckConstraint(
                 condition=~models.Q(status="scheduled") | models.Q(starts_at__isnull=False),
@@ -183,8 +188,8 @@ class Campaign(models.Model):
         """The budget in words, or nothing."""
         if self.budget_cents is None:
             return ""
-        evenly = ", spent evenly" if self.budget_pacing == Pacing.EVEN else ""
-        return f"{self.budget_cents / 100:,.2f}{evenly}"
+        how = {Pacing.EVEN: ", spent evenly", Pacing.DUAL: ", spent where it earns most"}
+        return f"{self.budget_cents / 100:,.2f}{how.get(Pacing(self.budget_pacing), '')}"
 
 
 class CampaignOffer(models.Model):

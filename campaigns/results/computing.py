@@ -13,12 +13,19 @@ from campaigns.results.offers import (
     GOALS,
     REVENUE,
     WEIGHTED_GOALS,
+    WEIGHTED_NET,
     WEIGHTED_REVENUE,
     plain_mean,
     to_json,
     value_of,
 )
-from campaigns.results.queries import OfferLog, find_currencies, read_offers, write_cost
+from campaigns.results.queries import (
+    OfferLog,
+    find_currencies,
+    margin_of,
+    read_offers,
+    write_cost,
+)
 from campaigns.results.worth import Line, to_groups, to_rows
 from campaigns.snapshot import Serves
 from campaigns.values import unit_of
@@ -49,7 +56,6 @@ MONEY = (
 )
 REVENUE_WEIGHTS = (1.0, 1.0, -1.0, 0.0)
 COST_WEIGHTS = (0.0, 0.0, 0.0, 1.0)
-NET_WEIGHTS = (1.0, 1.0, -1.0, -1.0)
 
 
 def find_due(*, now: datetime) -> QuerySet[Campaign]:
@@ -115,7 +121,12 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
     }
     currencies = find_currencies(campaign, since=since, now=until)
     unit, problem = _find_currency(list(offers.values()), currencies)
-    lines = _lines(layout.goal, plan, len(layout.columns), unit, problem)
+    margin = margin_of(campaign.policy)
+    money = _money_lines(plan, len(layout.columns), unit, margin=margin)
+    lines = [
+        _goal_line(layout.goal, plan),
+        *(line.without(problem) if problem else line for line in money),
+    ]
     silent = [arm.key for arm in arms if arm.named_values.get("serves") == Serves.NOTHING]
     groups = to_groups(
         by_key(found.by_arm, arms, len(columns)), silent=silent, nobody=nobody(len(columns))
@@ -126,6 +137,7 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
         "until": until.isoformat(),
         "confidence": plan.confidence,
         "currency": unit,
+        "margin": margin,
         "problem": problem,
         "held_out": groups.held_out.n,
         "served": groups.served.n,
@@ -164,26 +176,32 @@ def _find_currency(offers: Sequence[Offer], ordered: Sequence[str]) -> tuple[Uni
     return (found[0] if found else "number"), ""
 
 
-def _lines(goal: Placed, plan: Plan, at: int, unit: Unit, problem: str) -> list[Line]:
-    """Return the lines of the report; `at` is the place of the first column of money."""
+def _goal_line(goal: Placed, plan: Plan) -> Line:
     measured = goal.measured
+    return Line(
+        "goal",
+        measured.planned.name,
+        measured.type.unit(measured.params),
+        goal.value,
+        lambda before, after: goal.compare([(before, after)], confidence=plan.confidence),
+    )
+
+
+def _money_lines(plan: Plan, at: int, unit: Unit, *, margin: float) -> list[Line]:
+    """Return the lines of money; `at` is the place of its first column."""
 
     def of_money(key: str, name: str, weights: Sequence[float]) -> Line:
         by_place = {at + place: weight for place, weight in enumerate(weights) if weight}
-        line = Line.of_money(key, name, unit, by_place, confidence=plan.confidence)
-        return line.without(problem) if problem else line
+        return Line.of_money(key, name, unit, by_place, confidence=plan.confidence)
 
+    kept = "revenue" if margin == 1.0 else f"{margin:.4g} of revenue"
+    net = [
+        margin * revenue - cost for revenue, cost in zip(REVENUE_WEIGHTS, COST_WEIGHTS, strict=True)
+    ]
     return [
-        Line(
-            "goal",
-            measured.planned.name,
-            measured.type.unit(measured.params),
-            goal.value,
-            lambda before, after: goal.compare([(before, after)], confidence=plan.confidence),
-        ),
         of_money("revenue", "Revenue", REVENUE_WEIGHTS),
         of_money("cost", "Cost of offers", COST_WEIGHTS),
-        of_money("net", "Net: revenue less cost", NET_WEIGHTS),
+        of_money("net", f"Net: {kept} less cost", net),
     ]
 
 
@@ -213,12 +231,11 @@ def _segments(
 
 
 def _offer(log: OfferLog, offer: Offer | None, plan: Plan, problem: str) -> dict[str, Any]:
-    cost = 0.0 if offer is None else offer.cost_cents / 100
     moments, confidence = log.moments, plan.confidence
     values = {
         "goal": value_of(moments, WEIGHTED_GOALS, confidence=confidence),
         "revenue": value_of(moments, WEIGHTED_REVENUE, confidence=confidence),
-        "net": value_of(moments, WEIGHTED_REVENUE, confidence=confidence, cost=cost),
+        "net": value_of(moments, WEIGHTED_NET, confidence=confidence),
     }
     return {
         "key": log.key,

@@ -20,8 +20,18 @@ from recommender.offpolicy.support import LEAST_EFFECTIVE, ROUNDING, WEIGHT_ALAR
 from recommender.offpolicy.values import Withheld
 
 # The places of the columns that each customer contributes: decisions in which the offer could have
-# been drawn, those in which it was, and what these earned; once plain and once by 1 / p.
-ASKED, DRAWN, GOALS, REVENUE, WEIGHT, WEIGHTED_GOALS, WEIGHTED_REVENUE = range(7)
+# been drawn, those in which it was, and what these earned; once plain and once by 1 / p. Net is
+# what is left of revenue, less what the offer cost.
+(
+    ASKED,
+    DRAWN,
+    GOALS,
+    REVENUE,
+    WEIGHT,
+    WEIGHTED_GOALS,
+    WEIGHTED_REVENUE,
+    WEIGHTED_NET,
+) = range(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +43,13 @@ class Value:
     high: float
 
 
-def value_of(
-    moments: Moments, place: int, *, confidence: float, cost: float = 0.0
-) -> Value | Withheld:
+def value_of(moments: Moments, place: int, *, confidence: float) -> Value | Withheld:
     """Estimate what a decision would earn if it always were this offer.
 
     Args:
         moments: Of the columns above, over customers for whom the offer could have been drawn.
         place: The column of what is earned, by 1 / p.
         confidence: Of the interval.
-        cost: What each decision costs, which is taken off.
     """
     reason = _find_doubt(moments)
     if reason is not None:
@@ -51,7 +58,7 @@ def value_of(
     ratio = moments.mean[place] / weight
     residual = moments.combine({place: 1.0, WEIGHT: -ratio})
     margin = _margin(residual, confidence=confidence) / weight
-    return Value(ratio - cost, ratio - cost - margin, ratio - cost + margin)
+    return Value(ratio, ratio - margin, ratio + margin)
 
 
 def plain_mean(moments: Moments, place: int) -> float | None:

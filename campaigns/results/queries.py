@@ -21,10 +21,12 @@ from experiments.queries import to_moments
 from experiments.sql.conditions import as_time, quoted
 from experiments.stats.moments import Moments
 from recommender.decision_ids import first_id_at
-from recommender.models import RewardKind
+from recommender.models import Policy, RewardKind
 
 # Places of `campaigns.results.offers`.
-COLUMNS: LiteralString = "asked, drawn, goals, revenue, weight, weighted_goals, weighted_revenue"
+COLUMNS: LiteralString = (
+    "asked, drawn, goals, revenue, weight, weighted_goals, weighted_revenue, weighted_net"
+)
 NAMES = COLUMNS.split(", ")
 MEANS = ", ".join(f"avg({name}) FILTER (WHERE asked > 0)" for name in NAMES)
 COVARIANCES = ", ".join(
@@ -32,23 +34,8 @@ COVARIANCES = ", ".join(
     for i in range(len(NAMES))
     for j in range(i + 1)
 )
-# What each offer cost from when until when. Decisions do not say it, but every change of an offer
-# was recorded with what was before (ADR 17).
-PRICES: LiteralString = """
-    SELECT key, cost_cents, until,
-           lag(until, 1, '-infinity'::timestamptz)
-               OVER (PARTITION BY key ORDER BY until, id) AS since
-    FROM (
-        SELECT offer.key, entry.id, (entry.before ->> 'cost_cents')::bigint AS cost_cents,
-               entry.at AS until
-        FROM audience_auditentry AS entry
-        JOIN campaigns_offer AS offer ON offer.id::text = entry.row_id
-        WHERE entry.table = 'campaigns_offer'
-          AND entry.before ? 'cost_cents' AND entry.after ? 'cost_cents'
-        UNION ALL SELECT key, NULL, cost_cents, 'infinity' FROM campaigns_offer) AS price
-"""
-EARNED: LiteralString = f"""
-    WITH price AS ({PRICES}), person AS (
+EARNED: LiteralString = """
+    WITH person AS (
         SELECT DISTINCT COALESCE(customer.merged_into_id, customer.id) AS id
         FROM recommender_decision AS decision
         JOIN audience_customer AS customer ON customer.id = decision.customer_id
@@ -67,12 +54,10 @@ EARNED: LiteralString = f"""
                decision.ranker_version IS NOT NULL AS may_be_product,
                decision.decided_at, decision.decided_at + counting.lasts AS until,
                decision.propensity, decision.eligible,
-               COALESCE(price.cost_cents, 0) / 100.0 AS cost
+               decision.cost_cents / 100.0 AS cost
         FROM recommender_decision AS decision
         JOIN called ON called.customer_id = decision.customer_id
         JOIN counting ON counting.key = decision.campaign
-        LEFT JOIN price ON price.key = decision.offer
-         AND decision.decided_at >= price.since AND decision.decided_at < price.until
         WHERE decision.id >= %(first)s AND decision.decided_at <= %(now)s
     ), happened AS (
         SELECT event.id, called.person, event.name, event.occurred_at, event.value,
@@ -138,7 +123,9 @@ BY_OFFER = f"""
                COALESCE(sum(goals / propensity) FILTER (WHERE is_judged AND is_it), 0)
                    AS weighted_goals,
                COALESCE(sum(revenue / propensity) FILTER (WHERE is_judged AND is_it), 0)
-                   AS weighted_revenue
+                   AS weighted_revenue,
+               COALESCE(sum((%(margin)s::float8 * revenue - cost) / propensity)
+                        FILTER (WHERE is_judged AND is_it), 0) AS weighted_net
         FROM asked GROUP BY key, person
     )
     SELECT key, sum(all_given), count(*) FILTER (WHERE all_given > 0), sum(all_cost),
@@ -179,14 +166,17 @@ class OfferLog:
 def write_cost(campaign: Campaign, *, since: datetime, now: datetime) -> str:
     """Write the statement of what each offer given to a customer cost at that time."""
     return f"""
-        SELECT decision.customer_id, price.cost_cents / 100.0 AS amount
+        SELECT decision.customer_id, decision.cost_cents / 100.0 AS amount
         FROM recommender_decision AS decision
-        JOIN ({PRICES}) AS price ON price.key = decision.offer
-         AND decision.decided_at >= price.since AND decision.decided_at < price.until
-        WHERE decision.campaign = {quoted(campaign.key)}
+        WHERE decision.campaign = {quoted(campaign.key)} AND decision.cost_cents > 0
           AND decision.id >= {quoted(str(first_id_at(since)))}
           AND decision.decided_at <= {as_time(now)}
     """
+
+
+def margin_of(policy: Policy) -> float:
+    """Return the share of revenue that is left; all of it where nobody said."""
+    return 1.0 if policy.margin is None else policy.margin
 
 
 def read_offers(campaign: Campaign, *, since: datetime, now: datetime) -> list[OfferLog]:
@@ -225,6 +215,7 @@ def _run(
         "names": sorted({policy.reward_event, ORDERED, REFUNDED, CANCELLED}),
         "goal": policy.reward_event,
         "kind": RewardKind(policy.reward_kind).value,
+        "margin": margin_of(policy),
         "ordered": ORDERED,
         "reversals": [REFUNDED, CANCELLED],
     }

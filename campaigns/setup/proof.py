@@ -69,6 +69,16 @@ class ProofStep(Step):
         "the latter for goals that are reached or not. Square CB explores by how far an offer is "
         "behind.",
     )
+    margin_percent = forms.FloatField(
+        required=False,
+        min_value=0.01,
+        max_value=100,
+        label="Of what is ordered you keep, %",
+        help_text="For goals that add up what was ordered. Offers are then chosen by the money "
+        "that they leave: this share of what is ordered, less what the offer costs you. So one is "
+        "given only where it earns more than it costs. Empty: by the goal alone, whatever offers "
+        "cost.",
+    )
     learns_from = forms.MultipleChoiceField(
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -96,6 +106,7 @@ class ProofStep(Step):
             "reward_window_hours": policy.reward_window_seconds // 3600,
             "learns_early": _is_early(policy),
             "kind": policy.kind,
+            "margin_percent": None if policy.margin is None else round(100 * policy.margin, 4),
             "learns_from": [one["attribute"] for one in policy.features["features"]],
         }
 
@@ -111,6 +122,10 @@ class ProofStep(Step):
         if cleaned.get("kind") in RATE_KINDS and counts:
             words = "This kind learns from goals that are reached or not; this one is an amount."
             self.add_error("kind", words)
+        is_sum = self.campaign.policy.reward_kind == RewardKind.SUM
+        if cleaned.get("margin_percent") is not None and not is_sum:
+            words = "Only a goal that adds up what was ordered leaves something; this one does not."
+            self.add_error("margin_percent", words)
         if "learns_from" in cleaned:
             try:
                 fit_features(self.sample, cleaned["learns_from"])
@@ -128,6 +143,7 @@ class ProofStep(Step):
             reward_window_seconds=cleaned["reward_window_hours"] * 3600,
             kind=cleaned["kind"],
             landmarks=self._landmarks(),
+            margin=None if cleaned["margin_percent"] is None else cleaned["margin_percent"] / 100,
         )
         experiment = campaign.experiment
         experiment.planned_customers = cleaned["planned_customers"]

@@ -46,7 +46,9 @@ class ScheduleStep(Step):
         choices=Pacing.choices,
         label="The budget is spent",
         widget=forms.RadioSelect,
-        help_text="Evenly: what is not spent in time is spent later, and nothing before its time.",
+        help_text="Evenly: what is not spent in time is spent later, and nothing before its time. "
+        "Where it earns most: offers that cost something, or are limited in total, go to those "
+        "with whom they earn most, and last until the end.",
     )
     priority = forms.IntegerField(
         min_value=0,
@@ -150,11 +152,7 @@ class ScheduleStep(Step):
         starts, ends = cleaned.get("starts_at"), cleaned.get("ends_at")
         if starts and ends and ends <= starts:
             self.add_error("ends_at", "The end must come after the start.")
-        if cleaned.get("budget_pacing") == Pacing.EVEN and (
-            cleaned.get("budget") is None or not ends
-        ):
-            words = "To be spent evenly, a budget needs an amount and the campaign's end."
-            self.add_error("budget_pacing", words)
+        self._check_pacing(cleaned)
         quiet = [cleaned.get("quiet_from"), cleaned.get("quiet_until")]
         if (quiet[0] is None) is not (quiet[1] is None) or (quiet[0] and quiet[0] == quiet[1]):
             self.add_error("quiet_until", "Quiet hours need a beginning and another end.")
@@ -168,6 +166,15 @@ class ScheduleStep(Step):
             if is_other and not cleaned.get(f"cap{row}_event"):
                 self.add_error(f"cap{row}_event", "Say which other event is counted.")
         return cleaned
+
+    def _check_pacing(self, cleaned: Mapping[str, Any]) -> None:
+        pacing, ends = cleaned.get("budget_pacing"), cleaned.get("ends_at")
+        if pacing == Pacing.EVEN and (cleaned.get("budget") is None or not ends):
+            words = "To be spent evenly, a budget needs an amount and the campaign's end."
+            self.add_error("budget_pacing", words)
+        if pacing == Pacing.DUAL and not ends:
+            words = "To be spent where it earns most until the end, it needs the campaign's end."
+            self.add_error("budget_pacing", words)
 
     def write(self) -> None:
         """Save it; the rows of limits are all that the campaign has."""

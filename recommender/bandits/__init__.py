@@ -16,6 +16,8 @@ BANDITS: dict[str, str] = {
 }
 # These learn from rewards of 0 to 1 alone.
 RATE_KINDS = frozenset({"beta_thompson", "logistic_thompson"})
+# These publish log-odds, from which no price in units of reward can be taken off.
+LOG_ODDS_KINDS = frozenset({"logistic_thompson"})
 ABBREVIATIONS = {"ucb": "UCB", "cb": "CB"}
 
 

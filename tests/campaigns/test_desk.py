@@ -154,6 +154,10 @@ def test_a_budget_is_never_overspent(tmp_path: Path) -> None:
     assert 970 < spent <= 1000
     assert used(f"budget:{campaign.key}") == spent
     assert count["plain"] > 50
+    # What each cost stands in the log, whatever becomes of the offer.
+    Offer.objects.update(cost_cents=1)
+    costs = dict(Decision.objects.order_by("offer").values_list("offer", "cost_cents").distinct())
+    assert costs == {dear.key: 70, cheap.key: 30, "plain": 0, None: 0}
 
 
 def test_a_budget_that_is_spent_evenly_lasts_until_the_end(tmp_path: Path) -> None:

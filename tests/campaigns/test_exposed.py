@@ -81,7 +81,7 @@ def told(message: Mapping[str, Any], **properties: Any) -> dict[str, Any]:
 @pytest.fixture
 def shop(transactional_db: None) -> Iterator[Shop]:
     campaign = make_campaign(
-        offers=[make_offer(key=key) for key in OFFERS],
+        offers=[make_offer(key=key, cost_cents=40 if key == "gift" else 0) for key in OFFERS],
         features=SPEC,
         held_back_share=0.3,
         reward_window_seconds=7200,
@@ -127,6 +127,7 @@ def test_what_clients_drew_is_logged_with_exact_weights(shop: Shop) -> None:
         assert decision.decided_at == LATER
         assert decision.held_back is is_held_back(running.policy.key, customer_key=key, share=0.3)
         assert decision.policy == shop.campaign.policy
+        assert decision.cost_cents == (40 if decision.offer == "gift" else 0)
     assert min(counts.values()) > 5
     due = set(Reward.objects.values_list("decision_id", "due_at"))
     assert due == {(d.id, LATER + 2 * HOUR) for d in Decision.objects.all()}

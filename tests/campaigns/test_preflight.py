@@ -7,8 +7,18 @@ import pytest
 
 from audience.audiences import save_rule
 from audience.models import Audience
-from campaigns.models import Campaign, Message, Offer, OfferContent, Placement, Status, Step
+from campaigns.models import (
+    Campaign,
+    Message,
+    Offer,
+    OfferContent,
+    Pacing,
+    Placement,
+    Status,
+    Step,
+)
 from campaigns.preflight import find_issues
+from recommender.models import Policy
 from tests.asgi import database_url
 from tests.makers import (
     DAY,
@@ -17,6 +27,7 @@ from tests.makers import (
     make_campaign,
     make_customers,
     make_events,
+    make_metric,
     make_offer,
     make_placement,
 )
@@ -133,3 +144,33 @@ def test_dates_that_leave_no_time_are_found() -> None:
     assert "end" in codes(draft(ends_at=NOW))
     campaign = draft(starts_at=NOW - DAY, ends_at=NOW + DAY)
     assert codes(campaign, blocking=False) == {"start", "too_short", "no_events"}
+
+
+def test_a_policy_that_cannot_learn_from_its_goal_blocks() -> None:
+    campaign = draft(goal=make_metric(kind="mean"), bandit="beta_thompson")
+    assert codes(campaign) == {"kind"}
+    Policy.objects.update(reward_kind="any")
+    assert codes(campaign) == set()
+
+
+def test_what_offers_cost_is_seen_or_said() -> None:
+    offers = [make_offer(cost_cents=100), make_offer(cost_cents=5, currency="SEK"), make_offer()]
+    campaign = draft(goal=make_metric(kind="mean"), offers=offers)
+    assert codes(campaign) == set()
+    assert "costs" in codes(campaign, blocking=False)
+    Policy.objects.update(margin=0.4)
+    assert codes(campaign) == {"currencies"}
+    Offer.objects.update(currency="EUR")
+    assert codes(campaign) == set()
+    assert "costs" not in codes(campaign, blocking=False)
+
+
+def test_a_budget_is_spent_where_it_earns_most_only_if_something_can_be_spared() -> None:
+    campaign = draft(budget_pacing=Pacing.DUAL, ends_at=NOW + 30 * DAY, bandit="logistic_thompson")
+    assert codes(campaign) == {"prices", "nothing_scarce"}
+    Policy.objects.update(kind="randomised_ucb")
+    Offer.objects.update(cap_total=10)
+    assert codes(campaign) == set()
+    assert "all_scarce" in codes(campaign, blocking=False)
+    Offer.objects.filter(pk=Offer.objects.earliest("pk").pk).update(cap_total=None)
+    assert "all_scarce" not in codes(campaign, blocking=False)

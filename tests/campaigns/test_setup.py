@@ -11,6 +11,7 @@ from django.urls import reverse
 from audience.audiences import save_rule
 from audience.models import Audience
 from campaigns.cloning import clone_campaign
+from campaigns.design import describe_campaign
 from campaigns.models import Campaign, Offer, Placement, Status
 from campaigns.redrafting import find_split
 from experiments.models import Metric
@@ -151,6 +152,8 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
             "ends_at",
             "must come after",
         ),
+        ("proof", {"margin_percent": 40}, "margin_percent", "adds up what was ordered"),
+        ("proof", {"margin_percent": 101}, "margin_percent", "less than or equal to 100"),
         ("proof", {"kind": "roulette"}, "kind", "Select a valid choice"),
         ("schedule", {"budget": "a lot"}, "budget", "Enter a number"),
         ("schedule", {"cap0_limit": 3}, "cap0_hours", "how many last hours"),
@@ -162,6 +165,7 @@ def test_a_campaign_goes_from_idea_to_running(marketer: Client) -> None:
             "which other event",
         ),
         ("schedule", {"budget": "9.00", "budget_pacing": "even"}, "budget_pacing", "needs an"),
+        ("schedule", {"budget": "9.00", "budget_pacing": "dual"}, "budget_pacing", "the end, it"),
     ],
 )
 def test_nonsense_is_refused_in_clear_words(
@@ -267,6 +271,26 @@ def test_another_goal_changes_what_the_policy_learns(marketer: Client, draft: Ca
     assert draft.experiment.name == draft.name == "Renamed"
     assert draft.policy.reward_event == "Visit"
     assert [row.metric for row in draft.experiment.measured.all()] == [goal]
+
+
+def test_offers_are_chosen_by_what_they_leave(marketer: Client) -> None:
+    draft = make_campaign(started_at=None, goal=make_metric(kind="mean"))
+    chosen = {**PROOF, "margin_percent": 37.5}
+    marketer.post(at_step(draft, "proof"), chosen)
+    draft.policy.refresh_from_db()
+    assert draft.policy.margin == 0.375
+    assert 'value="37.5"' in marketer.get(at_step(draft, "proof")).content.decode()
+    assert describe_campaign(draft)["margin"] == 0.375
+    assert clone_campaign(draft, by=make_user(), now=NOW).policy.margin == 0.375
+    kind = errors_of(marketer.post(at_step(draft, "proof"), {**chosen, "kind": "beta_thompson"}))
+    assert "reached or not" in kind["kind"]
+    # Of another goal there is nothing to keep.
+    goal = make_metric("Visit").pk
+    sent = {"name": "Visits", "placement": draft.placement_id, "goal": goal}
+    marketer.post(at_step(draft, "idea"), sent)
+    draft.policy.refresh_from_db()
+    assert draft.policy.margin is None
+    assert "margin" not in describe_campaign(Campaign.objects.get(pk=draft.pk))
 
 
 def test_a_goal_that_teaches_nothing_is_refused(marketer: Client) -> None:

@@ -29,7 +29,7 @@ def admin() -> Client:
 
 def test_the_list_says_what_each_policy_learned(admin: Client) -> None:
     make_policy()
-    learned = make_policy()
+    learned = make_policy(reward_kind="sum", margin=0.4)
     for number, learned_from in ((1, 10), (2, 1234)):
         PolicyVersion.objects.create(
             policy=learned, number=number, odds=b"", learned_from=learned_from, published_at=NOW
@@ -37,6 +37,7 @@ def test_the_list_says_what_each_policy_learned(admin: Client) -> None:
     page = admin.get(reverse("admin:recommender_policy_changelist")).content.decode()
     assert "v2, from 1,234 decisions" in page
     assert "has learned nothing yet" in page
+    assert "Order Completed: the sum of its values, 0.4 of it less the offer&#x27;s cost" in page
     assert page.count("Not checked yet") == 2
 
 

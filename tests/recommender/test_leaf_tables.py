@@ -67,7 +67,7 @@ def test_what_cannot_be_distilled_is_learned_all_the_same(
     policy: Policy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # A search that is given up at once, as one that takes too long is.
-    monkeypatch.setattr("recommender.leaf_tables.PATIENCE", "not a time")
+    monkeypatch.setattr("recommender.sampling.PATIENCE", "not a time")
     with caplog.at_level(logging.ERROR):
         learn(policy, now=LATER)
     assert_learned_the_log(policy)

@@ -10,12 +10,13 @@ from django.utils import timezone
 
 from recommender.bandits import load_bandit
 from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
-from recommender.learning import KEPT_VERSIONS, Learned, learn_batch
+from recommender.learning import Learned, learn_batch
 from recommender.models import Policy, PolicyVersion, Reward
 from recommender.odds import Odds
 from recommender.pinning import pin_version
 from recommender.propensities import floor_after
 from recommender.tasks import learn_due
+from recommender.versions import KEPT_VERSIONS
 from tests.makers import (
     DAY,
     NOW,

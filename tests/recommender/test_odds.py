@@ -165,3 +165,35 @@ def test_web_modules_do_not_load_torch() -> None:
 def test_an_impossible_gap_scale_is_refused(gap_scale: float) -> None:
     with pytest.raises(ValueError, match="gap's scale"):
         replace(make_odds(), gap_scale=gap_scale)
+
+
+def test_a_charge_is_taken_off_what_an_offer_is_worth() -> None:
+    odds, x = make_odds(), np.array([1.0, 1.0, 0.5])
+    charged = odds.charge({"mug": 0.7, "pen": 0.2, "gone": 9.0}, version=8)
+    np.testing.assert_allclose(charged.expect(x), odds.expect(x) - [0.7, 0.0, 0.2])
+    assert (charged.version, charged.charges) == (8, (0.7, 0.0, 0.2))
+    assert charged.weights(x, EVERYONE)[0] < odds.weights(x, EVERYONE)[0]
+    read = Odds.from_bytes(charged.to_bytes())
+    assert read.charges == charged.charges
+    np.testing.assert_array_equal(read.weights(x, EVERYONE), charged.weights(x, EVERYONE))
+
+
+def test_other_charges_take_the_place_of_those_before() -> None:
+    odds = make_odds()
+    charged = odds.charge({"mug": 0.7}, version=8).charge({"cap": 0.1}, version=9)
+    np.testing.assert_allclose(charged.mean, odds.charge({"cap": 0.1}, version=9).mean)
+    free = charged.charge({}, version=10)
+    np.testing.assert_allclose(free.mean, odds.mean)
+    assert free.charges == ()
+
+
+def test_log_odds_are_not_charged() -> None:
+    odds = replace(make_odds(), is_log_odds=True)
+    assert odds.charge({}, version=8).version == 8
+    with pytest.raises(ValueError, match="Log-odds cannot be charged"):
+        odds.charge({"mug": 0.7}, version=8)
+
+
+def test_every_offer_has_its_charge() -> None:
+    with pytest.raises(ValueError, match=r"charges must have shape \(3,\), not \(2,\)"):
+        replace(make_odds(), charges=(1.0, 2.0))

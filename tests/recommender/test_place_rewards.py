@@ -38,6 +38,7 @@ def show(
             due_at=at + timedelta(seconds=policy.reward_window_seconds),
             position=position,
             ranker_version=7 if is_product else None,
+            cost_cents=0 if is_product else 25,
         )
         for position, (item, bits) in enumerate(zip(items, entropy, strict=True))
     ]
@@ -109,6 +110,18 @@ def test_of_an_order_a_place_earns_its_own_lines() -> None:
     }
     make_event(customer, "Order Completed", at=NOW + HOUR / 2, value=60, properties=order)
     assert earned(policy, slate) == [20, 0, 20]
+
+
+@pytest.mark.parametrize(("items", "left"), [("ab", 4.0), ("f", 3.75)])
+def test_what_is_left_is_a_share_of_what_was_ordered_less_the_fallback_s_cost(
+    items: str, left: float
+) -> None:
+    policy, customer = make_slates("Product Added", "sum")
+    Policy.objects.update(margin=0.5)
+    policy.refresh_from_db()
+    slate = show(policy, customer, items, is_product=items == "ab")
+    make_event(customer, "Product Added", at=NOW, value=8, properties={"product_id": "a"})
+    assert earned(policy, slate)[0] == left
 
 
 def test_a_single_product_earns_the_event_s_value() -> None:

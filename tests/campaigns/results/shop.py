@@ -93,8 +93,12 @@ def write(
     propensity: float = 0.5,
     position: int = 0,
     arm: str = "personalised",
+    cost_cents: int | None = None,
 ) -> Logged:
-    """Write down one decision, drawn from both offers unless it is a hold-out's."""
+    """Write down one decision, drawn from both offers unless it is a hold-out's.
+
+    Without `cost_cents` it costs what `COSTS` say.
+    """
     rest = 1 - propensity
     weights = [propensity if key == offer else rest for key in OFFERS]
     return Logged(
@@ -112,6 +116,7 @@ def write(
         position=position,
         eligible=() if offer is None else OFFERS,
         weights=() if offer is None else weights,
+        cost_cents=round(100 * COSTS.get(offer or "", 0.0)) if cost_cents is None else cost_cents,
     )
 
 

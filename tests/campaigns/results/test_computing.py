@@ -141,6 +141,25 @@ def test_offers_are_valued_by_the_chances_that_were_logged(shop: Shop) -> None:
         assert revenue["low"] - net["low"] == pytest.approx(COSTS[offer["key"]])
 
 
+def test_what_is_left_of_orders_is_counted_once(shop: Shop) -> None:
+    policy = shop.campaign.policy
+    policy.reward_kind, policy.margin = "sum", 0.4
+    policy.save()
+    report = compute_result(shop.campaign, now=LATER).report
+    rows, frame = rows_of(report), per_customer(shop)
+    kept = 0.4 * frame.revenue - frame.cost
+    assert rows["net"]["name"] == "Net: 0.4 of revenue less cost"
+    assert rows["net"]["served"] == pytest.approx(kept[~frame.is_out].mean(), abs=CLOSE)
+    assert rows["revenue"]["served"] == pytest.approx(frame[~frame.is_out].revenue.mean())
+    decided = attribute(shop)
+    for offer in report["offers"]:
+        own = decided[decided.offer == offer["key"]]
+        net = 0.4 * own.revenue - COSTS[offer["key"]]
+        assert offer["values"]["net"]["estimate"] == pytest.approx(
+            np.average(net, weights=1 / own.propensity), abs=CLOSE
+        )
+
+
 def test_weighting_finds_the_effect_that_plain_means_flatter() -> None:
     shop = open_shop(1_500, seed=3)
     report = compute_result(shop.campaign, now=LATER).report

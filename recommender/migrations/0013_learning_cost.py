@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("recommender", "0010_rewards_are_learned_in_stages"),
+        ("recommender", "0012_prices_of_what_is_scarce"),
     ]
 
     operations = [
