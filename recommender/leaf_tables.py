@@ -6,6 +6,7 @@ import numpy as np
 from django.db import connection, transaction
 
 from recommender.arrays import FloatArray
+from recommender.contacts import sees_contacts
 from recommender.decision_ids import first_id_at
 from recommender.distilling import distil
 from recommender.models import Decision, PolicyLeaves, PolicyVersion
@@ -35,6 +36,9 @@ def publish_leaves(policy_id: int, *, now: datetime) -> int | None:
     if version is None:
         return None
     odds = Odds.from_bytes(bytes(version.odds))
+    if sees_contacts(odds.features):
+        # No client knows what a customer was offered elsewhere.
+        return None
     x = _sample_customers(policy_id, odds, now=now)
     if not len(x):
         return None

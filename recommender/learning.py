@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from recommender.arrivals import is_stale, refit_delays
-from recommender.bandits.base import LogReader, Representing
+from recommender.bandits.base import Bandit, LogReader, Representing, StepReader
 from recommender.features import FeatureSpec
 from recommender.leaf_tables import publish_leaves
 from recommender.lessons import read_log
@@ -16,6 +16,7 @@ from recommender.models import Policy, PolicyVersion
 from recommender.networks import is_due, train_network
 from recommender.propensities import floor_after
 from recommender.rewards import Settled, settle_rewards
+from recommender.steps import read_steps
 from recommender.sums import add_up, correct, make_bandit, read_sums, write_sums
 from wire.notices import announce_change
 
@@ -110,10 +111,10 @@ def _publish(
     write_sums(policy, totals, as_of=now)
     newest = policy.versions.first()
     last = 0 if newest is None else newest.number
-    if isinstance(bandit, LogReader):
+    if isinstance(bandit, LogReader | StepReader):
         if newest is not None and not _is_read_again(newest, learned=learned, now=now):
             return None
-        bandit.read(read_log(policy, now=now))
+        read_all(policy, bandit, now=now)
     odds = bandit.publish(
         list(totals.values()),
         offers=tuple(policy.offers),
@@ -132,6 +133,14 @@ def _publish(
     old.exclude(number=policy.pinned_version or 0).delete()
     announce_change()
     return last + 1
+
+
+def read_all(policy: Policy, bandit: Bandit, *, now: datetime) -> None:
+    """Let a bandit that learns more from the log than sums tell read what it wants of it."""
+    if isinstance(bandit, LogReader):
+        bandit.read(read_log(policy, now=now))
+    if isinstance(bandit, StepReader):
+        bandit.read_steps(read_steps(policy, now=now))
 
 
 def _is_read_again(newest: PolicyVersion, *, learned: float, now: datetime) -> bool:

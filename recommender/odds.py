@@ -3,7 +3,7 @@
 A worker publishes odds; web processes and batches read them. For a customer x, offer k's reward is
 predicted as Normal(x·mean_k, ‖x·factor_k‖²), and the weights are the probabilities that each
 eligible offer is best, or leads when all are raised by one draw, or fall with its distance from the
-best; and are raised to the floor.
+best or as a softmax; and are raised to the floor.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,12 @@ from recommender.arrays import BoolArray, FloatArray
 from recommender.artifacts import pack, require_arrays, unpack_any
 from recommender.features import FeatureSpec
 from recommender.propensities import (
+    Rule,
     best_among,
     contenders,
-    inverse_gap_probabilities,
     offer_weights,
     optimistic_among,
+    plain_probabilities,
     with_floor,
 )
 from recommender.representation import Representation, layer_names
@@ -43,6 +44,7 @@ class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
     is_optimistic: bool = False
     is_log_odds: bool = False
     layers: int = 0
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +66,9 @@ class Odds:
         is_log_odds: Whether predictions are log-odds of a reward of 1, instead of rewards.
         representation: What is seen in customers, where odds are linear in that instead of in
             their columns; d is then its size.
+        temperature: Where it is given, weights are a softmax of predictions over it, in their
+            units (`softmax_probabilities`), and the factor plays no part.
+        rule: All that decides how predictions become weights.
         places: Where each offer stands in those arrays.
     """
 
@@ -77,6 +82,8 @@ class Odds:
     is_optimistic: bool = False
     is_log_odds: bool = False
     representation: Representation | None = None
+    temperature: float | None = None
+    rule: Rule = field(init=False, repr=False)
     places: Mapping[str, int] = field(init=False, repr=False)
     _packed: FloatArray = field(init=False, repr=False)  # all covariances, for `spreads`
 
@@ -86,12 +93,10 @@ class Odds:
             raise ValueError("Odds need at least one offer, each listed once.")
         _require_array("mean", self.mean, (k, d))
         _require_array("factor", self.factor, (k, d, d))
-        if self.gap_scale is not None and not 0.0 <= self.gap_scale < np.inf:
-            raise ValueError(f"The gap's scale must be finite and at least 0: {self.gap_scale}.")
-        if self.gap_scale is not None and self.is_optimistic:
-            raise ValueError("Weights follow one rule: gaps or optimism.")
+        rule = Rule(self.is_optimistic, self.gap_scale, self.temperature)
         if not 0.0 < self.floor <= 1.0:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
+        object.__setattr__(self, "rule", rule)
         object.__setattr__(self, "_packed", pack_covariances(self.factor))
         object.__setattr__(self, "places", {key: place for place, key in enumerate(self.offers)})
 
@@ -155,8 +160,8 @@ class Odds:
             raise ValueError("At least one offer must be eligible in every row.")
         floor = self.floor if floor is None else floor
         mean, sd = self.predict(x)  # each (K,)
-        if self.gap_scale is not None:
-            p = inverse_gap_probabilities(mean, eligible, gap_scale=self.gap_scale)
+        if self.rule.needs_no_sd:
+            p = plain_probabilities(mean, eligible, rule=self.rule)
             return np.asarray(with_floor(p, eligible, floor=floor))
         # Most of many offers are hopeless for a customer.
         able = np.flatnonzero(contenders(mean, sd, eligible))
@@ -179,8 +184,7 @@ class Odds:
                 sd,
                 eligible[rows],
                 floor=self.floor,
-                is_optimistic=self.is_optimistic,
-                gap_scale=self.gap_scale,
+                rule=self.rule,
             )
         return weights  # (n, K)
 
@@ -195,6 +199,7 @@ class Odds:
             is_optimistic=self.is_optimistic,
             is_log_odds=self.is_log_odds,
             layers=0 if self.representation is None else len(self.representation.weights),
+            temperature=self.temperature,
         )
         arrays = {"mean": self.mean, "factor": self.factor}
         if self.representation is not None:
@@ -224,6 +229,7 @@ class Odds:
             is_optimistic=facts.is_optimistic,
             is_log_odds=facts.is_log_odds,
             representation=seen,
+            temperature=facts.temperature,
         )
 
 

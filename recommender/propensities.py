@@ -16,8 +16,9 @@ draw; narrower ones are widened to that (see `NARROWEST`).
 An offer is drawn from the vector this returns, and that vector is what is logged, so its error
 would cost a little efficiency and never validity.
 
-Two other rules stand beside it: `optimistic_probabilities`, where one normal raises all offers by
-their uncertainty, and `inverse_gap_probabilities`, which needs no uncertainty at all.
+Other rules stand beside it: `optimistic_probabilities`, where one normal raises all offers by
+their uncertainty, and `inverse_gap_probabilities` and `softmax_probabilities`, which need no
+uncertainty at all.
 """
 
 from collections.abc import Callable
@@ -69,38 +70,86 @@ class Backend:
 NUMPY = Backend(xp=np, ndtr=ndtr)
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How predictions become chances; without any of these, as the chances of being best.
+
+    Attributes:
+        is_optimistic: Whether one draw raises all offers (`optimistic_probabilities`).
+        gap_scale: Where it is given, chances fall with the distance from the best offer
+            (`inverse_gap_probabilities`), whatever the standard deviations.
+        temperature: Where it is given, chances are a softmax of predictions over it
+            (`softmax_probabilities`), whatever the standard deviations.
+    """
+
+    is_optimistic: bool = False
+    gap_scale: float | None = None
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.gap_scale is not None and not 0.0 <= self.gap_scale < np.inf:
+            raise ValueError(f"The gap's scale must be finite and at least 0: {self.gap_scale}.")
+        if self.temperature is not None and not 0.0 < self.temperature < np.inf:
+            raise ValueError(f"A temperature must be finite and above 0: {self.temperature}.")
+        if self.is_optimistic + self.needs_no_sd > 1 or None not in (
+            self.gap_scale,
+            self.temperature,
+        ):
+            raise ValueError("Weights follow one rule: optimism, gaps or a softmax.")
+
+    @property
+    def needs_no_sd(self) -> bool:
+        """Whether predictions alone decide."""
+        return self.gap_scale is not None or self.temperature is not None
+
+
+BEST = Rule()
+
+
 def offer_weights(
     mean: Array,
     sd: Array,
     eligible: Array,
     *,
     floor: float,
-    is_optimistic: bool = False,
-    gap_scale: float | None = None,
+    rule: Rule = BEST,
     backend: Backend = NUMPY,
 ) -> Array:
-    """Give each eligible offer its chance of being best, and never less than the floor.
+    """Give each eligible offer its chance by a rule, and never less than the floor.
 
     Args:
         mean: Predicted reward of each offer, shape (n, K).
         sd: Standard deviation of the prediction, shape (n, K), at least 0.
         eligible: Which offers may be chosen, shape (n, K).
         floor: Least probability of an eligible offer, see `with_floor`.
-        is_optimistic: Whether chances are those of `optimistic_probabilities` instead.
-        gap_scale: Where it is given, chances fall with the distance from the best offer instead
-            (`inverse_gap_probabilities`), whatever the standard deviations.
+        rule: How predictions become chances.
         backend: The library that the arrays belong to.
 
     Raises:
         ValueError: A row has no eligible offer.
     """
-    if gap_scale is not None:
-        p = inverse_gap_probabilities(mean, eligible, gap_scale=gap_scale, backend=backend)
-    elif is_optimistic:
+    if rule.needs_no_sd:
+        p = plain_probabilities(mean, eligible, rule=rule, backend=backend)
+    elif rule.is_optimistic:
         p = optimistic_probabilities(mean, sd, eligible, backend=backend)
     else:
         p = _best_among_many(mean, sd, eligible, backend=backend)
     return with_floor(p, eligible, floor=floor, backend=backend)
+
+
+def plain_probabilities(
+    mean: Array, eligible: Array, *, rule: Rule, backend: Backend = NUMPY
+) -> Array:
+    """Give chances by a rule that needs no standard deviations, (..., K).
+
+    Raises:
+        ValueError: A row has no eligible offer.
+    """
+    if rule.temperature is not None:
+        return softmax_probabilities(mean, eligible, temperature=rule.temperature, backend=backend)
+    return inverse_gap_probabilities(
+        mean, eligible, gap_scale=rule.gap_scale or 0.0, backend=backend
+    )
 
 
 def best_arm_probabilities(
@@ -260,6 +309,28 @@ def inverse_gap_probabilities(
     n_eligible = xp.where(eligible, xp.ones_like(mean), 0.0).sum(axis=-1, keepdims=True)
     p = xp.where(eligible & ~is_best, 1.0 / (n_eligible + gap_scale * gap), 0.0)
     return xp.where(is_best, 1.0 - p.sum(axis=-1, keepdims=True), p)
+
+
+def softmax_probabilities(
+    mean: Array, eligible: Array, *, temperature: float, backend: Backend = NUMPY
+) -> Array:
+    """Choose eligible offers in proportion to exp(mean / temperature), (..., K).
+
+    Args:
+        mean: Predicted worth of each offer, shape (..., K).
+        eligible: Which offers may be chosen, shape (..., K).
+        temperature: By how much an offer is better that comes e times as often, above 0.
+        backend: The library that the arrays belong to.
+
+    Raises:
+        ValueError: A row has no eligible offer.
+    """
+    xp = backend.xp
+    _require_an_eligible_offer(eligible)
+    reachable = xp.where(eligible, mean, -xp.inf)
+    # The best one is at 0, so that nothing overflows and the sum is at least 1.
+    p = xp.exp((reachable - xp.amax(reachable, axis=-1, keepdims=True)) / temperature)
+    return p / p.sum(axis=-1, keepdims=True)
 
 
 def contenders(mean: Array, sd: Array, eligible: Array) -> Array:

@@ -19,7 +19,7 @@ from psycopg import AsyncConnection
 from audience.finding import Name
 from audience.meeting import Vanished
 from campaigns.counters import move_counters
-from campaigns.decide import Slate, Slot
+from campaigns.decide import Slate, Slot, describe
 from campaigns.desk import Batch, Visit
 from campaigns.eligibility import reason_against
 from campaigns.models import Assignment
@@ -153,7 +153,8 @@ class Assigner(Workbench):
         for place, rule in zip(campaign.places, rules, strict=True):
             if place >= 0 and rule.priority == first:
                 eligible[place] = reason_against(rule, now=batch.now) is None
-        x = np.array([weighed.features.encode(known.attributes) for known in batch.known])
+        said = (describe(campaign, known, {}, now=batch.now) for known in batch.known)
+        x = weighed.features.encode_many(said)
         at_once = WEIGHED_AT_ONCE["cpu" if self._device == "cpu" else "cuda"]
         weighed.prepare(x, eligible, weigh=weigh, at_once=at_once)
 

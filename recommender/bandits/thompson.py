@@ -196,8 +196,7 @@ class LinearThompson:
                     sd,
                     allowed,
                     floor=odds.floor,
-                    is_optimistic=odds.is_optimistic,
-                    gap_scale=odds.gap_scale,
+                    rule=odds.rule,
                     backend=backend,
                 )
                 .cpu()
