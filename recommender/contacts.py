@@ -8,11 +8,12 @@ hold nothing that came later.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import log1p
+from math import exp, log1p
 
 from recommender.features import MAX_SIZE, CategoryFeature, FeatureSpec, NumberFeature
 
 DAYS_SINCE = "contact.days_since"
+PRESSURE = "contact.pressure"
 LAST_WEEK = "contact.last_7_days"
 LAST_MONTH = "contact.last_30_days"
 WAS_ANSWERED = "contact.was_answered"
@@ -30,6 +31,7 @@ VALUED_FOR = timedelta(days=365)
 # Centres and scales are those of a customer who is contacted once a week.
 NUMBERS = (
     NumberFeature(DAYS_SINCE, 7.0, 7.0),
+    NumberFeature(PRESSURE, 1.0, 2.0),
     NumberFeature(LAST_WEEK, 1.0, 2.0),
     NumberFeature(LAST_MONTH, 4.0, 6.0),
     NumberFeature(WAS_ANSWERED, 0.0, 1.0),
@@ -68,8 +70,9 @@ class Contacts:
     def attributes(self, *, now: datetime) -> dict[str, object]:
         """Describe the customer as one who decides now sees them.
 
-        Days since the last contact are 30 where there was none; the value is ln(1 + value), and 0
-        where more was taken back than was earned.
+        Days since the last contact are 30 where there was none. The pressure adds up all contacts,
+        one of a week ago counting for 1/e of one right now. The value is ln(1 + value), and 0 where
+        more was taken back than was earned.
         """
         ages = [now - contact.at for contact in self.given]
         lately = [max(age, timedelta(0)) for age in ages if age < MONTH]
@@ -77,6 +80,7 @@ class Contacts:
         answered = None if last is None else self.answered_at
         return {
             DAYS_SINCE: min(lately, default=MONTH) / DAY,
+            PRESSURE: sum(exp(-(age / WEEK)) for age in lately),
             LAST_WEEK: sum(age < WEEK for age in lately),
             LAST_MONTH: len(lately),
             LAST_OFFER: None if last is None else last.offer,

@@ -125,10 +125,10 @@ def estimate_values(targets: Mapping[str, FloatArray], log: Log) -> list[dict[st
             {
                 "policy": label,
                 "is_rival": label not in (LEARNED, GREEDY),
-                "snips": _to_json(snips(log.reward, target, log.propensity)),
-                "dr": _to_json(robust),
-                "shrunk": _to_json(shrunk(modelled)),
-                "advantage": None if first is robust else _to_json(difference(first, robust)),
+                "snips": to_json(snips(log.reward, target, log.propensity)),
+                "dr": to_json(robust),
+                "shrunk": to_json(shrunk(modelled)),
+                "advantage": None if first is robust else to_json(difference(first, robust)),
             }
         )
     return rows
@@ -163,7 +163,8 @@ def check_log(log: Log, *, floor: float) -> dict[str, Any]:
     }
 
 
-def _to_json(value: PolicyValue | ValueDifference | Withheld) -> dict[str, Any]:
+def to_json(value: PolicyValue | ValueDifference | Withheld) -> dict[str, Any]:
+    """Write an estimate, or why there is none, as plain JSON."""
     if isinstance(value, Withheld):
         return {"withheld": value.reason}
     if isinstance(value, ValueDifference):

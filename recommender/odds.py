@@ -16,14 +16,13 @@ from scipy.special import expit
 
 from recommender.arrays import BoolArray, FloatArray
 from recommender.artifacts import pack, require_arrays, unpack_any
+from recommender.choice_rules import Rule, plain_probabilities
 from recommender.features import FeatureSpec
 from recommender.propensities import (
-    Rule,
     best_among,
     contenders,
     offer_weights,
     optimistic_among,
-    plain_probabilities,
     with_floor,
 )
 from recommender.representation import Representation, layer_names

@@ -25,9 +25,10 @@ from torch import Tensor
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Statistics
+from recommender.choice_rules import Backend
 from recommender.features import FeatureSpec
 from recommender.odds import Odds
-from recommender.propensities import Backend, offer_weights
+from recommender.propensities import offer_weights
 from recommender.representation import Representation
 
 logger = logging.getLogger(__name__)

@@ -28,6 +28,7 @@ from recommender.contacts import (
     LAST_MONTH,
     LAST_OFFER,
     LAST_WEEK,
+    PRESSURE,
     VALUE,
     WAS_ANSWERED,
     with_contacts,
@@ -282,6 +283,7 @@ class _Crowd:
         columns: dict[str, FloatArray | IntArray] = {
             SEGMENT: self.segment,
             DAYS_SINCE: since,
+            PRESSURE: self._contacts[:, :day] @ self._fading(day),
             LAST_WEEK: self._contacts[:, max(day - WEEK + 1, 0) : day].sum(axis=1),
             LAST_MONTH: self._contacts[:, max(day - MONTH + 1, 0) : day].sum(axis=1),
             LAST_OFFER: np.where(is_recent, self._last_offer, -1),
@@ -290,6 +292,11 @@ class _Crowd:
         }
         segments = [f"s{number}" for number in range(self.season.segments)]
         return Seen(day, columns, {SEGMENT: segments, LAST_OFFER: self.season.actions[:-1]})
+
+    def _fading(self, day: int) -> FloatArray:
+        """Return what contacts of all days before count for the pressure, (day,)."""
+        ages = day - np.arange(day)
+        return np.where(ages < MONTH, np.exp(-ages / WEEK), 0.0)
 
     def live(self, day: int, action: IntArray) -> tuple[FloatArray, ...]:
         """Live a day, and say what came of it in the order of `Played`'s last five arrays."""

@@ -23,7 +23,16 @@ from recommender.models import Decision, PolicyLeaves
 from recommender.odds import Odds
 from recommender.steps import read_steps
 from tests.campaigns.test_desk import NOWHERE, Office, open_office, visit
-from tests.makers import DAY, HOUR, event_row, make_campaign, make_events, make_offer, merge
+from tests.makers import (
+    DAY,
+    HOUR,
+    event_row,
+    make_campaign,
+    make_events,
+    make_offer,
+    make_user,
+    merge,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,7 +90,7 @@ def test_it_is_told_at_the_start_of_what_it_looks_at(campaign: Campaign) -> None
     assert {feature.attribute for feature in spec.features} == {"plan", *COMPUTED}
     assert CategoryFeature("contact.last_offer", ("mug", "cap")) in spec.features
     assert not sees_contacts(
-        FeatureSpec.from_json(clone_campaign(campaign, by=None, now=BEGIN).policy.features)
+        FeatureSpec.from_json(clone_campaign(campaign, by=make_user(), now=BEGIN).policy.features)
     )
 
 

@@ -1,7 +1,7 @@
 """What a customer was offered lately, as attributes that a policy looks at."""
 
 from datetime import timedelta
-from math import log
+from math import exp, log
 
 import pytest
 
@@ -11,6 +11,7 @@ from recommender.contacts import (
     LAST_MONTH,
     LAST_OFFER,
     LAST_WEEK,
+    PRESSURE,
     VALUE,
     WAS_ANSWERED,
     Contact,
@@ -27,6 +28,7 @@ from tests.makers import DAY, HOUR, NOW
 def test_a_stranger_was_never_contacted() -> None:
     assert Contacts().attributes(now=NOW) == {
         DAYS_SINCE: 30.0,
+        PRESSURE: 0,
         LAST_WEEK: 0,
         LAST_MONTH: 0,
         LAST_OFFER: None,
@@ -41,6 +43,7 @@ def test_contacts_are_counted_back_from_the_moment() -> None:
     said = Contacts(given, answered_at=NOW - DAY, value=9.0).attributes(now=NOW)
     assert said == {
         DAYS_SINCE: 2.0,
+        PRESSURE: pytest.approx(sum(exp(-(age / (7 * DAY))) for age in ages[:4])),
         LAST_WEEK: 2,
         LAST_MONTH: 4,
         LAST_OFFER: "offer-0",
@@ -83,7 +86,7 @@ def test_features_of_contacts_join_those_that_customers_have() -> None:
     assert (named[f"{LAST_OFFER}=mug"], named[f"{LAST_OFFER}=cap"]) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(("columns", "offers"), [(MAX_SIZE - 8, 3), (0, 0)])
+@pytest.mark.parametrize(("columns", "offers"), [(MAX_SIZE - 9, 4), (0, 0)])
 def test_the_last_offer_is_told_where_there_is_room(columns: int, offers: int) -> None:
     values = tuple(f"v{n}" for n in range(columns))
     own = FeatureSpec((CategoryFeature("group", values),) if values else ())
