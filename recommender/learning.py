@@ -10,6 +10,7 @@ from django.db import transaction
 from recommender.arrivals import is_stale, refit_delays
 from recommender.bandits.base import Bandit, LogReader, Representing, StepReader
 from recommender.features import FeatureSpec
+from recommender.holding import is_held
 from recommender.leaf_tables import publish_leaves
 from recommender.lessons import read_log
 from recommender.models import Policy, PolicyVersion
@@ -99,7 +100,8 @@ def _publish(
 ) -> int | None:
     """Add the lessons to the statistics, correct others, and publish what follows from them all.
 
-    A bandit that reads its log waits until it is due.
+    A bandit that reads its log waits until it is due, and nothing is published while a policy is
+    held (`holding.py`).
     """
     bandit = make_bandit(policy, device=device)
     news = add_up(policy, lessons, bandit=bandit)
@@ -109,6 +111,8 @@ def _publish(
     if isinstance(bandit, Representing) and is_due(policy, learned=learned, now=now):
         totals = train_network(policy, bandit, learned=learned, now=now)
     write_sums(policy, totals, as_of=now)
+    if is_held(policy):
+        return None
     newest = policy.versions.first()
     last = 0 if newest is None else newest.number
     if isinstance(bandit, LogReader | StepReader):

@@ -9,6 +9,7 @@ import numpy as np
 from django.db.models.functions import Coalesce
 
 from recommender.counterfactuals import Log, check_log
+from recommender.evaluation import hold_if_still_broken
 from recommender.models import Decision, Policy, PolicyEvaluation
 from recommender.odds import Odds
 from recommender.rewards import GRACE
@@ -41,6 +42,9 @@ def evaluate_sequences(policy: Policy, *, campaign: str, now: datetime) -> Polic
     log = read_sequences(policy, campaign=campaign, size=odds.features.size, now=now)
     if log is None:
         return None
+    integrity = check_log(flatten(log), floor=odds.floor)
+    if integrity["is_broken"]:
+        hold_if_still_broken(policy, odds, campaign=campaign, now=now)
     return PolicyEvaluation.objects.create(
         campaign=campaign,
         computed_at=now,
@@ -50,7 +54,7 @@ def evaluate_sequences(policy: Policy, *, campaign: str, now: datetime) -> Polic
             f"learned from {version.learned_from:,} decisions of others"
         ),
         rows=estimate_sequences(sequence_targets(odds, log), log),
-        integrity=check_log(flatten(log), floor=odds.floor),
+        integrity=integrity,
     )
 
 
