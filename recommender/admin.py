@@ -163,7 +163,7 @@ class PolicyVersionAdmin(KeptAdmin):
         return bool(request.user.has_perm("recommender.pin_policyversion"))
 
 
-class ChallengerForm(forms.ModelForm[Challenger]):
+class ChallengerForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """Another kind or other settings for a policy."""
 
     class Meta:
