@@ -12,6 +12,7 @@ from campaigns.redrafting import find_split
 from campaigns.step_conditions import copy_condition
 from experiments.lifecycle import record_change
 from experiments.models import Metric, Role
+from recommender.contacts import without_computed
 from recommender.features import FeatureSpec
 
 
@@ -30,7 +31,7 @@ def clone_campaign(campaign: Campaign, *, by: User, now: datetime) -> Campaign:
         planned_customers=experiment.planned_customers,
         minimum_days=experiment.minimum_days,
         split=find_split(campaign),
-        features=FeatureSpec.from_json(policy.features),
+        features=without_computed(FeatureSpec.from_json(policy.features)),
         reward_window_seconds=policy.reward_window_seconds,
         held_back_share=policy.held_back_share,
         floor=policy.floor,

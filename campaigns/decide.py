@@ -19,6 +19,7 @@ from campaigns.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves
 from campaigns.tally import Tally
 from campaigns.zones import zone_of
 from experiments.assignment import assign
+from recommender.contacts import without_contacts
 from recommender.decision_ids import RANDOM_BITS, decision_id
 from recommender.decisions import Logged
 
@@ -222,7 +223,7 @@ def _decided(
 ) -> Sequence[Slot]:
     """Choose anew and say how; `zone` is of the site's clock."""
     policy = campaign.policy
-    said = {**customer.attributes, **asked.context}
+    said = describe(campaign, customer, asked.context, now=asked.now)
     features = policy.odds.features.encode(said)
     held_back = is_held_back(policy.key, customer_key=asked.key, share=policy.held_back_share)
     uses = Uses(customer.times, zone_of(customer.attributes, otherwise=zone), zone)
@@ -286,7 +287,23 @@ def _decided(
     if policy.slate is not None:
         slots = _name_slate(slots)
     customer.held[campaign.key] = [_to_held(slot.decision) for slot in slots]
+    _remember_contact(customer, slots[0].decision, campaign)
     return slots
+
+
+def describe(
+    campaign: RunningCampaign, customer: Known, context: Mapping[str, Any], *, now: datetime
+) -> dict[str, Any]:
+    """Say all that a campaign's policy may look at; nobody but us tells of contacts.
+
+    Where contacts are not known, nothing is said of them.
+    """
+    said = {**customer.attributes, **context}
+    if not campaign.sees_contacts:
+        return said
+    said = without_contacts(said)
+    known = None if customer.contacts is None else customer.contacts.get(campaign.key)
+    return said if known is None else said | known.attributes(now=now)
 
 
 def _name_slate(slots: list[Slot]) -> list[Slot]:
@@ -321,6 +338,16 @@ def _remember(
         for limit in (*campaign.limits, *rules.limits):
             if limit.is_per_customer and limit.counts_decisions:
                 customer.times.setdefault(limit.id, []).append(now)
+
+
+def _remember_contact(customer: Known, decision: Logged, campaign: RunningCampaign) -> None:
+    """Count what the customer was given now, for whoever asks in the same batch."""
+    known = None if customer.contacts is None else customer.contacts.get(campaign.key)
+    if known is None or customer.contacts is None:
+        return
+    if decision.offer is not None and decision.offer not in campaign.silent:
+        after = known.with_offer(decision.offer, at=decision.decided_at)
+        customer.contacts[campaign.key] = after
 
 
 def _to_held(decision: Logged) -> Held:

@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from audience.finding import Name
 from audience.meeting import Vanished
 from audience.partitions import Months
+from campaigns.contacting import Watched
 from campaigns.counters import lock_counters, move_counters, read_counters
 from campaigns.decide import Asked, Slate, Slot, decide
 from campaigns.memory import Memory
@@ -185,12 +186,20 @@ class Batch:
             capped_days={k: n for c in self.campaigns for k, n in c.capped_days.items()},
             limits=list({limit.id: limit for limit in limits if limit.is_per_customer}.values()),
             audiences={id_: c for id_, c in self.snapshot.rules.items() if id_ in audiences},
+            watched=self._watched(),
         )
         used = await lock_counters(connection, counters)
         self.tally = Tally(used | await read_counters(connection, heard))
         names = [visit.name for visit in self.visits]
         self.known = await recall(connection, names, wanted, now=self.now)
         await self._read_lists(connection)
+
+    def _watched(self) -> Watched:
+        watching = [campaign for campaign in self.campaigns if campaign.sees_contacts]
+        return Watched(
+            {campaign.key: campaign.policy.reward_event for campaign in watching},
+            frozenset(key for campaign in watching for key in campaign.silent),
+        )
 
     async def _read_lists(self, connection: AsyncConnection[Any]) -> None:
         """Read the products of everybody, where a campaign may show some."""

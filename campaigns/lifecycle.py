@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -13,6 +14,9 @@ from campaigns.models import LIVE, UNSTARTED, Campaign, Status
 from campaigns.preflight import find_issues
 from experiments.lifecycle import record_change, start_experiment, stop_experiment
 from experiments.steering import change_weights
+from recommender.bandits import SEQUENCE_KINDS
+from recommender.contacts import with_contacts
+from recommender.features import FeatureSpec
 from recommender.models import Policy
 from wire.notices import announce_change
 
@@ -176,7 +180,23 @@ def tell_policy_its_offers(campaign: Campaign) -> None:
     keys = list(campaign.choices.values_list("offer__key", flat=True))
     known = [] if campaign.status in UNSTARTED else policy.offers
     policy.offers = [*known, *(key for key in keys if key not in known)]
-    policy.save(update_fields=["offers"])
+    if campaign.status in UNSTARTED and policy.kind in SEQUENCE_KINDS:
+        policy.features = _see_contacts(campaign, policy)
+    policy.save(update_fields=["offers", "features"])
+
+
+def _see_contacts(campaign: Campaign, policy: Policy) -> dict[str, Any]:
+    """Let a policy that decides over time look at what customers were offered.
+
+    Raises:
+        ValidationError: It looks at too much besides.
+    """
+    given = campaign.choices.filter(offer__is_nothing=False)
+    offers = list(given.values_list("offer__key", flat=True))
+    try:
+        return with_contacts(FeatureSpec.from_json(policy.features), offers).to_json()
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
 
 
 def _refusal(campaign: Campaign, deed: str) -> ValidationError:

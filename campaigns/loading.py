@@ -45,7 +45,7 @@ CAMPAIGNS = """
            experiment.id AS experiment_id, experiment.seed, policy.id AS policy_id,
            policy.key AS policy_key, policy.features, policy.offers, policy.floor,
            policy.reward_window_seconds, policy.held_back_share, policy.expires_after_hours,
-           policy.places, policy.temperature, ranking.key AS ranking,
+           policy.places, policy.temperature, policy.reward_event, ranking.key AS ranking,
            version.number AS version, version.published_at, policy.pinned_version,
            leaf.version AS leaf_version, leaf.published_at AS leaves_published_at,
            campaign.budget_cents, campaign.budget_pacing, campaign.fallback_id,
@@ -388,4 +388,5 @@ def _to_policy(row: DictRow, parts: Parts) -> RunningPolicy:
         slate=None
         if row["ranking"] is None
         else RunningSlate(row["ranking"], row["places"], row["temperature"]),
+        reward_event=row["reward_event"],
     )

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from campaigns.models import Campaign
-from campaigns.values import to_value_table, unit_of
+from campaigns.values import to_values_of
 from experiments.reports import to_page
-from experiments.wording import Unit
-from recommender.models import PolicyEvaluation
+from recommender.models import Policy, PolicyEvaluation
 
 
 def say_outcome(campaign: Campaign) -> Iterator[str]:
@@ -35,11 +34,11 @@ def say_outcome(campaign: Campaign) -> Iterator[str]:
         PolicyEvaluation.objects.filter(campaign=campaign.key).order_by("-computed_at").first()
     )
     if evaluation is not None:
-        yield from _say_values(evaluation, unit=unit_of(campaign.policy))
+        yield from _say_values(evaluation, campaign.policy)
 
 
-def _say_values(evaluation: PolicyEvaluation, *, unit: Unit) -> Iterator[str]:
-    table = to_value_table(evaluation, unit=unit)
+def _say_values(evaluation: PolicyEvaluation, policy: Policy) -> Iterator[str]:
+    table = to_values_of(policy, evaluation)
     yield ""
     yield f"Policies, judged on {evaluation.population}:"
     yield f"  {'':<32} {'SNIPS':<26} {'doubly robust':<26} learned policy's advantage"

@@ -14,6 +14,7 @@ from campaigns.money_checks import check_prices, check_reward
 from campaigns.step_conditions import resolve_condition
 from experiments.preflight import Issue, has_come_lately
 from experiments.wording import say_list
+from recommender.bandits import SEQUENCE_KINDS
 from recommender.models import Ranking
 
 # An audience that grew or shrank by more than this is not the one that was approved.
@@ -193,6 +194,15 @@ def check_goal(campaign: Campaign, now: datetime) -> Iterator[Issue]:
         )
 
 
+def check_waiting(campaign: Campaign, now: datetime) -> Iterator[Issue]:
+    """Look for a policy that looks ahead and can do nothing about what it sees."""
+    if campaign.policy.kind not in SEQUENCE_KINDS or campaign.policy.ranking_id is not None:
+        return
+    if not campaign.offers.filter(is_nothing=True).exists():
+        words = "The policy looks ahead, and cannot wait: let it choose nothing at all too."
+        yield Issue("cannot_wait", False, words, "offers")
+
+
 PREFLIGHT: tuple[Callable[[Campaign, datetime], Iterator[Issue]], ...] = (
     check_audience,
     check_offers,
@@ -202,6 +212,7 @@ PREFLIGHT: tuple[Callable[[Campaign, datetime], Iterator[Issue]], ...] = (
     check_goal,
     check_reward,
     check_prices,
+    check_waiting,
 )
 
 

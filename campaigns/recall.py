@@ -12,8 +12,10 @@ from psycopg.types.json import Jsonb
 from audience.finding import Found, Name
 from audience.meeting import meet
 from audience.rules.sql import Compiled
+from campaigns.contacting import CONTACTS, Watched, bind_contacts, to_contacts
 from campaigns.limits import Limit
 from experiments.exposures import MET_ARMS, to_met_arms
+from recommender.contacts import Contacts
 from recommender.decision_ids import first_id_at
 from recommender.ranking.reading import Lists
 
@@ -127,6 +129,8 @@ class Known:
         times: When further limits per customer were last used, by their ids; None is not known.
         member_of: The audiences that the customer is in, of those that matter; None is not known.
         lists: What rankings list for this customer, and for others who ask at the same time.
+        contacts: What campaigns gave lately, by their keys, of those whose policies look at it;
+            None is not known.
     """
 
     id: int | None
@@ -138,6 +142,7 @@ class Known:
     times: dict[int, list[datetime]] | None = None
     member_of: frozenset[int] | None = None
     lists: Lists = field(default_factory=Lists)
+    contacts: dict[str, Contacts] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,7 @@ class Wanted:
         capped_days: Over how many days each offer with a limit per customer is counted.
         limits: Further limits per customer.
         audiences: How to find out who is in the audiences that matter, by their ids.
+        watched: Whose contacts matter.
     """
 
     experiments: Sequence[int]
@@ -157,6 +163,7 @@ class Wanted:
     capped_days: Mapping[str, int]
     limits: Sequence[Limit] = ()
     audiences: Mapping[int, Compiled] = field(default_factory=dict)
+    watched: Watched = field(default_factory=lambda: Watched({}))
 
 
 async def recall(
@@ -180,6 +187,8 @@ async def recall(
     besides = MET_ARMS + LAST_DECISIONS + (GIVEN if capped else NOTHING)
     besides += TIMES if limits else NOTHING
     params |= _bind(limits, now=now) if limits else {}
+    besides += CONTACTS if wanted.watched.events else NOTHING
+    params |= bind_contacts(wanted.watched, now=now) if wanted.watched.events else {}
     for compiled in wanted.audiences.values():
         params |= compiled.params
     params["moment"] = now
@@ -223,7 +232,7 @@ def _to_known(found: Sequence[Found]) -> Sequence[Known]:
     for each in found:
         if each.id in by_id:
             continue
-        arms, held, given, times, member_of = each.besides or ({}, {}, {}, {}, [])
+        arms, held, given, times, contacts, member_of = each.besides or ({}, {}, {}, {}, {}, [])
         by_id[each.id] = Known(
             id=each.id,
             key=each.key,
@@ -236,6 +245,7 @@ def _to_known(found: Sequence[Found]) -> Sequence[Known]:
                 for limit, used in (times or {}).items()
             },
             member_of=frozenset(member_of or ()),
+            contacts=to_contacts(contacts or {}),
         )
     return [by_id[each.id] for each in found]
 

@@ -16,6 +16,7 @@ from campaigns.eligibility import UTC, Budget, OfferRules, Window
 from campaigns.holdout import RunningHoldout
 from campaigns.languages import choose_language
 from campaigns.limits import Limit
+from recommender.contacts import sees_contacts
 from recommender.leaves import Leaves
 from recommender.odds import Odds
 
@@ -79,7 +80,8 @@ class RunningPolicy:
     `judging_floor` is the least probability of an offer for customers who are held back, however
     far that of the odds has fallen: on their decisions any other policy can be judged. With a
     `slate` it shows products, and the odds play no part. Where an audience is decided for
-    beforehand, `plan` is the id of the plan that the odds follow.
+    beforehand, `plan` is the id of the plan that the odds follow. `reward_event` is what it is
+    rewarded for.
     """
 
     id: int
@@ -94,6 +96,7 @@ class RunningPolicy:
     judging_floor: float | None = None
     slate: RunningSlate | None = None
     plan: int | None = None
+    reward_event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,9 @@ class RunningCampaign:
     audiences: frozenset[int] = field(init=False)
     # The rankings whose products may be shown, by their keys.
     rankings: frozenset[str] = field(init=False)
+    # Whether the policy looks at what customers were offered lately, and which offers are nothing.
+    sees_contacts: bool = field(init=False)
+    silent: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Look once for what every decision asks."""
@@ -161,6 +167,9 @@ class RunningCampaign:
         rankings = {None if slate is None else slate.ranking}
         rankings |= {(offer.content or {}).get("ranking") for offer in shown}
         object.__setattr__(self, "rankings", frozenset(rankings - {None}))
+        object.__setattr__(self, "sees_contacts", sees_contacts(self.policy.odds.features))
+        silent = frozenset(offer.rules.key for offer in self.offers if offer.content is None)
+        object.__setattr__(self, "silent", silent)
         is_open = all(
             rule.is_active and rule.window == Window() and rule.audience is None for rule in rules
         )

@@ -19,8 +19,10 @@ from campaigns.privacy import erase_person
 from campaigns.results.computing import compute_result, find_due
 from campaigns.retention import forget_old as forget
 from campaigns.scheduling import finish_due, start_due
+from recommender.bandits import SEQUENCE_KINDS
 from recommender.evaluation import evaluate_policy
 from recommender.models import PolicyEvaluation
+from recommender.sequence_logs import evaluate_sequences
 from recommender.slate_logs import evaluate_slates
 from wire.wakeups import wake
 
@@ -116,6 +118,8 @@ def evaluate_campaign(campaign: Campaign) -> PolicyEvaluation | None:
     now = timezone.now()
     if campaign.policy.ranking_id is not None:
         return evaluate_slates(campaign.policy, campaign=campaign.key, now=now)
+    if campaign.policy.kind in SEQUENCE_KINDS:
+        return evaluate_sequences(campaign.policy, campaign=campaign.key, now=now)
     names = dict(campaign.choices.values_list("offer__key", "offer__name"))
     return evaluate_policy(campaign.policy, campaign=campaign.key, names=names, now=now)
 

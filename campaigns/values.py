@@ -1,11 +1,12 @@
 """What a policy would have earned, in words and pictures; no statistics."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.charts.rates import RateRow, rates_chart
 from experiments.wording import Unit, say_difference, say_difference_range, say_value
+from recommender.bandits import SEQUENCE_KINDS
 from recommender.models import Policy, PolicyEvaluation, PolicyPrice, RewardKind
 
 
@@ -25,7 +26,8 @@ class ValueTable:
     """The policies side by side, with the sentence that sums them up and a picture.
 
     `integrity` says whether the log can be trusted, `learning` what it has cost to learn; nothing
-    where that was not looked at.
+    where that was not looked at. Of sequences, it is per customer what is estimated, not per
+    decision.
     """
 
     sentence: str
@@ -34,11 +36,20 @@ class ValueTable:
     is_broken: bool
     rows: Sequence[ValueRow]
     chart: str
+    is_of_sequences: bool = False
 
 
 def unit_of(policy: Policy) -> Unit:
     """Return how a policy's rewards are said: as a share where each is 0 or 1, else as numbers."""
     return "percent" if policy.reward_kind == RewardKind.ANY else "number"
+
+
+def to_values_of(policy: Policy, evaluation: PolicyEvaluation) -> ValueTable:
+    """Turn a policy's stored evaluation into what the template shows."""
+    if policy.kind not in SEQUENCE_KINDS:
+        return to_value_table(evaluation, unit=unit_of(policy))
+    # What a customer brings is a sum over decisions, so it is no share.
+    return replace(to_value_table(evaluation, unit="number"), is_of_sequences=True)
 
 
 def to_value_table(evaluation: PolicyEvaluation, *, unit: Unit) -> ValueTable:

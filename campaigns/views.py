@@ -19,7 +19,7 @@ from campaigns.models import Campaign, CampaignResult, Pacing
 from campaigns.results.maturity import to_maturity_page
 from campaigns.results.page import to_result_page
 from campaigns.snapshot import Serves
-from campaigns.values import say_integrity, say_prices, to_slate_rows, to_value_table, unit_of
+from campaigns.values import say_integrity, say_prices, to_slate_rows, to_values_of, unit_of
 from experiments.assignment import BUCKETS
 from experiments.lifecycle import request_analysis
 from experiments.views import report_context
@@ -95,7 +95,7 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
         context["slates"] = to_slate_rows(evaluation, unit="number")
         context["integrity"] = say_integrity(evaluation.integrity)
     elif evaluation is not None:
-        context["values"] = to_value_table(evaluation, unit=unit_of(campaign.policy))
+        context["values"] = to_values_of(campaign.policy, evaluation)
     return render(request, "campaigns/report.html", context)
 
 

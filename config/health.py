@@ -23,6 +23,7 @@ from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from campaigns.desk import Desk
 from campaigns.spool import Spool
+from recommender.gauges import read_policy_gauges
 from recommender.ranking.gauges import read_gauges
 from wire.current import Current
 from wire.messages import Request, Response, answer
@@ -121,17 +122,18 @@ class Health:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         own = CollectorRegistry()
         own.register(self._own)
-        own.register(Read(await self._read_rankings()))
+        own.register(Read(await self._read_findings()))
         body = generate_latest(registry) + generate_latest(own)
         return Response(200, body, content_type=CONTENT_TYPE_LATEST)
 
-    async def _read_rankings(self) -> Sequence[Metric]:
-        """Read what was found of rankings; nothing while the database does not answer."""
+    async def _read_findings(self) -> Sequence[Metric]:
+        """Read what was found of rankings and policies; nothing while nobody answers."""
         try:
             async with self._pool.connection() as connection:
-                return await read_gauges(connection)
+                policies = await read_policy_gauges(connection)
+                return [*await read_gauges(connection), *policies]
         except psycopg.OperationalError as error:
-            logger.warning("What was found of rankings cannot be read now: %s", error)
+            logger.warning("What was found of rankings and policies cannot be read: %s", error)
             return []
 
 

@@ -19,8 +19,10 @@ _SEE = (
     "campaigns.view_placement",
     "experiments.view_experiment",
     "experiments.view_metric",
+    "recommender.view_challenger",
     "recommender.view_policy",
     "recommender.view_policyversion",
+    "recommender.view_publishinghold",
     "recommender.view_ranking",
 )
 _ANALYSE = (
@@ -49,6 +51,7 @@ _MARKET = (
     "experiments.run_experiment",
     "experiments.add_metric",
     "experiments.analyse_experiment",
+    "recommender.add_challenger",
     "recommender.add_ranking",
     "recommender.change_ranking",
 )
@@ -64,6 +67,8 @@ _APPROVE = (
     "campaigns.approve_campaign",
     "experiments.approve_experiment",
     "recommender.pin_policyversion",
+    "recommender.promote_challenger",
+    "recommender.release_publishinghold",
 )
 
 ROLES: dict[str, tuple[str, ...]] = {

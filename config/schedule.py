@@ -9,6 +9,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
     },
+    "assess-challengers": {
+        "task": "recommender.assess_challengers",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
+    },
     "train-rankers": {
         "task": "recommender.train_rankers",
         "schedule": 30.0,

@@ -226,6 +226,11 @@ UNFOLD = {
                         "icon": "psychology",
                         "link": reverse_lazy("admin:recommender_policy_changelist"),
                     },
+                    {
+                        "title": "Challengers",
+                        "icon": "swords",
+                        "link": reverse_lazy("admin:recommender_challenger_changelist"),
+                    },
                 ],
             },
             {

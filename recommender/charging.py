@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from django.db import transaction
 
+from recommender.holding import is_held
 from recommender.models import Policy, PolicyPrice
 from recommender.odds import Odds
 from recommender.prices import STEPS, Stretch, find_unit_worth, step_price
@@ -59,9 +60,9 @@ def read_charges(policy: Policy) -> dict[str, float]:
 def learn_prices(policy_id: int, scarce: Sequence[Scarce], *, now: datetime) -> int | None:
     """Learn from what was used since the last time, and publish; return the version's number.
 
-    None where there was nothing to do: another worker is at it, it was done lately, or the policy
-    has learned nothing yet, so that nobody knows what anything is worth. From log-odds no price can
-    be taken off.
+    None where there was nothing to do: another worker is at it, it was done lately, publishing is
+    held, or the policy has learned nothing yet, so that nobody knows what anything is worth. From
+    log-odds no price can be taken off.
 
     Args:
         policy_id: Of the policy.
@@ -76,7 +77,7 @@ def learn_prices(policy_id: int, scarce: Sequence[Scarce], *, now: datetime) -> 
         # As whoever learns; the key stays free for decisions that name this policy.
         locked = Policy.objects.select_for_update(skip_locked=True, no_key=True)
         policy_now = locked.filter(pk=policy_id).first()
-        if policy_now is None or not _is_due(policy_now, scarce, now=now):
+        if policy_now is None or is_held(policy_now) or not _is_due(policy_now, scarce, now=now):
             return None
         newest = policy_now.versions.first()
         odds = None if newest is None else Odds.from_bytes(bytes(newest.odds))

@@ -66,7 +66,7 @@ def target_policies(odds: Odds, log: Log, *, names: Mapping[str, str]) -> dict[s
     offered[:, offers] = log.eligible[:, offers]
     # Where an offer cannot be shown, every policy that wants it falls back on the others.
     uniform = offered / np.maximum(offered.sum(axis=1, keepdims=True), 1)
-    learned, greedy = _learned(odds, log, offered)
+    learned, greedy = probabilities_of(odds, log, offered)
     targets = {LEARNED: learned, GREEDY: greedy}
     for index in offers:
         only = np.zeros_like(uniform)
@@ -81,10 +81,15 @@ def target_policies(odds: Odds, log: Log, *, names: Mapping[str, str]) -> dict[s
     return targets
 
 
-def _learned(odds: Odds, log: Log, offered: BoolArray) -> tuple[FloatArray, FloatArray]:
+def probabilities_of(odds: Odds, log: Log, offered: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Return the policy's probabilities of the log's actions, and those of its favourites alone.
 
     What was never drawn it avoids.
+
+    Args:
+        odds: The policy.
+        log: The decisions.
+        offered: Which of the log's actions may be chosen, shape (n, K).
     """
     places = [(place, key) for place, key in enumerate(odds.offers) if key in log.actions]
     columns = [log.actions.index(key) for _, key in places]
@@ -106,7 +111,31 @@ def estimate_values(targets: Mapping[str, FloatArray], log: Log) -> list[dict[st
     The plain weights, the doubly robust estimate and the shrunk one stand side by side: where they
     disagree, few decisions or a bad model decide.
     """
-    predicted = crossfit_predictions(
+    predicted = predict_rewards(log)
+    each = np.arange(len(log.reward))
+    rows: list[dict[str, Any]] = []
+    first: PolicyValue | Withheld | None = None
+    for label, probabilities in targets.items():
+        target = probabilities[each, log.action]
+        modelled = model_log(log, probabilities, predicted)
+        robust = doubly_robust(modelled)
+        first = first or robust
+        rows.append(
+            {
+                "policy": label,
+                "is_rival": label not in (LEARNED, GREEDY),
+                "snips": to_json(snips(log.reward, target, log.propensity)),
+                "dr": to_json(robust),
+                "shrunk": to_json(shrunk(modelled)),
+                "advantage": None if first is robust else to_json(difference(first, robust)),
+            }
+        )
+    return rows
+
+
+def predict_rewards(log: Log) -> FloatArray:
+    """Predict what each offer earns in each decision, by models of the others, shape (n, K)."""
+    return crossfit_predictions(
         log.features,
         log.action,
         log.reward,
@@ -114,31 +143,18 @@ def estimate_values(targets: Mapping[str, FloatArray], log: Log) -> list[dict[st
         folds=FOLDS,
         seed=SEED,
     )
+
+
+def model_log(log: Log, probabilities: FloatArray, predicted: FloatArray) -> ModelledLog:
+    """Hold a policy's probabilities against the log's, beside predictions, each (n, K)."""
     each = np.arange(len(log.reward))
-    rows: list[dict[str, Any]] = []
-    first: PolicyValue | Withheld | None = None
-    for label, probabilities in targets.items():
-        target = probabilities[each, log.action]
-        modelled = ModelledLog(
-            rewards=log.reward,
-            target=target,
-            logged=log.propensity,
-            predicted_logged=predicted[each, log.action],
-            predicted_target=(probabilities * predicted).sum(axis=1),
-        )
-        robust = doubly_robust(modelled)
-        first = first or robust
-        rows.append(
-            {
-                "policy": label,
-                "is_rival": label not in (LEARNED, GREEDY),
-                "snips": _to_json(snips(log.reward, target, log.propensity)),
-                "dr": _to_json(robust),
-                "shrunk": _to_json(shrunk(modelled)),
-                "advantage": None if first is robust else _to_json(difference(first, robust)),
-            }
-        )
-    return rows
+    return ModelledLog(
+        rewards=log.reward,
+        target=probabilities[each, log.action],
+        logged=log.propensity,
+        predicted_logged=predicted[each, log.action],
+        predicted_target=(probabilities * predicted).sum(axis=1),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +219,8 @@ def check_log(log: Log, *, floor: float) -> dict[str, Any]:
     }
 
 
-def _to_json(value: PolicyValue | ValueDifference | Withheld) -> dict[str, Any]:
+def to_json(value: PolicyValue | ValueDifference | Withheld) -> dict[str, Any]:
+    """Write an estimate, or why there is none, as plain JSON."""
     if isinstance(value, Withheld):
         return {"withheld": value.reason}
     if isinstance(value, ValueDifference):

@@ -15,11 +15,13 @@ from recommender.counterfactuals import (
     estimate_values,
     target_policies,
 )
+from recommender.holding import find_release, hold_publishing
 from recommender.models import Decision, Policy, PolicyEvaluation
 from recommender.odds import Odds
 
 # So many decisions make the intervals narrow enough, and are read and judged within seconds.
 MOST = 100_000
+PROPENSITIES = "Offers did not come as often as their logged chances say."
 
 
 def evaluate_policy(
@@ -45,6 +47,9 @@ def evaluate_policy(
         return None
     targets = target_policies(odds, log, names=names)
     rows = estimate_values(targets, log)
+    integrity = check_log(log, floor=odds.floor)
+    if integrity["is_broken"]:
+        hold_if_still_broken(policy, odds, campaign=campaign, now=now)
     return PolicyEvaluation.objects.create(
         campaign=campaign,
         computed_at=now,
@@ -53,9 +58,22 @@ def evaluate_policy(
             f"learned from {version.learned_from:,} others"
         ),
         rows=rows,
-        integrity=check_log(log, floor=odds.floor),
         learning_cost=cost_of_learning(rows, _read_earned(policy, campaign=campaign)),
+        integrity=integrity,
     )
+
+
+def hold_if_still_broken(policy: Policy, odds: Odds, *, campaign: str, now: datetime) -> None:
+    """Let a policy publish nothing because its log is broken, unless somebody knows of all that.
+
+    Whoever released it knew of what was wrong before.
+    """
+    since = find_release(policy)
+    if since is not None:
+        newer = read_log(policy, campaign=campaign, offers=odds.offers, since=since)
+        if newer is None or not check_log(newer, floor=odds.floor)["is_broken"]:
+            return
+    hold_publishing(policy, reason=PROPENSITIES, now=now)
 
 
 def can_be_judged(policy: Policy, *, campaign: str) -> bool:
@@ -64,18 +82,23 @@ def can_be_judged(policy: Policy, *, campaign: str) -> bool:
     return decisions[:FOLDS].count() == FOLDS
 
 
-def read_log(policy: Policy, *, campaign: str, offers: Sequence[str]) -> Log | None:
+def read_log(
+    policy: Policy, *, campaign: str, offers: Sequence[str], since: datetime | None = None
+) -> Log | None:
     """Read the newest held-back decisions of a campaign whose rewards are settled.
 
     Args:
         policy: Whose rewards count.
         campaign: Whose decisions are read.
         offers: Decisions in which none of these could be drawn say nothing about them.
+        since: Where it is given, only decisions from then on.
 
     Returns:
         The log, or None while it is too short to be judged on.
     """
     decisions = _find_held_back(policy, campaign=campaign, offers=offers).order_by("-id")
+    if since is not None:
+        decisions = decisions.filter(decided_at__gte=since)
     rows = list(
         decisions.values_list(
             "features", "offer", "eligible", "propensity", "reward__value", "weights"

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from recommender.contacts import sees_contacts
 from recommender.distilling import distil
 from recommender.models import PolicyLeaves, PolicyVersion
 from recommender.odds import Odds
@@ -24,6 +25,9 @@ def publish_leaves(policy_id: int, *, now: datetime) -> int | None:
     if version is None:
         return None
     odds = Odds.from_bytes(bytes(version.odds))
+    if sees_contacts(odds.features):
+        # No client knows what a customer was offered elsewhere.
+        return None
     x = sample_customers(policy_id, odds, now=now)
     if not len(x):
         return None

@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from recommender.arrivals import is_stale, refit_delays
-from recommender.bandits.base import LogReader, Representing
+from recommender.bandits.base import Bandit, LogReader, Representing, StepReader
 from recommender.charging import read_charges
 from recommender.features import FeatureSpec
+from recommender.holding import is_held
 from recommender.leaf_tables import publish_leaves
 from recommender.lessons import read_log
 from recommender.models import Policy, PolicyVersion
 from recommender.networks import is_due, train_network
 from recommender.propensities import floor_after
 from recommender.rewards import Settled, settle_rewards
+from recommender.steps import read_steps
 from recommender.sums import add_up, correct, make_bandit, read_sums, write_sums
 from recommender.versions import store_version
 
@@ -96,7 +98,8 @@ def _publish(
 ) -> int | None:
     """Add the lessons to the statistics, correct others, and publish what follows from them all.
 
-    A bandit that reads its log waits until it is due.
+    A bandit that reads its log waits until it is due, and nothing is published while a policy is
+    held (`holding.py`).
     """
     bandit = make_bandit(policy, device=device)
     news = add_up(policy, lessons, bandit=bandit)
@@ -106,12 +109,14 @@ def _publish(
     if isinstance(bandit, Representing) and is_due(policy, learned=learned, now=now):
         totals = train_network(policy, bandit, learned=learned, now=now)
     write_sums(policy, totals, as_of=now)
+    if is_held(policy):
+        return None
     newest = policy.versions.first()
     last = 0 if newest is None else newest.number
-    if isinstance(bandit, LogReader):
+    if isinstance(bandit, LogReader | StepReader):
         if newest is not None and not _is_read_again(newest, learned=learned, now=now):
             return None
-        bandit.read(read_log(policy, now=now))
+        read_all(policy, bandit, now=now)
     odds = bandit.publish(
         list(totals.values()),
         offers=tuple(policy.offers),
@@ -121,6 +126,14 @@ def _publish(
     )
     odds = odds.charge(read_charges(policy), version=last + 1)
     return store_version(policy, odds, learned_from=round(learned), now=now)
+
+
+def read_all(policy: Policy, bandit: Bandit, *, now: datetime) -> None:
+    """Let a bandit that learns more from the log than sums tell read what it wants of it."""
+    if isinstance(bandit, LogReader):
+        bandit.read(read_log(policy, now=now))
+    if isinstance(bandit, StepReader):
+        bandit.read_steps(read_steps(policy, now=now))
 
 
 def _is_read_again(newest: PolicyVersion, *, learned: float, now: datetime) -> bool:

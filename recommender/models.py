@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from audience.models import Customer
 from recommender.bandits import bandit_choices
+from recommender.challenger_models import Challenger, PublishingHold
 from recommender.delays import MOST_LANDMARKS
 from recommender.features import FeatureSpec
 from recommender.price_models import PolicyPrice
@@ -16,6 +17,7 @@ from recommender.ranking.models import Product, RankerCheck, RankerVersion, Rank
 
 # Django looks for an app's models here.
 __all__ = [
+    "Challenger",
     "Decision",
     "OfferStatistics",
     "Policy",
@@ -26,6 +28,7 @@ __all__ = [
     "PolicyQuerySet",
     "PolicyVersion",
     "Product",
+    "PublishingHold",
     "RankerCheck",
     "RankerVersion",
     "Ranking",
@@ -60,6 +63,11 @@ class PolicyQuerySet(models.QuerySet["Policy"]):
             newest_number=models.Subquery(newest.values("number")[:1]),
             newest_learned_from=models.Subquery(newest.values("learned_from")[:1]),
         )
+
+    def with_hold(self) -> "PolicyQuerySet":
+        """Add why nothing is published, or None."""
+        held = PublishingHold.objects.filter(policy=models.OuterRef("pk"), released_at=None)
+        return self.annotate(held_because=models.Subquery(held.values("reason")[:1]))
 
 
 class Policy(models.Model):

@@ -3,7 +3,7 @@
 A worker publishes odds; web processes and batches read them. For a customer x, offer k's reward is
 predicted as Normal(x·mean_k, ‖x·factor_k‖²), and the weights are the probabilities that each
 eligible offer is best, or leads when all are raised by one draw, or fall with its distance from the
-best; and are raised to the floor.
+best or as a softmax; and are raised to the floor.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from scipy.special import expit
 
 from recommender.arrays import BoolArray, FloatArray
 from recommender.artifacts import pack, require_arrays, unpack_any
+from recommender.choice_rules import Rule, plain_probabilities
 from recommender.features import FeatureSpec
 from recommender.propensities import (
     best_among,
     contenders,
-    inverse_gap_probabilities,
     offer_weights,
     optimistic_among,
     with_floor,
@@ -44,6 +44,7 @@ class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
     is_log_odds: bool = False
     layers: int = 0
     charges: list[float] = []
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +68,9 @@ class Odds:
             their columns; d is then its size.
         charges: What each offer has to earn more for the scarce things that it uses, K of them or
             none, in units of reward. The means are less by that (`charge`).
+        temperature: Where it is given, weights are a softmax of predictions over it, in their
+            units (`softmax_probabilities`), and the factor plays no part.
+        rule: All that decides how predictions become weights.
         places: Where each offer stands in those arrays.
     """
 
@@ -81,6 +85,8 @@ class Odds:
     is_log_odds: bool = False
     representation: Representation | None = None
     charges: tuple[float, ...] = ()
+    temperature: float | None = None
+    rule: Rule = field(init=False, repr=False)
     places: Mapping[str, int] = field(init=False, repr=False)
     _packed: FloatArray = field(init=False, repr=False)  # all covariances, for `spreads`
 
@@ -90,14 +96,12 @@ class Odds:
             raise ValueError("Odds need at least one offer, each listed once.")
         _require_array("mean", self.mean, (k, d))
         _require_array("factor", self.factor, (k, d, d))
-        if self.gap_scale is not None and not 0.0 <= self.gap_scale < np.inf:
-            raise ValueError(f"The gap's scale must be finite and at least 0: {self.gap_scale}.")
-        if self.gap_scale is not None and self.is_optimistic:
-            raise ValueError("Weights follow one rule: gaps or optimism.")
+        rule = Rule(self.is_optimistic, self.gap_scale, self.temperature)
         if self.charges:
             _require_array("charges", np.array(self.charges), (k,))
         if not 0.0 < self.floor <= 1.0:
             raise ValueError(f"The floor must lie in (0, 1], not {self.floor}.")
+        object.__setattr__(self, "rule", rule)
         object.__setattr__(self, "_packed", pack_covariances(self.factor))
         object.__setattr__(self, "places", {key: place for place, key in enumerate(self.offers)})
 
@@ -177,8 +181,8 @@ class Odds:
             raise ValueError("At least one offer must be eligible in every row.")
         floor = self.floor if floor is None else floor
         mean, sd = self.predict(x)  # each (K,)
-        if self.gap_scale is not None:
-            p = inverse_gap_probabilities(mean, eligible, gap_scale=self.gap_scale)
+        if self.rule.needs_no_sd:
+            p = plain_probabilities(mean, eligible, rule=self.rule)
             return np.asarray(with_floor(p, eligible, floor=floor))
         # Most of many offers are hopeless for a customer.
         able = np.flatnonzero(contenders(mean, sd, eligible))
@@ -201,8 +205,7 @@ class Odds:
                 sd,
                 eligible[rows],
                 floor=self.floor,
-                is_optimistic=self.is_optimistic,
-                gap_scale=self.gap_scale,
+                rule=self.rule,
             )
         return weights  # (n, K)
 
@@ -218,6 +221,7 @@ class Odds:
             is_log_odds=self.is_log_odds,
             layers=0 if self.representation is None else len(self.representation.weights),
             charges=list(self.charges),
+            temperature=self.temperature,
         )
         arrays = {"mean": self.mean, "factor": self.factor}
         if self.representation is not None:
@@ -248,6 +252,7 @@ class Odds:
             is_log_odds=facts.is_log_odds,
             representation=seen,
             charges=tuple(facts.charges),
+            temperature=facts.temperature,
         )
 
 

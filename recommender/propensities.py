@@ -16,19 +16,24 @@ draw; narrower ones are widened to that (see `NARROWEST`).
 An offer is drawn from the vector this returns, and that vector is what is logged, so its error
 would cost a little efficiency and never validity.
 
-Two other rules stand beside it: `optimistic_probabilities`, where one normal raises all offers by
-their uncertainty, and `inverse_gap_probabilities`, which needs no uncertainty at all.
+Another rule stands beside it: `optimistic_probabilities`, where one normal raises all offers by
+their uncertainty. Those that need no uncertainty at all are in `choice_rules.py`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
-# A numpy array or a torch tensor: both obey the operators used here.
-Array: TypeAlias = Any
+from recommender.choice_rules import (
+    BEST,
+    NUMPY,
+    Array,
+    Backend,
+    Rule,
+    plain_probabilities,
+    require_an_eligible_offer,
+)
 
 NODES = 48
 WIDTH = 6.0  # sds to each side of an offer's mean
@@ -51,52 +56,31 @@ LEAST_FLOOR = 1e-4  # one bucket of the draw
 EVEN = np.linspace(0.0, 1.0, NODES)  # (Q,)
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """An array library, its standard normal distribution function Φ, and what fits its cache.
-
-    Attributes:
-        xp: The library.
-        ndtr: Φ.
-        at_once: For so many customers together integrals are worked out.
-    """
-
-    xp: Any
-    ndtr: Callable[[Array], Array]
-    at_once: int = 32
-
-
-NUMPY = Backend(xp=np, ndtr=ndtr)
-
-
 def offer_weights(
     mean: Array,
     sd: Array,
     eligible: Array,
     *,
     floor: float,
-    is_optimistic: bool = False,
-    gap_scale: float | None = None,
+    rule: Rule = BEST,
     backend: Backend = NUMPY,
 ) -> Array:
-    """Give each eligible offer its chance of being best, and never less than the floor.
+    """Give each eligible offer its chance by a rule, and never less than the floor.
 
     Args:
         mean: Predicted reward of each offer, shape (n, K).
         sd: Standard deviation of the prediction, shape (n, K), at least 0.
         eligible: Which offers may be chosen, shape (n, K).
         floor: Least probability of an eligible offer, see `with_floor`.
-        is_optimistic: Whether chances are those of `optimistic_probabilities` instead.
-        gap_scale: Where it is given, chances fall with the distance from the best offer instead
-            (`inverse_gap_probabilities`), whatever the standard deviations.
+        rule: How predictions become chances.
         backend: The library that the arrays belong to.
 
     Raises:
         ValueError: A row has no eligible offer.
     """
-    if gap_scale is not None:
-        p = inverse_gap_probabilities(mean, eligible, gap_scale=gap_scale, backend=backend)
-    elif is_optimistic:
+    if rule.needs_no_sd:
+        p = plain_probabilities(mean, eligible, rule=rule, backend=backend)
+    elif rule.is_optimistic:
         p = optimistic_probabilities(mean, sd, eligible, backend=backend)
     else:
         p = _best_among_many(mean, sd, eligible, backend=backend)
@@ -121,7 +105,7 @@ def best_arm_probabilities(
         ValueError: A row has no eligible offer.
     """
     xp = backend.xp
-    _require_an_eligible_offer(eligible)
+    require_an_eligible_offer(eligible)
     mean, sd = _fill_ineligible(mean, sd, eligible, xp=xp)
     start = xp.amax(mean - WIDTH * sd, axis=-1, keepdims=True)  # (..., 1)
     end = xp.amax(mean + WIDTH * sd, axis=-1, keepdims=True)
@@ -151,7 +135,7 @@ def _best_among_many(mean: Array, sd: Array, eligible: Array, *, backend: Backen
     lists.
     """
     xp = backend.xp
-    _require_an_eligible_offer(eligible)
+    require_an_eligible_offer(eligible)
     able = contenders_many(mean, sd, eligible, backend=backend)
     count = able.sum(-1)  # (n,)
     order = xp.argsort(count)
@@ -190,7 +174,7 @@ def optimistic_probabilities(
         ValueError: A row has no eligible offer.
     """
     xp = backend.xp
-    _require_an_eligible_offer(eligible)
+    require_an_eligible_offer(eligible)
     size = xp.where(eligible, xp.abs(mean) + sd, 0.0)
     alike = RELATIVE_SD * xp.amax(size, axis=-1, keepdims=True)  # (n, 1)
     p = xp.zeros_like(mean)
@@ -231,35 +215,6 @@ def optimistic_among(mean: Array, sd: Array) -> Array:
         p[equal] += (reached - passed) / np.count_nonzero(equal)
         passed = reached
     return p
-
-
-def inverse_gap_probabilities(
-    mean: Array, eligible: Array, *, gap_scale: float, backend: Backend = NUMPY
-) -> Array:
-    """Choose an offer the less often the further it lies below the best (SquareCB).
-
-    Among K eligible offers the best one apart, p_k = 1 / (K + g (m_best - m_k)), and the best gets
-    the rest (Abe & Long 1999; Foster & Rakhlin 2020).
-
-    Args:
-        mean: Predicted reward of each offer, shape (..., K).
-        eligible: Which offers may be chosen, shape (..., K).
-        gap_scale: The factor g, at least 0, per unit of reward.
-        backend: The library that the arrays belong to.
-
-    Raises:
-        ValueError: A row has no eligible offer.
-    """
-    xp = backend.xp
-    _require_an_eligible_offer(eligible)
-    reachable = xp.where(eligible, mean, -xp.inf)
-    # Of equals, the first is the best; all of them get 1 / K.
-    places = xp.arange(mean.shape[-1], device=mean.device)
-    is_best = places == xp.argmax(reachable, -1)[..., None]
-    gap = xp.where(eligible, xp.amax(reachable, axis=-1, keepdims=True) - mean, 0.0)
-    n_eligible = xp.where(eligible, xp.ones_like(mean), 0.0).sum(axis=-1, keepdims=True)
-    p = xp.where(eligible & ~is_best, 1.0 / (n_eligible + gap_scale * gap), 0.0)
-    return xp.where(is_best, 1.0 - p.sum(axis=-1, keepdims=True), p)
 
 
 def contenders(mean: Array, sd: Array, eligible: Array) -> Array:
@@ -323,7 +278,7 @@ def with_floor(p: Array, eligible: Array, *, floor: float, backend: Backend = NU
         ValueError: A row has no eligible offer.
     """
     xp = backend.xp
-    _require_an_eligible_offer(eligible)
+    require_an_eligible_offer(eligible)
     share = xp.where(eligible, xp.ones_like(p), 0.0)
     share = share / share.sum(axis=-1, keepdims=True)
     # With share = 1 / K on eligible offers, least is ε; one offer alone keeps exactly p = 1.
@@ -355,8 +310,3 @@ def _widen(mean: Array, sd: Array, *, xp: Any) -> Array:
     widest = xp.amax(sd, axis=-1, keepdims=True)
     magnitude = xp.amax(xp.abs(mean), axis=-1, keepdims=True)
     return xp.maximum(sd, NARROWEST * widest + RELATIVE_SD * magnitude + LEAST_SD)
-
-
-def _require_an_eligible_offer(eligible: Array) -> None:
-    if not bool(eligible.any(axis=-1).all()):
-        raise ValueError("At least one offer must be eligible in every row.")

@@ -16,8 +16,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from recommender.bandits.base import Statistics
-from recommender.models import OfferStatistics, Policy, PolicyNetwork, Reward
+from recommender.bandits.base import Bandit, Statistics
+from recommender.holding import hold_publishing
+from recommender.models import Challenger, OfferStatistics, Policy, PolicyNetwork, Reward
 from recommender.rewards import Settled
 from recommender.sums import (
     DAY,
@@ -72,22 +73,26 @@ class Checked:
     is_wrong: bool = False
 
 
-def rebuild_sums(policy: Policy, *, as_of: datetime | None) -> dict[str, Statistics]:
+def rebuild_sums(
+    policy: Policy, *, as_of: datetime | None, bandit: Bandit | None = None
+) -> dict[str, Statistics]:
     """Add up all lessons that are in a policy's log, for each of its offers.
 
     Args:
         policy: The policy.
         as_of: As of when: what fades has faded until then.
+        bandit: Whose sums; the policy's own without it.
     """
-    totals = _weigh(policy, [], as_of=as_of)
+    bandit = bandit or make_bandit(policy, device="cpu")
+    totals = _weigh(policy, [], as_of=as_of, bandit=bandit)
     for lessons in _read_log(policy):
-        summed = _weigh(policy, lessons, as_of=as_of)
+        summed = _weigh(policy, lessons, as_of=as_of, bandit=bandit)
         totals = {offer: total + summed[offer] for offer, total in totals.items()}
     return totals
 
 
 def _weigh(
-    policy: Policy, lessons: Sequence[Lesson], *, as_of: datetime | None
+    policy: Policy, lessons: Sequence[Lesson], *, as_of: datetime | None, bandit: Bandit
 ) -> dict[str, Statistics]:
     """Add lessons up, each faded since it was learned as the stored sums have."""
     memory = settings_of(policy)
@@ -96,7 +101,6 @@ def _weigh(
         for learned_at, _ in lessons
     ]
     rows = [settled for _, settled in lessons]
-    bandit = make_bandit(policy, device="cpu")
     return add_up(policy, rows, bandit=bandit, weights=np.array(weights))
 
 
@@ -109,6 +113,7 @@ def check_sums(policy: Policy, *, now: datetime) -> Checked:
         checked = compare(read_sums(policy), rebuild_sums(policy, as_of=find_stored_at(policy)))
     if checked.is_wrong:
         logger.error("The sums of %s are not what its log says: %s", policy, checked.problem)
+        hold_publishing(policy, reason=f"Its sums are wrong: {checked.problem}.", now=now)
     Policy.objects.filter(pk=policy.pk).update(
         sums_checked_at=now, sums_problem=checked.problem, sums_are_wrong=checked.is_wrong
     )
@@ -149,12 +154,15 @@ def unlearn(customer_ids: Collection[int]) -> Mapping[str, int]:
     for policy_id, lessons in taught.items():
         policy = held[policy_id]
         as_of = find_stored_at(policy)
-        out = _weigh(policy, lessons, as_of=as_of)
+        out = _weigh(policy, lessons, as_of=as_of, bandit=make_bandit(policy, device="cpu"))
         left = {offer: total - out[offer] for offer, total in read_sums(policy).items()}
         write_sums(policy, left, as_of=as_of)
         count += len(lessons)
     # A network has learned from them too; the next lesson trains it without them.
     PolicyNetwork.objects.filter(policy__in=taught).update(learned_from=0)
+    # So has a challenger, which begins anew before it can decide.
+    learning = Challenger.objects.filter(policy__in=taught, ended_at=None)
+    learning.update(odds=None, assessment={}, assessed_at=None)
     return {"policies' lessons": count} if count else {}
 
 

@@ -5,9 +5,12 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from recommender.challenging import assess, find_due, note_problem
 from recommender.learning import learn_batch
+from recommender.promoting import CHALLENGE_TASK, find_wanted, promote
 from recommender.ranking.catalogue import update_products
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_refreshes
@@ -74,3 +77,25 @@ def check_due() -> int:
     for policy in find_unchecked(before=now - CHECK_EVERY):
         wrong += check_sums(policy, now=now).is_wrong
     return wrong
+
+
+@shared_task(name=CHALLENGE_TASK)
+def assess_challengers() -> int:
+    """Hold each challenger against what decides once a day; return how many took over."""
+    promoted, now = 0, timezone.now()
+    for challenger in find_due(now=now):
+        try:
+            assess(challenger, now=now, device=settings.LEARNING_DEVICE)
+        except Exception as error:
+            # One that cannot learn must not keep the others from it; it is tried again tomorrow.
+            logger.exception("%s could not be judged", challenger)
+            note_problem(challenger, f"It could not be judged: {error}", now=now)
+    for challenger in find_wanted():
+        try:
+            version = promote(challenger, now=now)
+        except ValidationError as error:
+            logger.info("%s does not take over: %s", challenger, " ".join(error.messages))
+        else:
+            logger.warning("%s has taken over, as version %d", challenger, version.number)
+            promoted += 1
+    return promoted

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import psycopg
 from django.utils import timezone
 from psycopg import AsyncConnection
@@ -20,7 +19,7 @@ from audience.finding import Name
 from audience.meeting import Vanished
 from campaigns.assigning.planning import find_eligible, follow_plan
 from campaigns.counters import move_counters
-from campaigns.decide import Slate, Slot
+from campaigns.decide import Slate, Slot, describe
 from campaigns.desk import Batch, Visit
 from campaigns.models import Assignment
 from campaigns.recall import Held
@@ -151,7 +150,8 @@ class Assigner(Workbench):
     ) -> None:
         """Weigh everybody for the offers that most of them may be shown."""
         eligible = find_eligible(campaign, now=batch.now)
-        x = np.array([weighed.features.encode(known.attributes) for known in batch.known])
+        said = (describe(campaign, known, {}, now=batch.now) for known in batch.known)
+        x = weighed.features.encode_many(said)
         at_once = WEIGHED_AT_ONCE["cpu" if self._device == "cpu" else "cuda"]
         weighed.prepare(x, eligible, weigh=weigh, at_once=at_once)
 

@@ -67,7 +67,8 @@ class ProofStep(Step):
         "anew to learn; Neural Linear finds what only attributes together tell, from some "
         "thousand decisions on. The Gaussian and the Beta kind learn what is best for everybody, "
         "the latter for goals that are reached or not. Square CB explores by how far an offer is "
-        "behind.",
+        "behind. Sequential looks ahead: it sees what a customer was offered lately, and waits "
+        "where one more contact would cost more than it earns; let it choose nothing too.",
     )
     margin_percent = forms.FloatField(
         required=False,

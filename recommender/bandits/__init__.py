@@ -13,11 +13,14 @@ BANDITS: dict[str, str] = {
     "logistic_thompson": "recommender.bandits.logistic.LogisticThompson",
     "neural_linear": "recommender.bandits.neural_linear.NeuralLinear",
     "square_cb": "recommender.bandits.square_cb.SquareCB",
+    "sequential": "recommender.bandits.sequential.Sequential",
 }
 # These learn from rewards of 0 to 1 alone.
 RATE_KINDS = frozenset({"beta_thompson", "logistic_thompson"})
 # These publish log-odds, from which no price in units of reward can be taken off.
 LOG_ODDS_KINDS = frozenset({"logistic_thompson"})
+# These look at what a customer was offered lately, and at what follows.
+SEQUENCE_KINDS = frozenset({"sequential"})
 ABBREVIATIONS = {"ucb": "UCB", "cb": "CB"}
 
 

@@ -124,6 +124,32 @@ class Log:
     weight: FloatArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """Decisions one by one, each with what followed for the same customer.
+
+    Attributes:
+        offer_index: The offer that was shown, shape (n,).
+        x: Encoded customers as they were then, shape (n, d).
+        eligible: Which offers could be drawn, shape (n, K).
+        reward: What decisions earned, shape (n,).
+        days: Until the customer was decided for again, shape (n,).
+        next_x: Encoded customers as they were then, shape (n, d).
+        next_eligible: Which offers could be drawn then, shape (n, K); none where nothing followed,
+            so that nothing more is to come.
+        weight: What a decision counts, shape (n,).
+    """
+
+    offer_index: IntArray
+    x: FloatArray
+    eligible: BoolArray
+    reward: FloatArray
+    days: FloatArray
+    next_x: FloatArray
+    next_eligible: BoolArray
+    weight: FloatArray
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
     """What a marketer may tune in a bandit; each a finite number above 0, if it is given.
@@ -139,12 +165,18 @@ class Hyperparameters:
             follows customers whose tastes change; nothing is forgotten without it. What was assumed
             before any reward never fades, so an offer of which all is forgotten is a new one
             (stabilised forgetting, Kulhavý & Zarrop 1993).
+        ahead_days: A reward that comes so many days after a decision counts for 1/e of one at once;
+            for kinds that decide over time.
+        caution: How much less is believed of what was seldom tried, about in standard errors; for
+            kinds that decide over time.
     """
 
     exploration: float | None = None
     prior_strength: float = 10.0
     noise_sd: float = 0.5
     memory_days: float | None = None
+    ahead_days: float = 30.0
+    caution: float = 0.5
 
     def __post_init__(self) -> None:
         for name in (item.name for item in fields(self)):
@@ -224,6 +256,17 @@ class LogReader(Protocol):
     """
 
     def read(self, log: Log) -> None:
+        """Take the decisions that are remembered; what is published next follows from them."""
+
+
+@runtime_checkable
+class StepReader(Protocol):
+    """A bandit that decides over time: it learns from what followed each decision.
+
+    Without steps it publishes what follows from the sums, as if each decision were the last.
+    """
+
+    def read_steps(self, steps: Steps) -> None:
         """Take the decisions that are remembered; what is published next follows from them."""
 
 

@@ -26,9 +26,10 @@ from torch import Tensor
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Statistics
+from recommender.choice_rules import Backend
 from recommender.features import FeatureSpec
 from recommender.odds import Odds
-from recommender.propensities import Backend, offer_weights
+from recommender.propensities import offer_weights
 from recommender.representation import Representation
 
 logger = logging.getLogger(__name__)
@@ -204,8 +205,7 @@ class LinearThompson:
                     sd,
                     allowed,
                     floor=odds.floor,
-                    is_optimistic=odds.is_optimistic,
-                    gap_scale=odds.gap_scale,
+                    rule=odds.rule,
                     backend=backend,
                 )
                 .cpu()

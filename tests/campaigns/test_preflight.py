@@ -7,6 +7,7 @@ import pytest
 
 from audience.audiences import save_rule
 from audience.models import Audience
+from campaigns.drafting import find_nothing
 from campaigns.models import (
     Campaign,
     Message,
@@ -59,6 +60,12 @@ def test_a_sound_campaign_has_nothing_to_put_right() -> None:
 
 def test_a_goal_that_nobody_reaches_is_worth_knowing() -> None:
     assert codes(draft(), blocking=False) == {"no_events"}
+
+
+def test_a_policy_that_looks_ahead_should_be_able_to_wait() -> None:
+    assert "cannot_wait" in codes(draft(bandit="sequential"), blocking=False)
+    waiting = draft(bandit="sequential", offers=[make_offer(), find_nothing()])
+    assert "cannot_wait" not in codes(waiting, blocking=False)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,6 +15,7 @@ from audience.models import Scope
 from campaigns.models import Campaign, Status
 from campaigns.outcome import say_outcome
 from campaigns.results.computing import compute_result
+from campaigns.tasks import evaluate_campaign
 from experiments.analysis import analyse
 from experiments.models import Experiment
 from recommender.delays import DelayCurve
@@ -60,6 +61,19 @@ def judge(campaign: Campaign, *, integrity: dict[str, Any] | None = None) -> Non
         rows=rows,
         integrity=integrity or {},
     )
+
+
+def test_of_a_policy_that_decides_over_time_it_says_what_customers_would_bring() -> None:
+    campaign = make_campaign(bandit="sequential")
+    assert evaluate_campaign(campaign) is None, "there is no version yet"
+    analyse(campaign.experiment, now=LATER)
+    judge(campaign)
+    page = browse(VIEW).get(campaign.get_absolute_url()).content.decode()
+    assert "would have earned per customer, late rewards faded" in page
+    assert "Per-decision IPS" in page
+    # A customer brings a sum, which is no share of anything.
+    assert "0.200 (0.100 to 0.300)" in page
+    assert "Shrunk" not in page
 
 
 def test_the_report_shows_the_experiment_and_what_policies_would_have_earned() -> None:

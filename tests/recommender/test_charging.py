@@ -7,8 +7,9 @@ import pytest
 
 from recommender.charging import Scarce, learn_prices, read_charges
 from recommender.features import FeatureSpec, NumberFeature
+from recommender.holding import hold_publishing, release
 from recommender.learning import learn_batch
-from recommender.models import Policy, PolicyPrice
+from recommender.models import Policy, PolicyPrice, PublishingHold
 from recommender.odds import Odds
 from tests.makers import DAY, NOW, make_policy
 from tests.racing import end_sessions, locked_table, other_sessions, wait_for_blocked
@@ -103,6 +104,14 @@ def test_log_odds_are_left_as_they_are() -> None:
     learn_batch(policy.pk, now=NOW + DAY)
     assert learn_prices(policy.pk, [budget(10)], now=BEGIN + DAY) is None
     assert not PolicyPrice.objects.exists()
+
+
+def test_while_publishing_is_held_no_price_is_learned(policy: Policy) -> None:
+    learn_prices(policy.pk, [budget(0)], now=BEGIN)
+    hold_publishing(policy, reason="a check failed", now=BEGIN)
+    assert learn_prices(policy.pk, [budget(100)], now=BEGIN + DAY) is None
+    release(PublishingHold.objects.get(), now=BEGIN + DAY)
+    assert learn_prices(policy.pk, [budget(100)], now=BEGIN + DAY) is not None
 
 
 def test_of_two_workers_one_learns_it(policy: Policy) -> None:

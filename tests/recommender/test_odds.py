@@ -55,7 +55,9 @@ def test_many_customers_are_weighed_like_single_ones() -> None:
     np.testing.assert_allclose(odds.weights_many(x, eligible), single, atol=1e-13)
 
 
-@pytest.mark.parametrize("rule", [{"is_optimistic": True}, {"gap_scale": 2.0}])
+@pytest.mark.parametrize(
+    "rule", [{"is_optimistic": True}, {"gap_scale": 2.0}, {"temperature": 0.3}]
+)
 def test_single_customers_are_weighed_alike_by_every_rule(rule: dict[str, Any]) -> None:
     odds, rng = replace(make_odds(), **rule), np.random.default_rng(1)
     x = rng.normal(size=(70, 3))
@@ -70,6 +72,14 @@ def test_single_customers_are_weighed_alike_by_every_rule(rule: dict[str, Any]) 
 def test_weights_follow_one_rule() -> None:
     with pytest.raises(ValueError, match="one rule"):
         replace(make_odds(), is_optimistic=True, gap_scale=1.0)
+    with pytest.raises(ValueError, match="one rule"):
+        replace(make_odds(), temperature=1.0, gap_scale=1.0)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.inf, np.nan])
+def test_an_impossible_temperature_is_refused(temperature: float) -> None:
+    with pytest.raises(ValueError, match="temperature must be finite"):
+        replace(make_odds(), temperature=temperature)
 
 
 def test_of_many_offers_the_hopeless_are_left_out_and_keep_the_floor() -> None:

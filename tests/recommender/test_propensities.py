@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from scipy.integrate import quad
 
 from recommender.arrays import BoolArray, FloatArray
+from recommender.choice_rules import inverse_gap_probabilities, softmax_probabilities
 from recommender.propensities import (
     best_among,
     best_arm_probabilities,
     contenders,
     contenders_many,
     floor_after,
-    inverse_gap_probabilities,
     offer_weights,
     optimistic_among,
     optimistic_probabilities,
@@ -303,3 +303,28 @@ def test_offers_that_are_alike_share_an_optimism(level: float, sd: float) -> Non
 def test_nobody_is_raised_where_nobody_may_be_chosen() -> None:
     with pytest.raises(ValueError, match="At least one offer must be eligible"):
         optimistic_probabilities(np.zeros((1, 2)), np.ones((1, 2)), np.zeros((1, 2), dtype=bool))
+
+
+def test_a_softmax_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(3)
+    mean, eligible = rng.normal(size=(50, 6)), rng.random((50, 6)) < 0.6
+    eligible[:, 2] = True
+    p = softmax_probabilities(mean, eligible, temperature=0.2)
+    for row in range(50):
+        allowed = eligible[row]
+        np.testing.assert_allclose(
+            p[row, allowed], special.softmax(mean[row, allowed] / 0.2), rtol=1e-12
+        )
+        assert not p[row, ~allowed].any()
+
+
+def test_a_cold_softmax_of_large_numbers_does_not_overflow() -> None:
+    p = softmax_probabilities(
+        np.array([1e6, 1e6 - 1, -1e6]), np.ones(3, dtype=bool), temperature=1e-3
+    )
+    np.testing.assert_array_equal(p, [1.0, 0.0, 0.0])
+
+
+def test_a_softmax_among_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="At least one offer"):
+        softmax_probabilities(np.zeros(2), np.zeros(2, dtype=bool), temperature=1.0)
