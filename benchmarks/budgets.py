@@ -260,7 +260,8 @@ def _make_audience(n: int, k: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     worth = rng.normal(size=(n, k)) * rng.uniform(0.3, 1.5, k) + rng.normal(size=k)
     cost = np.append(rng.uniform(0.5, 3.0, k - 1), 0.0)
     favourite = worth.argmax(axis=1)
-    first, second = np.argsort(np.bincount(favourite, minlength=k))[::-1][:2]
+    # Of what costs nothing there is enough for everybody.
+    first, second = np.argsort(np.bincount(favourite, minlength=k)[:-1])[::-1][:2]
     uses = np.vstack([cost, np.eye(k)[first], np.eye(k)[second]])
     scarce = [0.5 * float((favourite == offer).sum()) for offer in (first, second)]
     return worth, uses, np.array([0.3 * cost[favourite].sum(), *scarce])

@@ -23,7 +23,8 @@ import numpy as np
 from recommender.arrays import FloatArray
 
 # Spending twice what is allowed, for a tenth of the time, raises the price to where hardly anybody
-# is worth it. From 3 to 30 it matters little (`benchmarks/budgets.py`).
+# is worth it. A third of it finds the price late, ten times as much never rests
+# (`benchmarks/budgets.py --rates`).
 RATE = 10.0
 # So many steps in the whole time, at most.
 STEPS = 500

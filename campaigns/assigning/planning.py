@@ -34,12 +34,13 @@ MOST = 1_000_000
 ASKED = 5_000
 CHUNK = 20_000
 
+# In an order of chance, so that the first of them are like all.
 REMAINING: LiteralString = """
     SELECT customer.attributes::text FROM campaigns_assigned AS assigned
     JOIN audience_customer AS customer ON customer.id = assigned.customer_id
     WHERE assigned.assignment_id = %(assignment)s AND assigned.customer_id > %(reached)s
       AND abs(hashint8(assigned.customer_id)::bigint) %% %(every)s = 0
-    ORDER BY assigned.customer_id
+    ORDER BY hashint8(assigned.customer_id), assigned.customer_id
 """
 
 
@@ -171,7 +172,8 @@ def _read_customers(assignment: Assignment, odds: Odds, *, every: int) -> Iterat
         "reached": assignment.reached,
         "every": every,
     }
-    with connection.cursor() as cursor:
+    # On the server's side, so that a million texts are not held at once.
+    with connection.chunked_cursor() as cursor:
         cursor.execute(REMAINING, params)
         while rows := cursor.fetchmany(CHUNK):
             yield odds.features.encode_many([msgspec.json.decode(row[0]) for row in rows])

