@@ -155,11 +155,11 @@ class PlannedOdds(Odds):
 
     Attributes:
         asked: What each offer has to earn more, shape (K,).
-        temperature: T of the division.
+        softness: The temperature T of the division.
     """
 
     asked: FloatArray = field(default_factory=lambda: np.zeros(1))
-    temperature: float = 1.0
+    softness: float = 1.0
 
     @classmethod
     def of(cls, odds: Odds, asked: Mapping[str, float], *, temperature: float) -> Self:
@@ -167,7 +167,7 @@ class PlannedOdds(Odds):
         free = odds.charge({}, version=odds.version)
         known = {each.name: getattr(free, each.name) for each in fields(free) if each.init}
         charges = np.array([asked.get(key, 0.0) for key in free.offers])
-        return cls(**known, asked=charges, temperature=temperature)
+        return cls(**known, asked=charges, softness=temperature)
 
     def weights(
         self, x: FloatArray, eligible: BoolArray, *, floor: float | None = None
@@ -184,6 +184,6 @@ class PlannedOdds(Odds):
     def _weigh(self, x: FloatArray, eligible: BoolArray, *, floor: float) -> FloatArray:
         if not eligible.any(axis=-1).all():
             raise ValueError("At least one offer must be eligible in every row.")
-        gain = np.where(eligible, (self.expect(x) - self.asked) / self.temperature, -np.inf)
+        gain = np.where(eligible, (self.expect(x) - self.asked) / self.softness, -np.inf)
         weights: FloatArray = with_floor(softmax(gain, axis=-1), eligible, floor=floor)
         return weights
