@@ -1,10 +1,7 @@
 """Rank by two networks: what a customer met on one side, what an item is on the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -12,19 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recommender.arrays import IntArray, ScoreArray, SparseArray
-from recommender.artifacts import AnyArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import Ranker
-from recommender.rankers.sequences import hold_back, tell_nobody, validate_scores
-from recommender.training import Plan, train
+from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
 
-FIRST_SIZE = 0.05
 PRICES = 2  # the logarithm, and whether it is known
 
 
 @dataclass(kw_only=True, eq=False)
-class TwoTower(Ranker):
+class TwoTower(NeuralRanker["Towers"]):
     """Predicts the next item by the cosine of two vectors, over a temperature.
 
     The item's tower reads an embedding of its own, the mean embedding of its words and attributes,
@@ -36,89 +29,44 @@ class TwoTower(Ranker):
     others.
 
     Attributes:
-        size: Of embeddings and of both vectors.
-        length: How many of the newest items are read.
         decay: What each event counts of the one after it.
-        dropout: Which part of the inner values is left out at random.
-        temperature: What cosines are divided by.
-        rate: Of learning.
-        epochs: At most so many rounds through all events.
-        patience: It stops after so many rounds without gain on last events that are held back.
-        batch: How many events are learned from at once.
-        seed: Of everything random.
         words: What is said of each item, shape (n_items, n_words).
         prices: Of each item: its logarithm and whether it is known, shape (n_items, 2).
-        weights: Of the network, by their names.
     """
 
-    size: int = 64
     length: int = 20
     decay: float = 0.8
     dropout: float = 0.2
-    temperature: float = 0.1
     rate: float = 0.003
     epochs: int = 30
     patience: int = 4
     batch: int = 512
-    seed: int = 0
     words: SparseArray = field(init=False, repr=False)
     prices: ScoreArray = field(init=False, repr=False)
-    weights: dict[str, AnyArray] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self.checkpoint: Path | None = None
-        self.device = "cpu"
-        self._report: Callable[[float], None] = tell_nobody
-
-    def prepare(self, *, checkpoint: Path, device: str, report: Callable[[float], None]) -> None:
-        """Keep checkpoints, compute on a device and tell how far it is."""
-        self.checkpoint, self.device, self._report = checkpoint, device, report
-
-    def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
-        """Train both towers; without facts an item is its embedding alone.
+    def describe(self, facts: ItemFacts | None, *, n_items: int) -> None:
+        """Keep words and prices; without facts an item is its embedding alone.
 
         Raises:
             ValueError: The facts are of other items.
         """
-        self._forget()
-        self.words, self.prices = _describe(facts, histories.n_items)
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            towers = self._make()
-        plan = Plan(
-            epochs=self.epochs,
-            patience=self.patience,
-            rate=self.rate,
-            seed=self.seed,
-            device=self.device,
-        )
-        train(
-            Pairs(self, towers, histories),
-            plan,
-            checkpoint=self.checkpoint,
-            report=lambda progress, plan: self._report(progress.epochs / plan.epochs),
-        )
-        self.weights = {name: value.cpu().numpy() for name, value in towers.state_dict().items()}
-        return self
+        self.words, self.prices = _describe(facts, n_items)
+
+    def make(self, *, n_items: int) -> "Towers":
+        """Make both towers for the items that were described."""
+        return Towers(self)
+
+    def task(self, network: "Towers", histories: Histories) -> "Pairs":
+        """Foresee every event by what was before it."""
+        return Pairs(self, network, histories)
+
+    def count_items(self) -> int:
+        """Count the items that were described."""
+        return len(self.prices)
 
     def score(self, histories: Histories) -> ScoreArray:
         """Multiply each customer's vector with those of all items."""
-        return self.towers.score(histories.newest(self.length))
-
-    @cached_property
-    def towers(self) -> "Towers":
-        """The network with what it learned."""
-        towers = self._make()
-        towers.load_state_dict(
-            {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
-        )
-        return towers.eval()
-
-    def _make(self) -> "Towers":
-        return Towers(self).to(self.device)
-
-    def _forget(self) -> None:
-        self.__dict__.pop("towers", None)  # of a fit before
+        return self.network.score(histories.newest(self.length))
 
 
 class Towers(nn.Module):

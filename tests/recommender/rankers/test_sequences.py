@@ -8,16 +8,16 @@ import torch
 
 from recommender.arrays import ScoreArray
 from recommender.histories import Histories
-from recommender.rankers import sequences
+from recommender.rankers import neural
 from recommender.rankers.gru import Gru
 from recommender.rankers.hstu import BUCKETS, Hstu, bucket
+from recommender.rankers.neural import validate_scores
 from recommender.rankers.sequences import (
     Network,
     NextItem,
     SequenceRanker,
     cut,
     fill,
-    validate_scores,
 )
 from recommender.rankers.transformer import Transformer
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories
@@ -117,7 +117,7 @@ def test_batches_are_of_like_length_and_whole() -> None:
 def test_validation_is_the_mean_gain_over_all_that_is_held_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sequences, "CUSTOMERS_AT_ONCE", 2)
+    monkeypatch.setattr(neural, "CUSTOMERS_AT_ONCE", 2)
     asked = Histories.of([[0], [1], [2]], n_items=4)
     table = np.array([[9, 3, 2, 1], [4, 9, 3, 2], [3, 2, 9, 1]], dtype=np.float32)
 

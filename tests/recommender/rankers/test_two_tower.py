@@ -32,7 +32,7 @@ def test_the_loss_is_the_surprise_among_the_batch_corrected_for_how_often_items_
     histories = Histories.of([[1, 2, 3], [2, 4]], n_items=5)
     ranker = TwoTower(**(SMALL | {"dropout": 0.0, "batch": 5}))
     ranker.fit(histories, None)
-    task = Pairs(ranker, ranker.towers, histories)
+    task = Pairs(ranker, ranker.network, histories)
     events = np.array([1, 2, 4])
     loss = float(task.loss(events, np.random.default_rng(0)).detach())
     counts = np.bincount(histories.items, minlength=5) / 5
