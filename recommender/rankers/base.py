@@ -31,6 +31,38 @@ class Slates:
     scores: ScoreArray
 
 
+def tell_nobody(part: float) -> None:
+    """Take a report that nobody waits for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingContext:
+    """Where a long training takes place, which changes nothing of what is learned.
+
+    Attributes:
+        checkpoint: A file to keep what it has learned so far in, and to go on from after it was
+            killed; the caller removes it. None keeps nothing.
+        device: Where to compute: `cpu` or `cuda`.
+        report: Is told from time to time which part is done.
+        events: A folder for TensorBoard's event files, if anybody wants them.
+    """
+
+    checkpoint: Path | None = None
+    device: str = "cpu"
+    report: Callable[[float], None] = tell_nobody
+    events: Path | None = None
+
+    def within(self, name: str, *, begin: float, end: float) -> "TrainingContext":
+        """Return the context of one training of several, which is a stretch of the whole."""
+        kept, events, report = self.checkpoint, self.events, self.report
+        return TrainingContext(
+            checkpoint=None if kept is None else kept.with_stem(f"{kept.stem}-{name}"),
+            device=self.device,
+            report=lambda part: report(begin + (end - begin) * part),
+            events=None if events is None else events / name,
+        )
+
+
 @dataclass(kw_only=True, eq=False)
 class Ranker(ABC):
     """Orders all items for a customer by what that customer did so far.
@@ -54,17 +86,8 @@ class Ranker(ABC):
     def score(self, histories: Histories) -> ScoreArray:
         """Score all items for each history, shape (n, n_items): more is better."""
 
-    def prepare(  # noqa: B027 - most rankers learn within seconds and need none of it
-        self, *, checkpoint: Path, device: str, report: Callable[[float], None]
-    ) -> None:
-        """Say what a long training needs, before `fit`.
-
-        Args:
-            checkpoint: A file to keep what it has learned so far in, and to go on from after it was
-                killed; the caller removes it.
-            device: Where to compute: `cpu` or `cuda`.
-            report: Is told from time to time which part is done.
-        """
+    def prepare(self, context: "TrainingContext") -> None:  # noqa: B027 - most rankers learn in seconds
+        """Say what a long training needs, before `fit`."""
 
     def recommend(
         self,

@@ -1,22 +1,24 @@
 """Rank by a network that is trained by gradients: what all such rankers share."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from recommender import parallel
 from recommender.arrays import IntArray, ScoreArray
 from recommender.artifacts import AnyArray
+from recommender.event_files import EventFile
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import CUSTOMERS_AT_ONCE, Ranker
-from recommender.training import Plan, Task, train
+from recommender.rankers.base import CUSTOMERS_AT_ONCE, Ranker, TrainingContext
+from recommender.training import Epoch, Plan, Report, Task, train
 
 # Customers whose last event is held back, to know when to stop: with a thousand, chance alone
 # moves NDCG@10 by more than a round of training does.
@@ -57,9 +59,7 @@ class NeuralRanker(Ranker, Generic[N]):
     weights: dict[str, AnyArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.checkpoint: Path | None = None
-        self.device = "cpu"
-        self._report: Callable[[float], None] = tell_nobody
+        self.context = TrainingContext()
 
     @abstractmethod
     def make(self, *, n_items: int) -> N:
@@ -80,9 +80,9 @@ class NeuralRanker(Ranker, Generic[N]):
             ValueError: It is said of other items.
         """
 
-    def prepare(self, *, checkpoint: Path, device: str, report: Callable[[float], None]) -> None:
-        """Keep checkpoints, compute on a device and tell how far it is."""
-        self.checkpoint, self.device, self._report = checkpoint, device, report
+    def prepare(self, context: TrainingContext) -> None:
+        """Train, and answer, in this context."""
+        self.context = context
 
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
         """Train the network.
@@ -92,24 +92,43 @@ class NeuralRanker(Ranker, Generic[N]):
         """
         self.__dict__.pop("network", None)  # of a fit before
         self.describe(facts, n_items=histories.n_items)
+        device = self.context.device
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            network = self.make(n_items=histories.n_items).to(self.device)
+            network = self.make(n_items=histories.n_items).to(device)
         plan = Plan(
             epochs=self.epochs,
             patience=self.patience,
             rate=self.rate,
             seed=self.seed,
-            device=self.device,
+            device=device,
         )
-        train(
-            self.task(network, histories),
-            plan,
-            checkpoint=self.checkpoint,
-            report=lambda progress, plan: self._report(progress.epochs / plan.epochs),
-        )
+        with self._reporting() as report:
+            train(
+                self.task(network, histories),
+                plan,
+                checkpoint=self.context.checkpoint,
+                report=report,
+            )
         self.weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         return self
+
+    @contextmanager
+    def _reporting(self) -> Iterator[Report]:
+        """Tell how far it is, and write event files where these are wanted."""
+        folder = self.context.events if parallel.is_first() else None
+        file = None if folder is None else EventFile(folder)
+
+        def report(epoch: Epoch, plan: Plan) -> None:
+            if file is not None:
+                file.add(epoch)
+            self.context.report(epoch.number / plan.epochs)
+
+        try:
+            yield report
+        finally:
+            if file is not None:
+                file.close()
 
     @cached_property
     def network(self) -> N:
@@ -118,7 +137,7 @@ class NeuralRanker(Ranker, Generic[N]):
         network.load_state_dict(
             {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
         )
-        return network.to(self.device).eval()
+        return network.to(self.context.device).eval()
 
 
 def hold_back(histories: Histories, *, length: int) -> tuple[Histories, Histories, IntArray]:
@@ -150,7 +169,3 @@ def validate_scores(
         ahead = (scores > own).sum(axis=1)
         gains += ((ahead < CUT) / np.log2(ahead + 2)).tolist()
     return sum(gains) / max(len(asked), 1)
-
-
-def tell_nobody(part: float) -> None:
-    """Take a report that nobody waits for."""

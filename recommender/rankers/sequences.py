@@ -13,6 +13,7 @@ from torch.nn import functional
 from recommender.arrays import IntArray, ScoreArray
 from recommender.histories import Histories
 from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
+from recommender.training import WHOLE, Part
 
 
 @dataclass(kw_only=True, eq=False)
@@ -49,7 +50,7 @@ class SequenceRanker(NeuralRanker["Network"]):
 
     def score(self, histories: Histories) -> ScoreArray:
         """Read each history and multiply what it leads to with all items."""
-        return self.network.score(histories.newest(self.length), device=self.device)
+        return self.network.score(histories.newest(self.length), device=self.context.device)
 
 
 class Timed(nn.Module):
@@ -128,28 +129,38 @@ class NextItem:
             some = self._learned.of_customers(customers[first : first + self.ranker.batch])
             yield fill(some, beginning=some.n_items)
 
-    def loss(self, batch: Filled, rng: np.random.Generator) -> Tensor:
-        """Return the mean surprise at the next items of a batch, among all of these."""
-        device = self.ranker.device
-        items, times = (torch.from_numpy(part).to(device) for part in batch)
-        after = items[:, 1:]
-        is_next = after < self._learned.n_items  # (b, t): what fills up is no item
+    def size(self, batch: Filled) -> int:
+        """Count the histories of a batch."""
+        return len(batch.items)
+
+    def loss(self, batch: Filled, part: Part = WHOLE) -> Tensor:
+        """Return the mean surprise at the next items of a batch, among all of these.
+
+        Of a part, it is the sum over its own histories, of as many as there are in the batch.
+        """
+        device, own = self.ranker.context.device, part.rows(len(batch.items))
+        items, times = (torch.from_numpy(each).to(device) for each in batch)
+        is_next = items[:, 1:] < self._learned.n_items  # (b, t): what fills up is no item
+        candidates = torch.unique(items[:, 1:][is_next])
+        n = is_next.sum()
+        items, times, is_next = items[own], times[own], is_next[own]
         read = functional.normalize(self.model(items[:, :-1], times[:, :-1])[is_next], dim=1)
-        answers = after[is_next]  # (m,)
-        customers = torch.arange(len(after), device=device)[:, None].expand_as(after)[is_next]
-        candidates = torch.unique(answers)
-        places = torch.searchsorted(candidates, answers)
+        places = torch.searchsorted(candidates, items[:, 1:][is_next])  # (m,)
+        customers = torch.arange(len(items), device=device)[:, None].expand_as(is_next)[is_next]
         embedded = functional.normalize(self._network.items(candidates), dim=1)
         often = self._log_share.to(device)[candidates]
         logits = read @ embedded.T / self.ranker.temperature - often  # (m, candidates)
-        own = torch.zeros(len(after), len(candidates), dtype=torch.bool, device=device)
-        own[customers, places] = True
-        others = own[customers].scatter(1, places[:, None], value=False)
-        return functional.cross_entropy(logits.masked_fill(others, -torch.inf), places)
+        met = torch.zeros(len(items), len(candidates), dtype=torch.bool, device=device)
+        met[customers, places] = True
+        others = met[customers].scatter(1, places[:, None], value=False)
+        surprise = functional.cross_entropy(
+            logits.masked_fill(others, -torch.inf), places, reduction="sum"
+        )
+        return surprise / n
 
     def validate(self) -> float:
         """Return NDCG@10 of the last events that are held back; 0 if none could be."""
-        device = self.ranker.device
+        device = self.ranker.context.device
         return validate_scores(
             lambda asked: self._network.score(asked, device=device), self._asked, self._answers
         )

@@ -12,6 +12,7 @@ from recommender.arrays import IntArray, ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
 from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
+from recommender.training import WHOLE, Part
 
 PRICES = 2  # the logarithm, and whether it is known
 
@@ -151,21 +152,32 @@ class Pairs:
         for first in range(0, len(events), self.ranker.batch):
             yield events[first : first + self.ranker.batch]
 
-    def loss(self, batch: IntArray, rng: np.random.Generator) -> Tensor:
-        """Return the mean surprise at the events of a batch, among all items of it."""
-        before = self._before(batch)
-        numbers, places = np.unique(
-            np.concatenate([self._learned.items[batch], before.items]), return_inverse=True
-        )
+    def size(self, batch: IntArray) -> int:
+        """Count the events of a batch."""
+        return len(batch)
+
+    def loss(self, batch: IntArray, part: Part = WHOLE) -> Tensor:
+        """Return the mean surprise at the events of a batch, among all items of it.
+
+        Of a part, it is the sum over its own events, of as many as there are in the batch.
+        """
+        own = batch[part.rows(len(batch))]
+        before = self._before(own)
+        answers = np.unique(self._learned.items[batch])
+        numbers = np.union1d(answers, before.items)
         vectors = self._towers.items(numbers)
-        place = torch.from_numpy(places).to(vectors.device)
-        answers = np.unique(places[: len(batch)])
-        met = self._towers.customers(vectors[place[len(batch) :]], before)
-        candidates = torch.from_numpy(answers).to(vectors.device)
-        logits = met @ vectors[candidates].T / self.ranker.temperature  # (b, candidates)
-        often = torch.from_numpy(self._log_share[numbers[answers]]).to(vectors.device)
-        wanted = torch.searchsorted(candidates, place[: len(batch)].contiguous())
-        return functional.cross_entropy(logits - often, wanted)
+
+        def places(items: IntArray) -> Tensor:
+            return torch.from_numpy(np.searchsorted(numbers, items)).to(vectors.device)
+
+        met = self._towers.customers(vectors[places(before.items)], before)
+        logits = met @ vectors[places(answers)].T / self.ranker.temperature  # (b, candidates)
+        often = torch.from_numpy(self._log_share[answers]).to(vectors.device)
+        wanted = np.searchsorted(answers, self._learned.items[own])
+        surprise = functional.cross_entropy(
+            logits - often, torch.from_numpy(wanted).to(vectors.device), reduction="sum"
+        )
+        return surprise / len(batch)
 
     def validate(self) -> float:
         """Return NDCG@10 of the last events that are held back; 0 if none could be."""
