@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -63,6 +63,23 @@ class TrainingContext:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Where the best value of a setting may lie, for who searches it.
+
+    Attributes:
+        low: The least.
+        high: The greatest.
+        is_log: Whether it is searched by its logarithm.
+        step: How far whole numbers are apart.
+    """
+
+    low: float
+    high: float
+    is_log: bool = False
+    step: int = 1
+
+
 @dataclass(kw_only=True, eq=False)
 class Ranker(ABC):
     """Orders all items for a customer by what that customer did so far.
@@ -73,6 +90,8 @@ class Ranker(ABC):
     """
 
     needs_facts: ClassVar[bool] = False
+    # Settings that are worth searching; others are matters of cost, or of taste.
+    searched: ClassVar[Mapping[str, Between]] = {}
 
     @abstractmethod
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Generic, Self, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from recommender.artifacts import AnyArray
 from recommender.event_files import EventFile
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import CUSTOMERS_AT_ONCE, Ranker, TrainingContext
+from recommender.rankers.base import CUSTOMERS_AT_ONCE, Between, Ranker, TrainingContext
 from recommender.training import Epoch, Plan, Report, Task, train
 
 # Customers whose last event is held back, to know when to stop: with a thousand, chance alone
@@ -47,6 +47,12 @@ class NeuralRanker(Ranker, Generic[N]):
         weights: Of the network, by their names.
     """
 
+    searched: ClassVar[dict[str, Between]] = {
+        "size": Between(32, 256, step=32),
+        "dropout": Between(0.0, 0.6),
+        "temperature": Between(0.03, 0.3, is_log=True),
+        "rate": Between(0.0005, 0.01, is_log=True),
+    }
     size: int = 64
     length: int = 50
     dropout: float = 0.3

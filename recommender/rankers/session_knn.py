@@ -1,14 +1,15 @@
 """Rank by the sessions that were most like this one, near in time and in place (VSTAN)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from recommender.arrays import FloatArray, IntArray, ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import DAY_SECONDS, Ranker
+from recommender.rankers.base import DAY_SECONDS, Between, Ranker
 from recommender.rankers.sparse_rows import marks, rows_of, scale_rows, strongest
 
 
@@ -35,6 +36,12 @@ class SessionKnn(Ranker):
         rare: ln(sessions / its sessions) of each item, shape (n_items,).
     """
 
+    searched: ClassVar[Mapping[str, Between]] = {
+        "neighbours": Between(50, 1000, is_log=True),
+        "fading": Between(0.5, 10.0, is_log=True),
+        "nearness": Between(0.5, 10.0, is_log=True),
+        "rarity": Between(0.0, 1.0),
+    }
     neighbours: int = 200
     fading: float = 3.0
     nearness: float = 3.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 from recommender.arrays import IntArray, ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
+from recommender.rankers.base import Between
 from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
 from recommender.training import WHOLE, Part
 
@@ -35,6 +37,10 @@ class TwoTower(NeuralRanker["Towers"]):
         prices: Of each item: its logarithm and whether it is known, shape (n_items, 2).
     """
 
+    searched: ClassVar[dict[str, Between]] = NeuralRanker.searched | {
+        "length": Between(5, 50, is_log=True),
+        "decay": Between(0.3, 1.0),
+    }
     length: int = 20
     decay: float = 0.8
     dropout: float = 0.2
