@@ -11,6 +11,7 @@ from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
 from recommender.rankers.base import DAY_SECONDS, Between, Ranker
 from recommender.rankers.sparse_rows import marks, rows_of, scale_rows, strongest
+from recommender.sessions import cut_sessions
 
 
 @dataclass(kw_only=True, eq=False)
@@ -104,16 +105,8 @@ class SessionKnn(Ranker):
 
     def _cut(self, histories: Histories) -> Histories:
         """Make every session a history of its own."""
-        if not self.gap_minutes:
-            return histories
-        pauses = np.diff(histories.times, prepend=0.0) > 60 * self.gap_minutes
-        begins = pauses | np.isin(np.arange(len(histories.items)), histories.starts)
-        return Histories(
-            starts=np.append(np.flatnonzero(begins), len(histories.items)).astype(np.int64),
-            items=histories.items,
-            weights=histories.weights,
-            times=histories.times,
-            n_items=histories.n_items,
+        return (
+            cut_sessions(histories, gap_minutes=self.gap_minutes) if self.gap_minutes else histories
         )
 
     def _current(self, histories: Histories) -> Histories:
