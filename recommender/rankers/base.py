@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -61,6 +61,23 @@ class TrainingContext:
             report=lambda part: report(begin + (end - begin) * part),
             events=None if events is None else events / name,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribution:
+    """What an item's score is owed to.
+
+    Attributes:
+        events: To each item of a history, shape (h,).
+        words: To what is said of the item, by the word's number.
+        price: To its price.
+        own: To the item itself: what was learned of it and has no other name.
+    """
+
+    events: FloatArray
+    words: Mapping[int, float] = field(default_factory=dict)
+    price: float = 0.0
+    own: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +170,10 @@ class Ranker(ABC):
         scores = self.score(Histories.of([every, *lacking], n_items=n_items))[:, item]
         owed: FloatArray = (scores[0] - scores[1:]).astype(np.float64)
         return owed
+
+    def attribute(self, items: Sequence[int], item: int, *, n_items: int) -> Attribution:
+        """Say what an item's score is owed to, after a history; most look at events alone."""
+        return Attribution(events=self.explain(items, item, n_items=n_items))
 
     def settings(self) -> dict[str, Any]:
         """Return what it was made with."""

@@ -1,6 +1,6 @@
 """Rank by two networks: what a customer met on one side, what an item is on the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -12,7 +12,8 @@ from torch.nn import functional
 from recommender.arrays import IntArray, ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import Between
+from recommender.rankers.attributions import integrate_gradients
+from recommender.rankers.base import Attribution, Between
 from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
 from recommender.training import WHOLE, Part
 
@@ -75,6 +76,14 @@ class TwoTower(NeuralRanker["Towers"]):
         """Multiply each customer's vector with those of all items."""
         return self.network.score(histories.newest(self.length))
 
+    def attribute(self, items: Sequence[int], item: int, *, n_items: int) -> Attribution:
+        """Share a score out among the events and what is said of the item.
+
+        By integrated gradients, from a history of as many events of nobody, and an item of which
+        nothing is said.
+        """
+        return self.network.attribute(Histories.of([items], n_items=n_items), item)
+
 
 class Towers(nn.Module):
     """Both towers, and what is said of the items."""
@@ -108,7 +117,10 @@ class Towers(nn.Module):
             torch.from_numpy(rows.indptr[:-1].astype(np.int64)).to(device),
         )
         prices = torch.from_numpy(self._ranker.prices[numbers]).to(device)
-        own = self.own(torch.from_numpy(numbers).to(device)) + words
+        return self._mix(self.own(torch.from_numpy(numbers).to(device)) + words, prices)
+
+    def _mix(self, own: Tensor, prices: Tensor) -> Tensor:
+        """Make items' vectors of what they are by themselves, (m, size), and prices, (m, 2)."""
         mixed = own + self.item(torch.cat([self.dropout(own), prices], dim=1))
         return functional.normalize(mixed, dim=1)
 
@@ -127,6 +139,35 @@ class Towers(nn.Module):
         both = torch.cat([functional.normalize(mean, dim=1), newest], dim=1)
         met: Tensor = functional.normalize(mean + newest, dim=1) + self.customer(both)
         return functional.normalize(met, dim=1)
+
+    def attribute(self, histories: Histories, item: int) -> Attribution:
+        """Share the score of an item after one history out."""
+        read = histories.newest(self._ranker.length)
+        row = self._ranker.words[[item]]
+        words = self.said.weight[row.indices.astype(np.int64)].detach()  # (w, size)
+        inputs = [
+            self.items(read.items).detach(),  # (h, size)
+            self.own.weight[[item]].detach(),
+            words / max(len(words), 1),
+            torch.from_numpy(self._ranker.prices[[item]]).to(words.device),
+        ]
+        nobody = self.nobody.detach().expand_as(inputs[0])
+        baselines = [nobody, *(torch.zeros_like(each) for each in inputs[1:])]
+
+        def value(at: Sequence[Tensor]) -> Tensor:
+            met, own, said, price = at
+            vector = self._mix(own + said.sum(dim=0, keepdim=True), price)
+            return (self.customers(met, read) * vector).sum()
+
+        owed = [each.sum(dim=1) for each in integrate_gradients(value, inputs, baselines)]
+        events = np.zeros(len(histories.items))
+        events[len(events) - len(read.items) :] = owed[0].cpu().numpy()
+        return Attribution(
+            events=events,
+            words=dict(zip(row.indices.tolist(), owed[2].tolist(), strict=True)),
+            price=float(owed[3].sum()),
+            own=float(owed[1].sum()),
+        )
 
     @torch.no_grad()
     def score(self, histories: Histories) -> ScoreArray:

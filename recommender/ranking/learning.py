@@ -12,6 +12,7 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from audience.copying import copy_rows
 from audience.models import Customer
@@ -35,12 +36,13 @@ from recommender.ranking.lifecycle import (
 )
 from recommender.ranking.models import BY_HISTORY, RankerVersion, TopPicks
 from recommender.ranking.profiles import describe
+from recommender.ranking.reasons import find_reasons, to_json
 from recommender.reranking import Followers
 from recommender.splits import by_amount
 
 logger = logging.getLogger(__name__)
 
-# So many customers' lists of a rejected version are kept, to be looked at.
+# Of so many customers lists of a rejected version are kept, and reasons of any, to be looked at.
 EXAMPLES = 12
 LISTS_AT_ONCE = 4096
 
@@ -270,33 +272,39 @@ def _store_lists(
     """Store the lists of some customers, and the one of everybody who is not known yet."""
     # Some may have been erased since their events were read.
     there = set(Customer.objects.filter(pk__in=data.customers).values_list("pk", flat=True))
-    ids = np.array(data.customers)
     copy_rows(
         TopPicks._meta.db_table,
-        ("version_id", "customer_id", "items", "scores"),
+        ("version_id", "customer_id", "items", "scores", "reasons"),
         (
-            (version.pk, customer, items, scores)
-            for customer, items, scores in _lists(version, ranker, data, customers, ids)
-            if customer is None or customer in there
+            (version.pk, *row)
+            for row in _lists(version, ranker, data, customers)
+            if row[0] is None or row[0] in there
         ),
     )
 
 
 def _lists(
-    version: RankerVersion, ranker: Ranker, data: SiteData, customers: IntArray, ids: IntArray
-) -> Iterator[tuple[int | None, list[str], list[float]]]:
+    version: RankerVersion, ranker: Ranker, data: SiteData, customers: IntArray
+) -> Iterator[tuple[int | None, list[str], list[float], Jsonb | None]]:
     k = version.ranking.shown
     nobody = Histories.of([[]], n_items=len(data.items))
     slates = ranker.recommend(nobody, k=k)
     if not np.ptp(slates.scores[slates.items >= 0]):
         # It has nothing to say to somebody of whom nothing is known.
         slates = Popularity().fit(data.histories).recommend(nobody, k=k)
-    yield None, *_named(slates.items[0], slates.scores[0], data.items)
+    yield None, *_named(slates.items[0], slates.scores[0], data.items), None
     for first in range(0, len(customers), LISTS_AT_ONCE):
         some = customers[first : first + LISTS_AT_ONCE]
         slates = ranker.recommend(data.histories.of_customers(some), k=k)
-        for customer, items, scores in zip(ids[some], slates.items, slates.scores, strict=True):
-            yield int(customer), *_named(items, scores, data.items)
+        for customer, items, scores in zip(some.tolist(), slates.items, slates.scores, strict=True):
+            reasons = None
+            if customer < EXAMPLES and items[0] >= 0:
+                history = data.histories.of_customers(np.array([customer]))
+                why = find_reasons(
+                    ranker, history, int(items[0]), keys=data.items, words=data.facts.names
+                )
+                reasons = Jsonb(to_json(why))
+            yield data.customers[customer], *_named(items, scores, data.items), reasons
 
 
 def _named(

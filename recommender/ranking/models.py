@@ -307,6 +307,8 @@ class TopPicks(models.Model):
     customer = models.ForeignKey(Customer, null=True, on_delete=models.CASCADE, related_name="+")
     items = ArrayField(models.CharField(max_length=255))
     scores = ArrayField(models.FloatField())
+    # Why its first product comes first, for a few customers (`reasons.py`); else null.
+    reasons = models.JSONField(null=True)
 
     class Meta:
         verbose_name_plural = "top picks"
