@@ -7,28 +7,31 @@ out of memory would leave all others waiting; here everybody says first whether 
 Without `torchrun` there is one process, and nothing below costs anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed, nn
 
 
-def join(device: str) -> str:
-    """Join the others if `torchrun` started this process; return the device to compute on."""
+@contextmanager
+def joined(device: str) -> Iterator[str]:
+    """Train with the others if `torchrun` started this process; give the device to compute on."""
     if not distributed.is_torchelastic_launched():
-        return device
+        yield device
+        return
     if torch.device(device).type == "cuda":
         device = f"cuda:{distributed.get_node_local_rank()}"
         torch.cuda.set_device(device)
         distributed.init_process_group("nccl")
     else:
         distributed.init_process_group("gloo")
-    return device
-
-
-def leave() -> None:
-    """Leave the others, if there are any."""
-    if distributed.is_initialized():
+    try:
+        yield device
+        # Who left while another still reads its last message would take that one down. After an
+        # error nobody waits: `torchrun` ends all others.
+        distributed.barrier()
+    finally:
         distributed.destroy_process_group()
 
 
@@ -54,6 +57,15 @@ def has_any(fact: bool, *, device: str) -> bool:  # noqa: FBT001 - the fact itse
     told = torch.tensor([float(fact)], device=device)
     distributed.all_reduce(told, op=distributed.ReduceOp.MAX)
     return bool(told.item())
+
+
+def add_up(value: float, *, device: str) -> float:
+    """Add up what all processes have."""
+    if count() == 1:
+        return value
+    told = torch.tensor([value], device=device)
+    distributed.all_reduce(told)
+    return float(told.item())
 
 
 def add_gradients(model: nn.Module) -> None:

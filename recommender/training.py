@@ -130,7 +130,8 @@ def train(
             progress.epochs - progress.best_epoch < plan.patience
         ):
             begun = time.perf_counter()
-            loss, steps = descent.run_epoch(progress.epochs)
+            own, steps = descent.run_epoch(progress.epochs)
+            loss = parallel.add_up(own, device=plan.device)
             value = _validate(task, plan)
             is_best = value > progress.best
             progress = Progress(
@@ -161,7 +162,11 @@ class Descent:
         self.pieces = 1
 
     def run_epoch(self, epoch: int) -> tuple[float, int]:
-        """Go through all batches once; return the mean loss and how many steps it took."""
+        """Go through all batches once.
+
+        Returns:
+            The mean over its batches of what this process adds to the loss, and its steps.
+        """
         rng = np.random.default_rng((self.plan.seed, epoch))
         torch.manual_seed(int(rng.integers(2**62)) + parallel.number())
         self.task.model.train()

@@ -30,12 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Train one version after the other until none waits."""
-        device = parallel.join(settings.LEARNING_DEVICE)
-        try:
+        with parallel.joined(settings.LEARNING_DEVICE) as device:
             while version := claim_together(device):
                 self._train(version, device)
-        finally:
-            parallel.leave()
 
     def _train(self, version: RankerVersion, device: str) -> None:
         def agrees(digest: str) -> bool:

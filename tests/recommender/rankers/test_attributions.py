@@ -1,5 +1,7 @@
 """What is owed to all inputs adds up to the value, and to each as a closed form says."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -26,8 +28,8 @@ def test_what_a_linear_function_owes_is_its_terms() -> None:
 
 
 def test_a_value_that_jumps_is_shared_all_the_same() -> None:
-    def value(at: object) -> torch.Tensor:
-        (x,) = at  # type: ignore[misc]
+    def value(at: Sequence[torch.Tensor]) -> torch.Tensor:
+        x = at[0]
         return torch.relu(x[0] - 0.613) * 100 + torch.nn.functional.normalize(x - 0.2, dim=0)[1]
 
     x, nothing = torch.tensor([1.0, 0.201]), torch.zeros(2)
