@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 # Files whose change means that something must be installed again.
-PINS := requirements.txt requirements-dev.txt constraints.txt
+PINS := requirements.txt requirements-training.txt requirements-dev.txt constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run worker beat test test-slow check format coverage bench clients calibrate lock clean
@@ -88,6 +88,7 @@ calibrate: setup ## Simulate thousands of experiments and write how well promise
 lock: setup ## Write the exact versions of everything that is installed
 	rm -rf .lock && $(PYTHON) -m venv .lock
 	sed 's/^-c .*//' requirements.txt > .lock/requirements.txt
+	sed 's/^-c .*//' requirements-training.txt > .lock/requirements-training.txt
 	sed 's/^-c .*//' requirements-dev.txt > .lock/requirements-dev.txt
 	.lock/bin/python -m pip install --quiet -r .lock/requirements-dev.txt
 	.lock/bin/python -m pip freeze | sed "s/+cpu$$//" > constraints.txt

@@ -314,6 +314,12 @@ LAKE_DIR = (
 # machine alone.
 SPOOL_DIR = Path(environment.text("OFFERLAB_SPOOL_DIR") or DATA_DIR / "spool").absolute()
 LEARNING_DEVICE = environment.text("OFFERLAB_DEVICE", "cpu")
+# Where trainings of networks write what TensorBoard shows; without a name they write nothing.
+TENSORBOARD_DIR = (
+    Path(environment.text("OFFERLAB_TENSORBOARD_DIR")).absolute()
+    if environment.text("OFFERLAB_TENSORBOARD_DIR")
+    else None
+)
 # For how many days what senders sent and we refused is kept, or "forever".
 # Events and decisions go by whole months, and never while a live experiment needs them.
 KEEP_EVENTS_DAYS = environment.days("OFFERLAB_KEEP_EVENTS_DAYS", default=None, least=1)

@@ -41,7 +41,14 @@ class RankingAdmin(ModelAdmin):
         (None, {"fields": ["name", "key", "shown"]}),
         (
             "Learning",
-            {"fields": ["event_weights", "window_days", "events_per_customer", "refresh_hours"]},
+            {
+                "fields": [
+                    "event_weights",
+                    ("window_days", "events_per_customer"),
+                    "refresh_hours",
+                    "tuned",
+                ]
+            },
         ),
         (
             "Rules for every list",

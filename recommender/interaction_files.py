@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 import numpy as np
 
@@ -18,6 +19,8 @@ NAMES = {
     "event": ("event", "event_type", "behavior", "action"),
 }  # fmt: skip
 DELIMITERS = ("::", "\t", ",", ";", "|")
+# Of files of numbers that begin without names, by how many columns there are (MovieLens).
+UNNAMED = {2: "user item", 4: "user item rating timestamp"}
 # Times above this are in milliseconds: in seconds it is the year 5138.
 MOST_SECONDS = 1e11
 
@@ -39,7 +42,8 @@ def read_table(
 ) -> Interactions:
     """Read a table: customer, item, and time or event if there are any.
 
-    Columns are found by their usual names; what follows a colon in a name is taken for a type. The
+    Columns are found by their usual names; what follows a colon in a name is taken for a type. A
+    file that begins with two or four numbers has no names, and the columns of MovieLens. The
     delimiter is the one that the heading has. Times are numbers of seconds or milliseconds, or ISO
     dates. Rows of the same time stay in their order.
 
@@ -52,14 +56,18 @@ def read_table(
         ValueError: There is no column for customers or items, or a row lacks a value.
     """
     rows = iter(lines)
-    head = (next(rows, "") if heading is None else heading).lstrip("\ufeff").strip()
+    first = next(rows, "") if heading is None else heading
+    head = first.lstrip("\ufeff").strip()
     delimiter = next((each for each in DELIMITERS if each in head), ",")
-    places = _places(head.split(delimiter))
+    names, first_row = head.split(delimiter), 2 if heading is None else 1
+    if heading is None and len(names) in UNNAMED and all(map(_is_number, names)):
+        rows, names, first_row = chain([head], rows), UNNAMED[len(names)].split(), 1
+    places = _places(names)
     who, what, when, kind = places["customer"], places["item"], places["time"], places["event"]
     if who is None or what is None:
         raise ValueError(f"Expected a column for customers and one for items, not {head!r}.")
     found: list[tuple[str, str, float, float]] = []
-    for number, row in enumerate(_cells(rows, delimiter), start=2 if heading is None else 1):
+    for number, row in enumerate(_cells(rows, delimiter), start=first_row):
         if not row:
             continue
         try:
@@ -72,6 +80,10 @@ def read_table(
         except (IndexError, ValueError) as error:
             raise ValueError(f"Line {number} cannot be read: {error}.") from error
     return join(row for row in found if row[3] > 0)
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().isdecimal()
 
 
 def _places(columns: Sequence[str]) -> dict[str, int | None]:

@@ -16,10 +16,12 @@ class ItemFacts:
     Attributes:
         words: How often each word or attribute is said of each item, shape (n_items, n_words).
         prices: In any one currency, shape (n_items,); NaN where unknown.
+        names: What the words are, in the order of their columns; empty where nobody needs them.
     """
 
     words: SparseArray
     prices: FloatArray
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -32,4 +34,4 @@ class ItemFacts:
         counts = np.ones(len(columns), dtype=np.float32)
         table = sparse.csr_array((counts, (rows, columns)), shape=(len(words), len(number)))
         known = [None] * len(words) if prices is None else prices
-        return cls(words=table, prices=np.array(known, dtype=np.float64))
+        return cls(words=table, prices=np.array(known, dtype=np.float64), names=tuple(number))

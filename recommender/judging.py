@@ -70,7 +70,14 @@ class Difference:
         return self.low > 0 and self.p_value < 1 - CONFIDENCE
 
 
-def judge(ranker: Ranker, split: Split, *, facts: ItemFacts | None = None, k: int = CUT) -> Judged:
+def judge(
+    ranker: Ranker,
+    split: Split,
+    *,
+    facts: ItemFacts | None = None,
+    k: int = CUT,
+    seen_too: bool = False,
+) -> Judged:
     """Ask a ranker that has learned for everybody's k items, and measure them.
 
     Args:
@@ -78,8 +85,9 @@ def judge(ranker: Ranker, split: Split, *, facts: ItemFacts | None = None, k: in
         split: Who is asked about, and what came next.
         facts: Of the items; without them diversity and calibration are not measured.
         k: How many items are shown.
+        seen_too: Whether what was met may be shown again.
     """
-    slates = ranker.recommend(split.asked, k=k)
+    slates = ranker.recommend(split.asked, k=k, seen_too=seen_too)
     shown, relevant = slates.items, split.answers.lengths
     found = rank_metrics.hits(shown, split.answers)
     counts = split.learned.counts()

@@ -18,7 +18,7 @@ from recommender.arrays import FloatArray
 from recommender.bandits.base import Log
 from recommender.bandits.randomised_ucb import RandomisedUCB
 from recommender.representation import Representation
-from recommender.training import Plan, train
+from recommender.training import WHOLE, Part, Plan, train
 
 WIDTHS = (64, 16)  # of the hidden layers
 BATCH = 256
@@ -92,23 +92,28 @@ class _Rewards:
         for first in range(0, len(shuffled), BATCH):
             yield torch.from_numpy(shuffled[first : first + BATCH])
 
-    def loss(self, batch: Tensor, rng: np.random.Generator) -> Tensor:
-        """Return the mean squared error of a batch."""
-        return self._error(batch)
+    def size(self, batch: Tensor) -> int:
+        """Count the decisions of a batch."""
+        return len(batch)
+
+    def loss(self, batch: Tensor, part: Part) -> Tensor:
+        """Return what a part of a batch adds to its mean squared error."""
+        return self._error(batch, part)
 
     def validate(self) -> float:
         """Return how good predictions are of decisions that are not learned from."""
         with torch.no_grad():
-            return -float(self._error(torch.from_numpy(self._validated)))
+            return -float(self._error(torch.from_numpy(self._validated), WHOLE))
 
-    def _error(self, places: Tensor) -> Tensor:
+    def _error(self, places: Tensor, part: Part) -> Tensor:
         places = places.to(self._x.device)
+        total = self._weight[places].sum()
+        places = places[part.rows(len(places))]
         predicted = self.model(self._x[places])  # (n, d) -> (n, K)
         own = predicted.gather(1, self._offer[places][:, None])[:, 0]  # (n,)
         squares = (own.float() - self._reward[places]) ** 2
-        weight = self._weight[places]
-        mean: Tensor = (weight * squares).sum() / weight.sum()
-        return mean
+        error: Tensor = (self._weight[places] * squares).sum() / total
+        return error
 
 
 def _array(parameter: Tensor) -> FloatArray:

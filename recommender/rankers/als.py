@@ -1,14 +1,15 @@
 """Rank by factors of customers and items, learned in turns (ALS for implicit feedback)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from recommender.arrays import ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import Ranker
+from recommender.rankers.base import Between, Ranker
 from recommender.rankers.sparse_rows import rows_of
 
 CONJUGATE_STEPS = 3  # of each turn, from where the last one ended
@@ -34,6 +35,11 @@ class Als(Ranker):
         items: y, shape (n_items, f).
     """
 
+    searched: ClassVar[Mapping[str, Between]] = {
+        "factors": Between(16, 128, is_log=True),
+        "penalty": Between(0.01, 100.0, is_log=True),
+        "alpha": Between(0.5, 40.0, is_log=True),
+    }
     factors: int = 32
     penalty: float = 1.0
     alpha: float = 1.0

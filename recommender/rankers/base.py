@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -31,6 +31,72 @@ class Slates:
     scores: ScoreArray
 
 
+def tell_nobody(part: float) -> None:
+    """Take a report that nobody waits for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingContext:
+    """Where a long training takes place, which changes nothing of what is learned.
+
+    Attributes:
+        checkpoint: A file to keep what it has learned so far in, and to go on from after it was
+            killed; the caller removes it. None keeps nothing.
+        device: Where to compute: `cpu` or `cuda`.
+        report: Is told from time to time which part is done.
+        events: A folder for TensorBoard's event files, if anybody wants them.
+    """
+
+    checkpoint: Path | None = None
+    device: str = "cpu"
+    report: Callable[[float], None] = tell_nobody
+    events: Path | None = None
+
+    def within(self, name: str, *, begin: float, end: float) -> "TrainingContext":
+        """Return the context of one training of several, which is a stretch of the whole."""
+        kept, events, report = self.checkpoint, self.events, self.report
+        return TrainingContext(
+            checkpoint=None if kept is None else kept.with_stem(f"{kept.stem}-{name}"),
+            device=self.device,
+            report=lambda part: report(begin + (end - begin) * part),
+            events=None if events is None else events / name,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribution:
+    """What an item's score is owed to.
+
+    Attributes:
+        events: To each item of a history, shape (h,).
+        words: To what is said of the item, by the word's number.
+        price: To its price.
+        own: To the item itself: what was learned of it and has no other name.
+    """
+
+    events: FloatArray
+    words: Mapping[int, float] = field(default_factory=dict)
+    price: float = 0.0
+    own: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Where the best value of a setting may lie, for who searches it.
+
+    Attributes:
+        low: The least.
+        high: The greatest.
+        is_log: Whether it is searched by its logarithm.
+        step: How far whole numbers are apart.
+    """
+
+    low: float
+    high: float
+    is_log: bool = False
+    step: int = 1
+
+
 @dataclass(kw_only=True, eq=False)
 class Ranker(ABC):
     """Orders all items for a customer by what that customer did so far.
@@ -41,6 +107,8 @@ class Ranker(ABC):
     """
 
     needs_facts: ClassVar[bool] = False
+    # Settings that are worth searching; others are matters of cost, or of taste.
+    searched: ClassVar[Mapping[str, Between]] = {}
 
     @abstractmethod
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
@@ -54,17 +122,8 @@ class Ranker(ABC):
     def score(self, histories: Histories) -> ScoreArray:
         """Score all items for each history, shape (n, n_items): more is better."""
 
-    def prepare(  # noqa: B027 - most rankers learn within seconds and need none of it
-        self, *, checkpoint: Path, device: str, report: Callable[[float], None]
-    ) -> None:
-        """Say what a long training needs, before `fit`.
-
-        Args:
-            checkpoint: A file to keep what it has learned so far in, and to go on from after it was
-                killed; the caller removes it.
-            device: Where to compute: `cpu` or `cuda`.
-            report: Is told from time to time which part is done.
-        """
+    def prepare(self, context: "TrainingContext") -> None:  # noqa: B027 - most rankers learn in seconds
+        """Say what a long training needs, before `fit`."""
 
     def recommend(
         self,
@@ -111,6 +170,10 @@ class Ranker(ABC):
         scores = self.score(Histories.of([every, *lacking], n_items=n_items))[:, item]
         owed: FloatArray = (scores[0] - scores[1:]).astype(np.float64)
         return owed
+
+    def attribute(self, items: Sequence[int], item: int, *, n_items: int) -> Attribution:
+        """Say what an item's score is owed to, after a history; most look at events alone."""
+        return Attribution(events=self.explain(items, item, n_items=n_items))
 
     def settings(self) -> dict[str, Any]:
         """Return what it was made with."""

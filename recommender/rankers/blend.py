@@ -47,6 +47,7 @@ class Blend(Composite):
         ("item_knn", {"shrinkage": 20, "power": 0.4, "decay": 0.8}),
         ("session_knn", {}),
         ("content", {}),
+        ("two_tower", {}),
         ("popularity", {}),
         ("popularity", {"half_life_days": 7}),
     )

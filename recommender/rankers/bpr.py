@@ -1,7 +1,8 @@
 """Rank by factors that put what customers met above what they did not (BPR)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -10,7 +11,7 @@ from scipy.special import expit
 from recommender.arrays import IntArray, ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import Ranker
+from recommender.rankers.base import Between, Ranker
 from recommender.rankers.sparse_rows import column_sums, marks, rows_of
 
 FIRST_SIZE = 0.1
@@ -36,6 +37,12 @@ class Bpr(Ranker):
         bias: b, shape (n_items, 1).
     """
 
+    searched: ClassVar[Mapping[str, Between]] = {
+        "factors": Between(16, 128, is_log=True),
+        "rate": Between(0.01, 0.2, is_log=True),
+        "penalty": Between(0.0001, 0.1, is_log=True),
+        "rounds": Between(10, 100, is_log=True),
+    }
     factors: int = 64
     rate: float = 0.05
     penalty: float = 0.002

@@ -9,7 +9,7 @@ from recommender.arrays import IntArray, ScoreArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
 from recommender.rankers import make_ranker
-from recommender.rankers.base import Ranker
+from recommender.rankers.base import Ranker, TrainingContext
 
 # A ranker's name, and its settings where they differ from its own.
 Member = tuple[str, dict[str, Any]]
@@ -30,14 +30,29 @@ class Composite(Ranker):
     refit: int = 1
     rankers: list[Ranker] = field(init=False, repr=False)
 
-    def _learn_members(self, histories: Histories, facts: ItemFacts | None) -> None:
+    def __post_init__(self) -> None:
+        self.context = TrainingContext()
+
+    def prepare(self, context: TrainingContext) -> None:
+        """Let the members learn in this context."""
+        self.context = context
+
+    def _learn_members(
+        self, histories: Histories, facts: ItemFacts | None, *, begin: float, end: float
+    ) -> None:
+        """Teach the members, which is done from `begin` to `end` of all the work."""
         made = [make_ranker(name, settings) for name, settings in self.members]
-        usable = [each for each in made if facts is not None or not each.needs_facts]
-        self.rankers = [each.fit(histories, facts) for each in usable]
+        self.rankers = [each for each in made if facts is not None or not each.needs_facts]
+        share = (end - begin) / max(len(self.rankers), 1)
+        for place, each in enumerate(self.rankers):
+            at = begin + share * place
+            name = f"{round(100 * begin)}-{place}"
+            each.prepare(self.context.within(name, begin=at, end=at + share))
+            each.fit(histories, facts)
 
     def _learn(self, histories: Histories, facts: ItemFacts | None) -> tuple[Histories, IntArray]:
         """Teach the members all but the last events; return what can be asked, and the answers."""
-        self._learn_members(histories.without_last(1), facts)
+        self._learn_members(histories.without_last(1), facts, begin=0.0, end=0.5)
         asked = histories.of_customers(np.flatnonzero(histories.lengths > 1))
         if not len(asked):
             raise ValueError("Nobody has two events, so nothing says which member is right.")
@@ -45,7 +60,7 @@ class Composite(Ranker):
 
     def _finish(self, histories: Histories, facts: ItemFacts | None) -> None:
         if self.refit:
-            self._learn_members(histories, facts)
+            self._learn_members(histories, facts, begin=0.5, end=1.0)
 
 
 def without_seen(scores: ScoreArray, histories: Histories, *, value: float) -> ScoreArray:

@@ -1,5 +1,6 @@
 """Rank by how much items are like what a customer met: words, attributes and prices."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -8,7 +9,7 @@ import numpy as np
 from recommender.arrays import FloatArray, ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import Ranker
+from recommender.rankers.base import Between, Ranker
 from recommender.rankers.sparse_rows import row_sums, scale_rows, squared
 
 
@@ -31,6 +32,11 @@ class Content(Ranker):
     """
 
     needs_facts: ClassVar[bool] = True
+    searched: ClassVar[Mapping[str, Between]] = {
+        "decay": Between(0.3, 1.0),
+        "price_weight": Between(0.0, 1.0),
+        "price_spread": Between(0.1, 2.0, is_log=True),
+    }
     decay: float = 0.8
     last: int = 20
     price_weight: float = 0.1

@@ -1,13 +1,15 @@
 """Rank by a linear model that predicts each item from all others (EASE)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import linalg, sparse
 
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
+from recommender.rankers.base import Between
 from recommender.rankers.item_to_item import ItemToItem
 
 # The matrix is dense while it is learned: at 20,000 items 1.6 gigabytes and some minutes.
@@ -26,6 +28,10 @@ class Ease(ItemToItem):
         neighbours: How many weights of each item are kept, to be stored and added up fast.
     """
 
+    searched: ClassVar[Mapping[str, Between]] = {
+        "penalty": Between(10.0, 3000.0, is_log=True),
+        "decay": Between(0.5, 1.0),
+    }
     penalty: float = 100.0
     neighbours: int = 2000
 

@@ -1,7 +1,8 @@
 """Rank by how many customers have items together."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -9,6 +10,7 @@ from scipy import sparse
 from recommender.arrays import SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
+from recommender.rankers.base import Between
 from recommender.rankers.item_to_item import ItemToItem
 from recommender.rankers.sparse_rows import (
     column_sums,
@@ -32,6 +34,12 @@ class ItemKnn(ItemToItem):
         power: ½ is the cosine; less favours what is popular.
     """
 
+    searched: ClassVar[Mapping[str, Between]] = {
+        "neighbours": Between(20, 500, is_log=True),
+        "shrinkage": Between(0.5, 200.0, is_log=True),
+        "power": Between(0.2, 0.8),
+        "decay": Between(0.3, 1.0),
+    }
     neighbours: int = 200
     shrinkage: float = 5.0
     power: float = 0.5

@@ -1,5 +1,6 @@
 """Rank by walks over a graph of products and what they have in common."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -9,6 +10,7 @@ from scipy import sparse
 from recommender.arrays import SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
+from recommender.rankers.base import Between
 from recommender.rankers.content import weigh_words
 from recommender.rankers.item_to_item import ItemToItem
 from recommender.rankers.markov import Markov
@@ -39,6 +41,15 @@ class Knowledge(ItemToItem):
     """
 
     needs_facts: ClassVar[bool] = True
+    searched: ClassVar[Mapping[str, Between]] = {
+        "lags": Between(1, 20),
+        "shrinkage": Between(0.5, 200.0, is_log=True),
+        "decay": Between(0.3, 1.0),
+        "neighbours": Between(5, 100, is_log=True),
+        "after": Between(0.0, 1.0),
+        "before": Between(0.0, 1.0),
+        "alike": Between(0.0, 1.0),
+    }
     last: int = 20
     decay: float = 0.8
     lags: int = 5

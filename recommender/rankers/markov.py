@@ -1,7 +1,8 @@
 """Rank by what followed each of the newest items, near or some steps later."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -9,6 +10,7 @@ from scipy import sparse
 from recommender.arrays import FloatArray, IntArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
+from recommender.rankers.base import Between
 from recommender.rankers.item_to_item import ItemToItem
 from recommender.rankers.sparse_rows import row_sums, scale_rows, without_self
 
@@ -28,6 +30,13 @@ class Markov(ItemToItem):
         backward: What it counts that j came before i, as a part of coming after it.
     """
 
+    searched: ClassVar[Mapping[str, Between]] = {
+        "lags": Between(1, 20),
+        "lag_power": Between(0.0, 1.5),
+        "shrinkage": Between(0.5, 200.0, is_log=True),
+        "decay": Between(0.3, 1.0),
+        "backward": Between(0.0, 1.0),
+    }
     last: int = 20
     decay: float = 0.8
     lags: int = 5

@@ -1,11 +1,9 @@
 """Rank by a network that reads a history in order: what all such rankers share."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import NamedTuple, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,22 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recommender.arrays import IntArray, ScoreArray
-from recommender.artifacts import AnyArray
 from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
-from recommender.rankers.base import CUSTOMERS_AT_ONCE, Ranker
-from recommender.training import Plan, train
-
-# Customers whose last event is held back, to know when to stop: with a thousand, chance alone
-# moves NDCG@10 by more than a round of training does.
-VALIDATED = 4000
-LEAST_LEARNED = 4  # of so many customers, at most one is held back
-CUT = 10
-FIRST_SIZE = 0.05
+from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
+from recommender.training import WHOLE, Part
 
 
 @dataclass(kw_only=True, eq=False)
-class SequenceRanker(Ranker):
+class SequenceRanker(NeuralRanker["Network"]):
     """Predicts the next item after each item of a history.
 
     The network turns the newest `length` items into a vector after each of them; an item's score is
@@ -38,35 +27,7 @@ class SequenceRanker(Ranker):
     same embedding stands for an item as what was met and as what may come.
 
     Batches are of histories of like length, so that hardly anything is computed for filling.
-
-    Attributes:
-        size: Of embeddings.
-        length: How many of the newest items are read.
-        dropout: Which part of the network's inner values is left out at random.
-        temperature: What cosines are divided by.
-        rate: Of learning.
-        epochs: At most so many rounds through all histories.
-        patience: It stops after so many rounds without gain on last events that are held back.
-        batch: How many histories are learned from at once.
-        seed: Of everything random.
-        weights: Of the network, by their names.
     """
-
-    size: int = 64
-    length: int = 50
-    dropout: float = 0.3
-    temperature: float = 0.1
-    rate: float = 0.002
-    epochs: int = 50
-    patience: int = 5
-    batch: int = 128
-    seed: int = 0
-    weights: dict[str, AnyArray] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.checkpoint: Path | None = None
-        self.device = "cpu"
-        self._report: Callable[[float], None] = tell_nobody
 
     @abstractmethod
     def encoder(self) -> nn.Module:
@@ -75,46 +36,21 @@ class SequenceRanker(Ranker):
         Where it is `Timed`, it is given the seconds of the events too, (b, t).
         """
 
-    def prepare(self, *, checkpoint: Path, device: str, report: Callable[[float], None]) -> None:
-        """Keep checkpoints, compute on a device and tell how far it is."""
-        self.checkpoint, self.device, self._report = checkpoint, device, report
+    def make(self, *, n_items: int) -> "Network":
+        """Put the part that reads behind embeddings."""
+        return Network(self.encoder(), n_items=n_items, size=self.size)
 
-    def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
-        """Train the network."""
-        self.__dict__.pop("network", None)  # of a fit before
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            network = Network(self.encoder(), n_items=histories.n_items, size=self.size)
-        plan = Plan(
-            epochs=self.epochs,
-            patience=self.patience,
-            rate=self.rate,
-            seed=self.seed,
-            device=self.device,
-        )
-        task = NextItem(self, network.to(self.device), histories)
-        train(
-            task,
-            plan,
-            checkpoint=self.checkpoint,
-            report=lambda progress, plan: self._report(progress.epochs / plan.epochs),
-        )
-        self.weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-        return self
+    def task(self, network: "Network", histories: Histories) -> "NextItem":
+        """Foresee every next item."""
+        return NextItem(self, network, histories)
+
+    def count_items(self) -> int:
+        """Count the embeddings but for that of the beginning."""
+        return len(self.weights["items.weight"]) - 1
 
     def score(self, histories: Histories) -> ScoreArray:
         """Read each history and multiply what it leads to with all items."""
-        return self.network.score(histories.newest(self.length), device=self.device)
-
-    @cached_property
-    def network(self) -> "Network":
-        """The network with what it learned."""
-        n_items = len(self.weights["items.weight"]) - 1
-        network = Network(self.encoder(), n_items=n_items, size=self.size)
-        network.load_state_dict(
-            {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
-        )
-        return network.to(self.device).eval()
+        return self.network.score(histories.newest(self.length), device=self.context.device)
 
 
 class Timed(nn.Module):
@@ -193,62 +129,41 @@ class NextItem:
             some = self._learned.of_customers(customers[first : first + self.ranker.batch])
             yield fill(some, beginning=some.n_items)
 
-    def loss(self, batch: Filled, rng: np.random.Generator) -> Tensor:
-        """Return the mean surprise at the next items of a batch, among all of these."""
-        device = self.ranker.device
-        items, times = (torch.from_numpy(part).to(device) for part in batch)
-        after = items[:, 1:]
-        is_next = after < self._learned.n_items  # (b, t): what fills up is no item
+    def size(self, batch: Filled) -> int:
+        """Count the histories of a batch."""
+        return len(batch.items)
+
+    def loss(self, batch: Filled, part: Part = WHOLE) -> Tensor:
+        """Return the mean surprise at the next items of a batch, among all of these.
+
+        Of a part, it is the sum over its own histories, of as many as there are in the batch.
+        """
+        device, own = self.ranker.context.device, part.rows(len(batch.items))
+        items, times = (torch.from_numpy(each).to(device) for each in batch)
+        is_next = items[:, 1:] < self._learned.n_items  # (b, t): what fills up is no item
+        candidates = torch.unique(items[:, 1:][is_next])
+        n = is_next.sum()
+        items, times, is_next = items[own], times[own], is_next[own]
         read = functional.normalize(self.model(items[:, :-1], times[:, :-1])[is_next], dim=1)
-        answers = after[is_next]  # (m,)
-        customers = torch.arange(len(after), device=device)[:, None].expand_as(after)[is_next]
-        candidates = torch.unique(answers)
-        places = torch.searchsorted(candidates, answers)
+        places = torch.searchsorted(candidates, items[:, 1:][is_next])  # (m,)
+        customers = torch.arange(len(items), device=device)[:, None].expand_as(is_next)[is_next]
         embedded = functional.normalize(self._network.items(candidates), dim=1)
         often = self._log_share.to(device)[candidates]
         logits = read @ embedded.T / self.ranker.temperature - often  # (m, candidates)
-        own = torch.zeros(len(after), len(candidates), dtype=torch.bool, device=device)
-        own[customers, places] = True
-        others = own[customers].scatter(1, places[:, None], value=False)
-        return functional.cross_entropy(logits.masked_fill(others, -torch.inf), places)
+        met = torch.zeros(len(items), len(candidates), dtype=torch.bool, device=device)
+        met[customers, places] = True
+        others = met[customers].scatter(1, places[:, None], value=False)
+        surprise = functional.cross_entropy(
+            logits.masked_fill(others, -torch.inf), places, reduction="sum"
+        )
+        return surprise / n
 
     def validate(self) -> float:
         """Return NDCG@10 of the last events that are held back; 0 if none could be."""
-        device = self.ranker.device
+        device = self.ranker.context.device
         return validate_scores(
             lambda asked: self._network.score(asked, device=device), self._asked, self._answers
         )
-
-
-def hold_back(histories: Histories, *, length: int) -> tuple[Histories, Histories, IntArray]:
-    """Hold some customers' last events back, to know when to stop.
-
-    Returns:
-        What is learned from; the newest `length` events of those customers before it; and the items
-        of the events that are held back.
-    """
-    longer = np.flatnonzero(histories.lengths > 1)
-    n = min(VALIDATED, len(longer) // LEAST_LEARNED)
-    held = longer[np.linspace(0, len(longer) - 1, n).astype(np.int64)]
-    last = np.isin(histories.customers, held) & (histories.ages == 0)
-    learned = histories.where(~last)
-    asked = learned.of_customers(held).newest(length)
-    return learned, asked, histories.of_customers(held).newest(1).items
-
-
-def validate_scores(
-    score: Callable[[Histories], ScoreArray], asked: Histories, answers: IntArray
-) -> float:
-    """Return NDCG@10 of one answer for each history; 0 if there is none."""
-    gains = [0.0]
-    for place, some in enumerate(asked.batches(CUSTOMERS_AT_ONCE)):
-        scores = score(some)
-        first = place * CUSTOMERS_AT_ONCE
-        own = scores[np.arange(len(scores)), answers[first : first + len(scores)]][:, None]
-        scores[some.customers, some.items] = -np.inf
-        ahead = (scores > own).sum(axis=1)
-        gains += ((ahead < CUT) / np.log2(ahead + 2)).tolist()
-    return sum(gains) / max(len(asked), 1)
 
 
 def cut(histories: Histories, most: int) -> Histories:
@@ -280,7 +195,3 @@ def fill(histories: Histories, *, beginning: int) -> Filled:
     if longest:
         times[:, 0] = times[:, 1]
     return Filled(items, times)
-
-
-def tell_nobody(part: float) -> None:
-    """Take a report that nobody waits for."""

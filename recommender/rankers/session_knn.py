@@ -1,15 +1,17 @@
 """Rank by the sessions that were most like this one, near in time and in place (VSTAN)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from recommender.arrays import FloatArray, IntArray, ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import DAY_SECONDS, Ranker
+from recommender.rankers.base import DAY_SECONDS, Between, Ranker
 from recommender.rankers.sparse_rows import marks, rows_of, scale_rows, strongest
+from recommender.sessions import cut_sessions
 
 
 @dataclass(kw_only=True, eq=False)
@@ -35,6 +37,12 @@ class SessionKnn(Ranker):
         rare: ln(sessions / its sessions) of each item, shape (n_items,).
     """
 
+    searched: ClassVar[Mapping[str, Between]] = {
+        "neighbours": Between(50, 1000, is_log=True),
+        "fading": Between(0.5, 10.0, is_log=True),
+        "nearness": Between(0.5, 10.0, is_log=True),
+        "rarity": Between(0.0, 1.0),
+    }
     neighbours: int = 200
     fading: float = 3.0
     nearness: float = 3.0
@@ -97,16 +105,8 @@ class SessionKnn(Ranker):
 
     def _cut(self, histories: Histories) -> Histories:
         """Make every session a history of its own."""
-        if not self.gap_minutes:
-            return histories
-        pauses = np.diff(histories.times, prepend=0.0) > 60 * self.gap_minutes
-        begins = pauses | np.isin(np.arange(len(histories.items)), histories.starts)
-        return Histories(
-            starts=np.append(np.flatnonzero(begins), len(histories.items)).astype(np.int64),
-            items=histories.items,
-            weights=histories.weights,
-            times=histories.times,
-            n_items=histories.n_items,
+        return (
+            cut_sessions(histories, gap_minutes=self.gap_minutes) if self.gap_minutes else histories
         )
 
     def _current(self, histories: Histories) -> Histories:

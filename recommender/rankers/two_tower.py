@@ -1,10 +1,8 @@
 """Rank by two networks: what a customer met on one side, what an item is on the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,19 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recommender.arrays import IntArray, ScoreArray, SparseArray
-from recommender.artifacts import AnyArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import Ranker
-from recommender.rankers.sequences import hold_back, tell_nobody, validate_scores
-from recommender.training import Plan, train
+from recommender.rankers.attributions import integrate_gradients
+from recommender.rankers.base import Attribution, Between
+from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
+from recommender.training import WHOLE, Part
 
-FIRST_SIZE = 0.05
 PRICES = 2  # the logarithm, and whether it is known
 
 
 @dataclass(kw_only=True, eq=False)
-class TwoTower(Ranker):
+class TwoTower(NeuralRanker["Towers"]):
     """Predicts the next item by the cosine of two vectors, over a temperature.
 
     The item's tower reads an embedding of its own, the mean embedding of its words and attributes,
@@ -36,89 +33,56 @@ class TwoTower(Ranker):
     others.
 
     Attributes:
-        size: Of embeddings and of both vectors.
-        length: How many of the newest items are read.
         decay: What each event counts of the one after it.
-        dropout: Which part of the inner values is left out at random.
-        temperature: What cosines are divided by.
-        rate: Of learning.
-        epochs: At most so many rounds through all events.
-        patience: It stops after so many rounds without gain on last events that are held back.
-        batch: How many events are learned from at once.
-        seed: Of everything random.
         words: What is said of each item, shape (n_items, n_words).
         prices: Of each item: its logarithm and whether it is known, shape (n_items, 2).
-        weights: Of the network, by their names.
     """
 
-    size: int = 64
+    searched: ClassVar[dict[str, Between]] = NeuralRanker.searched | {
+        "length": Between(5, 50, is_log=True),
+        "decay": Between(0.3, 1.0),
+    }
     length: int = 20
     decay: float = 0.8
     dropout: float = 0.2
-    temperature: float = 0.1
     rate: float = 0.003
     epochs: int = 30
     patience: int = 4
     batch: int = 512
-    seed: int = 0
     words: SparseArray = field(init=False, repr=False)
     prices: ScoreArray = field(init=False, repr=False)
-    weights: dict[str, AnyArray] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self.checkpoint: Path | None = None
-        self.device = "cpu"
-        self._report: Callable[[float], None] = tell_nobody
-
-    def prepare(self, *, checkpoint: Path, device: str, report: Callable[[float], None]) -> None:
-        """Keep checkpoints, compute on a device and tell how far it is."""
-        self.checkpoint, self.device, self._report = checkpoint, device, report
-
-    def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
-        """Train both towers; without facts an item is its embedding alone.
+    def describe(self, facts: ItemFacts | None, *, n_items: int) -> None:
+        """Keep words and prices; without facts an item is its embedding alone.
 
         Raises:
             ValueError: The facts are of other items.
         """
-        self._forget()
-        self.words, self.prices = _describe(facts, histories.n_items)
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            towers = self._make()
-        plan = Plan(
-            epochs=self.epochs,
-            patience=self.patience,
-            rate=self.rate,
-            seed=self.seed,
-            device=self.device,
-        )
-        train(
-            Pairs(self, towers, histories),
-            plan,
-            checkpoint=self.checkpoint,
-            report=lambda progress, plan: self._report(progress.epochs / plan.epochs),
-        )
-        self.weights = {name: value.cpu().numpy() for name, value in towers.state_dict().items()}
-        return self
+        self.words, self.prices = _describe(facts, n_items)
+
+    def make(self, *, n_items: int) -> "Towers":
+        """Make both towers for the items that were described."""
+        return Towers(self)
+
+    def task(self, network: "Towers", histories: Histories) -> "Pairs":
+        """Foresee every event by what was before it."""
+        return Pairs(self, network, histories)
+
+    def count_items(self) -> int:
+        """Count the items that were described."""
+        return len(self.prices)
 
     def score(self, histories: Histories) -> ScoreArray:
         """Multiply each customer's vector with those of all items."""
-        return self.towers.score(histories.newest(self.length))
+        return self.network.score(histories.newest(self.length))
 
-    @cached_property
-    def towers(self) -> "Towers":
-        """The network with what it learned."""
-        towers = self._make()
-        towers.load_state_dict(
-            {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
-        )
-        return towers.eval()
+    def attribute(self, items: Sequence[int], item: int, *, n_items: int) -> Attribution:
+        """Share a score out among the events and what is said of the item.
 
-    def _make(self) -> "Towers":
-        return Towers(self).to(self.device)
-
-    def _forget(self) -> None:
-        self.__dict__.pop("towers", None)  # of a fit before
+        By integrated gradients, from a history of as many events of nobody, and an item of which
+        nothing is said.
+        """
+        return self.network.attribute(Histories.of([items], n_items=n_items), item)
 
 
 class Towers(nn.Module):
@@ -153,7 +117,10 @@ class Towers(nn.Module):
             torch.from_numpy(rows.indptr[:-1].astype(np.int64)).to(device),
         )
         prices = torch.from_numpy(self._ranker.prices[numbers]).to(device)
-        own = self.own(torch.from_numpy(numbers).to(device)) + words
+        return self._mix(self.own(torch.from_numpy(numbers).to(device)) + words, prices)
+
+    def _mix(self, own: Tensor, prices: Tensor) -> Tensor:
+        """Make items' vectors of what they are by themselves, (m, size), and prices, (m, 2)."""
         mixed = own + self.item(torch.cat([self.dropout(own), prices], dim=1))
         return functional.normalize(mixed, dim=1)
 
@@ -172,6 +139,35 @@ class Towers(nn.Module):
         both = torch.cat([functional.normalize(mean, dim=1), newest], dim=1)
         met: Tensor = functional.normalize(mean + newest, dim=1) + self.customer(both)
         return functional.normalize(met, dim=1)
+
+    def attribute(self, histories: Histories, item: int) -> Attribution:
+        """Share the score of an item after one history out."""
+        read = histories.newest(self._ranker.length)
+        row = self._ranker.words[[item]]
+        words = self.said.weight[row.indices.astype(np.int64)].detach()  # (w, size)
+        inputs = [
+            self.items(read.items).detach(),  # (h, size)
+            self.own.weight[[item]].detach(),
+            words / max(len(words), 1),
+            torch.from_numpy(self._ranker.prices[[item]]).to(words.device),
+        ]
+        nobody = self.nobody.detach().expand_as(inputs[0])
+        baselines = [nobody, *(torch.zeros_like(each) for each in inputs[1:])]
+
+        def value(at: Sequence[Tensor]) -> Tensor:
+            met, own, said, price = at
+            vector = self._mix(own + said.sum(dim=0, keepdim=True), price)
+            return (self.customers(met, read) * vector).sum()
+
+        owed = [each.sum(dim=1) for each in integrate_gradients(value, inputs, baselines)]
+        events = np.zeros(len(histories.items))
+        events[len(events) - len(read.items) :] = owed[0].cpu().numpy()
+        return Attribution(
+            events=events,
+            words=dict(zip(row.indices.tolist(), owed[2].tolist(), strict=True)),
+            price=float(owed[3].sum()),
+            own=float(owed[1].sum()),
+        )
 
     @torch.no_grad()
     def score(self, histories: Histories) -> ScoreArray:
@@ -203,21 +199,32 @@ class Pairs:
         for first in range(0, len(events), self.ranker.batch):
             yield events[first : first + self.ranker.batch]
 
-    def loss(self, batch: IntArray, rng: np.random.Generator) -> Tensor:
-        """Return the mean surprise at the events of a batch, among all items of it."""
-        before = self._before(batch)
-        numbers, places = np.unique(
-            np.concatenate([self._learned.items[batch], before.items]), return_inverse=True
-        )
+    def size(self, batch: IntArray) -> int:
+        """Count the events of a batch."""
+        return len(batch)
+
+    def loss(self, batch: IntArray, part: Part = WHOLE) -> Tensor:
+        """Return the mean surprise at the events of a batch, among all items of it.
+
+        Of a part, it is the sum over its own events, of as many as there are in the batch.
+        """
+        own = batch[part.rows(len(batch))]
+        before = self._before(own)
+        answers = np.unique(self._learned.items[batch])
+        numbers = np.union1d(answers, before.items)
         vectors = self._towers.items(numbers)
-        place = torch.from_numpy(places).to(vectors.device)
-        answers = np.unique(places[: len(batch)])
-        met = self._towers.customers(vectors[place[len(batch) :]], before)
-        candidates = torch.from_numpy(answers).to(vectors.device)
-        logits = met @ vectors[candidates].T / self.ranker.temperature  # (b, candidates)
-        often = torch.from_numpy(self._log_share[numbers[answers]]).to(vectors.device)
-        wanted = torch.searchsorted(candidates, place[: len(batch)].contiguous())
-        return functional.cross_entropy(logits - often, wanted)
+
+        def places(items: IntArray) -> Tensor:
+            return torch.from_numpy(np.searchsorted(numbers, items)).to(vectors.device)
+
+        met = self._towers.customers(vectors[places(before.items)], before)
+        logits = met @ vectors[places(answers)].T / self.ranker.temperature  # (b, candidates)
+        often = torch.from_numpy(self._log_share[answers]).to(vectors.device)
+        wanted = np.searchsorted(answers, self._learned.items[own])
+        surprise = functional.cross_entropy(
+            logits - often, torch.from_numpy(wanted).to(vectors.device), reduction="sum"
+        )
+        return surprise / len(batch)
 
     def validate(self) -> float:
         """Return NDCG@10 of the last events that are held back; 0 if none could be."""

@@ -1,7 +1,8 @@
 """Rank by what the customers did who did most of the same."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -9,7 +10,7 @@ from scipy import sparse
 from recommender.arrays import ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import Ranker
+from recommender.rankers.base import Between, Ranker
 from recommender.rankers.sparse_rows import row_sums, rows_of, squared, strongest
 
 
@@ -24,6 +25,11 @@ class UserKnn(Ranker):
         known: The profiles of all customers learned from, shape (n, n_items).
     """
 
+    searched: ClassVar[Mapping[str, Between]] = {
+        "neighbours": Between(20, 1000, is_log=True),
+        "shrinkage": Between(0.1, 100.0, is_log=True),
+        "decay": Between(0.3, 1.0),
+    }
     neighbours: int = 100
     shrinkage: float = 1.0
     decay: float = 1.0

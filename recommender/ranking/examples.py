@@ -10,6 +10,8 @@ from recommender.lists import Sorted
 from recommender.ranking.interactions import read_history, read_names
 from recommender.ranking.looking import find_lists
 from recommender.ranking.models import RankerVersion, Ranking, TopPicks
+from recommender.ranking.reasons import read_reasons
+from recommender.ranking.wording import say_reasons
 
 CUSTOMERS = 6
 # So many versions stand beside each other, the newest first.
@@ -32,6 +34,7 @@ class Example:
     """A customer by key, their newest events, and each version's list by its number.
 
     `shown` is what the served version's list comes to by the rules; None while nothing is served.
+    `reasons` say why a version's first product comes first: its number, the product, and words.
     The empty key stands for newcomers.
     """
 
@@ -39,6 +42,7 @@ class Example:
     history: list[Met]
     lists: list[tuple[int, list[str]]]
     shown: list[str] | None
+    reasons: list[tuple[int, str, list[str]]]
 
 
 def find_examples(ranking: Ranking, *, now: datetime) -> list[Example]:
@@ -56,18 +60,17 @@ def find_examples(ranking: Ranking, *, now: datetime) -> list[Example]:
     )
     customers[None] = ""
     of_these = Q(customer__in=[one for one in customers if one is not None])
-    lists = {
-        (found.version_id, found.customer_id): found.items[:SHOWN]
-        for found in TopPicks.objects.filter(
-            of_these | Q(customer__isnull=True), version__in=versions
-        )
-    }
+    lists, reasons = {}, {}
+    for found in TopPicks.objects.filter(of_these | Q(customer__isnull=True), version__in=versions):
+        lists[found.version_id, found.customer_id] = found.items[:SHOWN]
+        reasons[found.version_id, found.customer_id] = read_reasons(found.reasons)
     kept = find_lists([ranking.key], customers, now=now)
     shown: dict[int | None, list[str] | None] = {}
     for customer in customers:
         listed = kept.find(ranking.key, customer)
         shown[customer] = None if listed is None else Sorted(listed).best(SHOWN)
-    items = {item for found in (*lists.values(), *shown.values()) for item in found or ()}
+    items = {item for listed in (*lists.values(), *shown.values()) for item in listed or ()}
+    items |= {each.name for some in reasons.values() for each in some if each.kind == "met"}
     names = read_names(ranking.event_weights, items, until=now)
 
     def named(found: Iterable[str]) -> list[str]:
@@ -82,6 +85,15 @@ def find_examples(ranking: Ranking, *, now: datetime) -> list[Example]:
                 for version in versions
             ],
             shown=None if (by_rules := shown[customer]) is None else named(by_rules),
+            reasons=[
+                (
+                    version.number,
+                    names.get(lists[version.pk, customer][0], lists[version.pk, customer][0]),
+                    say_reasons(some, names),
+                )
+                for version in versions
+                if (some := reasons.get((version.pk, customer)))
+            ],
         )
         for customer, key in customers.items()
     ]

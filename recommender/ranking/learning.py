@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from audience.copying import copy_rows
 from audience.models import Customer
@@ -18,7 +20,7 @@ from recommender.arrays import IntArray, ScoreArray
 from recommender.histories import Histories
 from recommender.judging import group_means, judge
 from recommender.rankers import make_ranker
-from recommender.rankers.base import Ranker
+from recommender.rankers.base import Ranker, TrainingContext
 from recommender.rankers.markov import Markov
 from recommender.rankers.popularity import Popularity
 from recommender.rankers.storing import to_bytes
@@ -34,12 +36,13 @@ from recommender.ranking.lifecycle import (
 )
 from recommender.ranking.models import BY_HISTORY, RankerVersion, TopPicks
 from recommender.ranking.profiles import describe
+from recommender.ranking.reasons import find_reasons, to_json
 from recommender.reranking import Followers
 from recommender.splits import by_amount
 
 logger = logging.getLogger(__name__)
 
-# So many customers' lists of a rejected version are kept, to be looked at.
+# Of so many customers lists of a rejected version are kept, and reasons of any, to be looked at.
 EXAMPLES = 12
 LISTS_AT_ONCE = 4096
 
@@ -53,24 +56,65 @@ Recipe = tuple[str, dict[str, Any]]
 GATE: Recipe = ("markov", {})
 
 
+# Events that come in late may make processes read different ones.
+MOST_READINGS = 5
+
+
+def agree_alone(digest: str) -> bool:
+    """Agree, as who trains alone does, on what was read."""
+    return True
+
+
+def show_nobody(part: float, stage: str) -> None:
+    """Take a report that nobody waits for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What a process does in a training that several may share (`train_rankings`).
+
+    Attributes:
+        is_first: Whether it judges and writes; others only help networks to learn.
+        device: Where networks learn; None is where the site's settings say.
+        agrees: Tells whether all processes read events with the same digest; all of them ask.
+        show: Is told how far it is, besides the version's own row.
+    """
+
+    is_first: bool = True
+    device: str | None = None
+    agrees: Callable[[str], bool] = agree_alone
+    show: Report = show_nobody
+
+
+ALONE = Role()
+
+
 class Training:
     """The trainings that one version takes: each goes on from its checkpoint if there is one."""
 
-    def __init__(self, version: RankerVersion, data: SiteData, report: Report) -> None:
+    def __init__(self, version: RankerVersion, data: SiteData, report: Report, role: Role) -> None:
         """Keep the checkpoints where only this version with these events looks for them."""
         self._facts = data.facts
         self._report = report
-        self._directory = settings.DATA_DIR / "training" / f"{version.pk}-{data.digest[:16]}"
+        name = f"{version.pk}-{data.digest[:16]}"
+        self._directory = settings.DATA_DIR / "training" / name
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._device = role.device or settings.LEARNING_DEVICE
+        folder = settings.TENSORBOARD_DIR
+        self._events = folder and folder / version.ranking.key / f"version-{version.number}"
 
     def fit(self, recipe: Recipe, histories: Histories, *, stage: str, at: float) -> Ranker:
         """Let a ranker learn; `at` is the part of all the work that is done before."""
         self._report(at, stage)
         ranker = make_ranker(*recipe)
+        name = stage.replace(" ", "-")
         ranker.prepare(
-            checkpoint=self._directory / f"{stage.replace(' ', '-')}.safetensors",
-            device=settings.LEARNING_DEVICE,
-            report=lambda part: self._report(at + STAGE_PART * part, stage),
+            TrainingContext(
+                checkpoint=self._directory / f"{name}.safetensors",
+                device=self._device,
+                report=lambda part: self._report(at + STAGE_PART * part, stage),
+                events=self._events and self._events / name,
+            )
         )
         return ranker.fit(histories, self._facts)
 
@@ -80,45 +124,47 @@ class Training:
 
 
 def train_next(*, now: datetime) -> RankerVersion | None:
-    """Train the next version that waits, if any, and return it.
+    """Train the next version that waits, if any, and return it."""
+    version = claim_version(now=now)
+    if version is not None:
+        train_version(version, now=now)
+    return version
+
+
+def train_version(version: RankerVersion, *, now: datetime, role: Role = ALONE) -> None:
+    """Train a version that was claimed.
 
     What it learned, its lists and its status are stored together: a worker that dies before has
     done nothing, and what is half stored is never seen.
     """
-    version = claim_version(now=now)
-    if version is None:
-        return None
     try:
-        _train(version, now=now)
+        _train(version, now=now, role=role)
     except ValueError as error:
         # Too little data, or settings that do not suit it: said to whoever asked.
-        fail_version(version, reason=str(error))
+        if role.is_first:
+            fail_version(version, reason=str(error))
     except Exception:
-        fail_version(version, reason="An error that nobody foresaw; the worker's log has it.")
+        if role.is_first:
+            fail_version(version, reason="An error that nobody foresaw; the worker's log has it.")
         raise
     version.refresh_from_db()
-    return version
 
 
-def _train(version: RankerVersion, *, now: datetime) -> None:
+def _train(version: RankerVersion, *, now: datetime, role: Role) -> None:
     def report(part: float, stage: str) -> None:
-        report_progress(version, part=part, stage=stage, now=timezone.now())
+        if role.is_first:
+            report_progress(version, part=part, stage=stage, now=timezone.now())
+            role.show(part, stage)
 
     report(0.0, "Reading events")
-    ranking = version.ranking
-    # Whoever tries again after a worker died reads the same, and goes on from its checkpoints.
-    until = version.requested_at
-    data = read_site(
-        ranking.event_weights,
-        since=until - timedelta(days=ranking.window_days),
-        until=until,
-        per_customer=ranking.events_per_customer,
-    )
-    champion = ranking.served_version
+    data = _read(version, role)
+    champion = version.ranking.served_version
     is_refresh = champion is not None and champion.recipe == version.recipe
-    training = Training(version, data, report)
-    metrics, admission = _try(version, champion, data, training)
+    training = Training(version, data, report, role)
+    metrics, admission = _try(version, champion, data, training, role)
     ranker = training.fit(version.recipe, data.histories, stage="Learning from all events", at=0.7)
+    if not role.is_first:
+        return
     report(0.9, "Making lists")
     trained = Trained(
         admission=admission,
@@ -126,7 +172,7 @@ def _train(version: RankerVersion, *, now: datetime) -> None:
         metrics=metrics,
         state=to_bytes(ranker),
         followers=_followers(data),
-        profile=msgspec.to_builtins(describe(data, ranker, until=until)),
+        profile=msgspec.to_builtins(describe(data, ranker, until=version.requested_at)),
     )
     with transaction.atomic():
         if not settle_version(version, trained, now=now):
@@ -139,21 +185,41 @@ def _train(version: RankerVersion, *, now: datetime) -> None:
         serve_version(version, now=now)
 
 
+def _read(version: RankerVersion, role: Role) -> SiteData:
+    """Read the events that a version learns from: all processes the same."""
+    ranking = version.ranking
+    # Whoever tries again after a worker died reads the same, and goes on from its checkpoints.
+    until = version.requested_at
+    for _ in range(MOST_READINGS):
+        data = read_site(
+            ranking.event_weights,
+            since=until - timedelta(days=ranking.window_days),
+            until=until,
+            per_customer=ranking.events_per_customer,
+        )
+        if role.agrees(data.digest):
+            return data
+    raise ValueError("Events came in all the time while several processes read them; ask again.")
+
+
 def _try(
-    version: RankerVersion, champion: RankerVersion | None, data: SiteData, training: "Training"
+    version: RankerVersion,
+    champion: RankerVersion | None,
+    data: SiteData,
+    training: Training,
+    role: Role,
 ) -> tuple[dict[str, dict[str, float]], Admission]:
     """Train the version and its rivals on the same earlier events, and judge them on the later."""
     split = split_for_trial(data.histories)
-    recipes = {"this version": version.recipe}
-    if champion is not None and champion.recipe != version.recipe:
-        recipes[f"version {champion.number} ({champion.kind}), which is served"] = champion.recipe
-    if GATE not in (version.recipe, *recipes.values()) and champion is None:
-        recipes["the Markov model"] = GATE
+    recipes = _recipes(version, champion)
     judged = {}
     for place, (name, recipe) in enumerate(recipes.items()):
         at = 0.1 + 0.6 * place / len(recipes)
         ranker = training.fit(recipe, split.learned, stage=f"Trying {name}", at=at)
-        judged[name] = judge(ranker, split, facts=data.facts)
+        if role.is_first:
+            judged[name] = judge(ranker, split, facts=data.facts)
+    if not role.is_first:
+        return {}, Admission(False, ())
     groups = by_amount(split.asked)
     metrics = {
         name: each.means | _by_history(group_means(each.each[MEASURE], groups))
@@ -161,6 +227,16 @@ def _try(
     }
     challenger = judged.pop("this version")
     return metrics, admit(challenger, judged)
+
+
+def _recipes(version: RankerVersion, champion: RankerVersion | None) -> dict[str, Recipe]:
+    """Name what is tried: the version, and whom it has to beat."""
+    recipes = {"this version": version.recipe}
+    if champion is not None and champion.recipe != version.recipe:
+        recipes[f"version {champion.number} ({champion.kind}), which is served"] = champion.recipe
+    if GATE not in (version.recipe, *recipes.values()) and champion is None:
+        recipes["the Markov model"] = GATE
+    return recipes
 
 
 def _by_history(means: dict[str, float]) -> dict[str, float]:
@@ -196,33 +272,39 @@ def _store_lists(
     """Store the lists of some customers, and the one of everybody who is not known yet."""
     # Some may have been erased since their events were read.
     there = set(Customer.objects.filter(pk__in=data.customers).values_list("pk", flat=True))
-    ids = np.array(data.customers)
     copy_rows(
         TopPicks._meta.db_table,
-        ("version_id", "customer_id", "items", "scores"),
+        ("version_id", "customer_id", "items", "scores", "reasons"),
         (
-            (version.pk, customer, items, scores)
-            for customer, items, scores in _lists(version, ranker, data, customers, ids)
-            if customer is None or customer in there
+            (version.pk, *row)
+            for row in _lists(version, ranker, data, customers)
+            if row[0] is None or row[0] in there
         ),
     )
 
 
 def _lists(
-    version: RankerVersion, ranker: Ranker, data: SiteData, customers: IntArray, ids: IntArray
-) -> Iterator[tuple[int | None, list[str], list[float]]]:
+    version: RankerVersion, ranker: Ranker, data: SiteData, customers: IntArray
+) -> Iterator[tuple[int | None, list[str], list[float], Jsonb | None]]:
     k = version.ranking.shown
     nobody = Histories.of([[]], n_items=len(data.items))
     slates = ranker.recommend(nobody, k=k)
     if not np.ptp(slates.scores[slates.items >= 0]):
         # It has nothing to say to somebody of whom nothing is known.
         slates = Popularity().fit(data.histories).recommend(nobody, k=k)
-    yield None, *_named(slates.items[0], slates.scores[0], data.items)
+    yield None, *_named(slates.items[0], slates.scores[0], data.items), None
     for first in range(0, len(customers), LISTS_AT_ONCE):
         some = customers[first : first + LISTS_AT_ONCE]
         slates = ranker.recommend(data.histories.of_customers(some), k=k)
-        for customer, items, scores in zip(ids[some], slates.items, slates.scores, strict=True):
-            yield int(customer), *_named(items, scores, data.items)
+        for customer, items, scores in zip(some.tolist(), slates.items, slates.scores, strict=True):
+            reasons = None
+            if customer < EXAMPLES and items[0] >= 0:
+                history = data.histories.of_customers(np.array([customer]))
+                why = find_reasons(
+                    ranker, history, int(items[0]), keys=data.items, words=data.facts.names
+                )
+                reasons = Jsonb(to_json(why))
+            yield data.customers[customer], *_named(items, scores, data.items), reasons
 
 
 def _named(

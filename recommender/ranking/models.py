@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from audience.models import Customer
 from recommender.lists import Rules, read_boosts
-from recommender.rankers import ranker_choices
+from recommender.rankers import RANKERS, ranker_choices
 
 # What measures of customers with so many events are called, before the number of events.
 BY_HISTORY = "ndcg@10 with a history of "
@@ -45,6 +45,19 @@ def check_boosts(boosts: object) -> None:
         read_boosts(boosts)
     except ValueError as error:
         raise ValidationError(str(error)) from error
+
+
+def check_tuned(tuned: object) -> None:
+    """Refuse what is no object of rankers and their settings; a version checks the values.
+
+    Raises:
+        ValidationError: It is not.
+    """
+    if not isinstance(tuned, dict) or not all(
+        kind in RANKERS and isinstance(each, dict) for kind, each in tuned.items()
+    ):
+        words = "Write rankers and the settings of each, as an object of objects."
+        raise ValidationError({"tuned": words})
 
 
 class Product(models.Model):
@@ -86,6 +99,14 @@ class Ranking(models.Model):
     refresh_hours = models.PositiveIntegerField(
         default=24,
         help_text="After so long the served ranker learns anew from newer events. 0: never.",
+    )
+    # By kind of ranker, what a search found to be better than its own settings.
+    tuned = models.JSONField(
+        "settings of rankers",
+        default=dict,
+        blank=True,
+        help_text="By ranker, what it is trained with unless said otherwise, such as "
+        '{"markov": {"lags": 10}}; manage.py tune_ranking writes it.',
     )
     # What the shop wants of every list; `lists.py` applies it.
     boosts = models.JSONField(
@@ -164,6 +185,15 @@ class Ranking(models.Model):
     def served_version(self) -> "RankerVersion | None":
         """The version whose lists are shown; None while there is none."""
         return self.versions.filter(status=Status.SERVED).first()
+
+    def clean(self) -> None:
+        """Refuse settings of rankers that are none, an empty list too."""
+        check_tuned(self.tuned)
+
+    def settings_of(self, kind: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Return what a ranker is trained with: what is given, then what a search found."""
+        tuned: dict[str, Any] = self.tuned.get(kind, {})
+        return tuned | given
 
     @property
     def rules(self) -> Rules:
@@ -277,6 +307,8 @@ class TopPicks(models.Model):
     customer = models.ForeignKey(Customer, null=True, on_delete=models.CASCADE, related_name="+")
     items = ArrayField(models.CharField(max_length=255))
     scores = ArrayField(models.FloatField())
+    # Why its first product comes first, for a few customers (`reasons.py`); else null.
+    reasons = models.JSONField(null=True)
 
     class Meta:
         verbose_name_plural = "top picks"

@@ -67,10 +67,11 @@ def train(request: HttpRequest, key: str) -> HttpResponse:
     form = TrainForm(request.POST)
     if form.is_valid():
         try:
+            kind = form.cleaned_data["kind"]
             version = request_version(
                 found,
-                kind=form.cleaned_data["kind"],
-                hyperparameters=form.cleaned_data["settings"] or {},
+                kind=kind,
+                hyperparameters=found.settings_of(kind, form.cleaned_data["settings"] or {}),
                 by=request.user if isinstance(request.user, User) else None,
                 now=timezone.now(),
             )
@@ -105,6 +106,7 @@ def _show(request: HttpRequest, found: Ranking, form: TrainForm) -> HttpResponse
         "versions": [_describe(version) for version in versions],
         "measures": MEASURES.values(),
         "rules": say_rules(found.rules),
+        "tuned": [(kind, json.dumps(each)) for kind, each in sorted(found.tuned.items()) if each],
         "check": RankerCheck.objects.filter(
             version__ranking=found, version__status=Status.SERVED
         ).first(),

@@ -1,8 +1,9 @@
-"""Say a ranking's rules as sentences for a marketer."""
+"""Say a ranking's rules, and the reasons of its lists, in words for a marketer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from recommender.lists import Rules
+from recommender.ranking.reasons import Reason
 
 
 def say_rules(rules: Rules) -> list[str]:
@@ -33,3 +34,21 @@ def _say_prices(low: float | None, high: float | None) -> Iterator[str]:
         yield f"Prices are {low:g} at least"
     elif high is not None:
         yield f"Prices are {high:g} at most"
+
+
+def say_reasons(reasons: Iterable[Reason], names: Mapping[str, str]) -> list[str]:
+    """Return what speaks for a product, or against it, with its part of all that does either.
+
+    Args:
+        reasons: The weightiest first.
+        names: What products are called, by key.
+    """
+    return [f"{_say_reason(each, names)} {each.share:.0%}" for each in reasons]
+
+
+def _say_reason(reason: Reason, names: Mapping[str, str]) -> str:
+    if reason.kind == "met":
+        return f"met {names.get(reason.name, reason.name)}"
+    if reason.kind == "said":
+        return f"“{reason.name}”"
+    return "its price" if reason.kind == "price" else "the product itself"

@@ -113,6 +113,15 @@ def test_an_explanation_owes_nothing_to_what_changes_nothing(ranker: Ranker) -> 
         assert owed[1] > owed[2]
 
 
+def test_its_own_settings_are_among_those_that_are_searched(ranker: Ranker) -> None:
+    own = type(ranker)().settings()
+    for name, between in ranker.searched.items():
+        assert between.low <= own[name] <= between.high
+        if isinstance(own[name], int):
+            assert (own[name] - between.low) % between.step == 0
+        assert between.low > 0 or not between.is_log
+
+
 def test_every_ranker_has_a_label() -> None:
     assert ("item_knn", "Item Knn") in ranker_choices()
 

@@ -32,6 +32,31 @@ def test_a_file_may_lack_its_heading() -> None:
         read_table(["1::2"], heading="user_id::movie_id::rating::timestamp")
 
 
+def test_ratings_of_movielens_need_no_heading() -> None:
+    ratings = ["1::1193::5::978300760\n", "2::661::3::978298413\n", "1::661::3::978300700\n"]
+    table = ["196\t242\t3\t881250949", "186\t302\t3\t891717742"]
+    read = read_table(ratings)
+    assert (read.customers, read.items) == (("1", "2"), ("1193", "661"))
+    np.testing.assert_array_equal(read.histories.items, [1, 0, 1])
+    np.testing.assert_array_equal(read.histories.times, [978300700, 978300760, 978298413])
+    assert read_table(table).items == ("242", "302")
+    with pytest.raises(ValueError, match="Line 2 cannot be read"):
+        read_table([ratings[0], "1::2"])
+
+
+def test_events_of_retailrocket_are_read_as_they_are() -> None:
+    lines = ["timestamp,visitorid,event,itemid,transactionid\r\n",
+             "1433224214164,257597,view,355908,\r\n",
+             "1433221332117,257597,transaction,248676,4000\r\n",
+             "1433221999827,111016,addtocart,318965,\r\n"]  # fmt: skip
+    read = read_table(lines)
+    assert read.customers == ("257597", "111016")
+    assert [read.items[item] for item in read.histories.items] == ["248676", "355908", "318965"]
+    np.testing.assert_allclose(read.histories.times[0], 1433221332.117)
+    counted = read_table(lines, weights={"view": 1.0, "addtocart": 3.0, "transaction": 5.0})
+    np.testing.assert_array_equal(counted.histories.weights, [5.0, 1.0, 3.0])
+
+
 def test_times_may_be_milliseconds_or_dates() -> None:
     lines = ["session,item,time", "1,a,1433221332117", "1,b,2015-06-02T05:02:12.117Z"]
     lines += ["1,c,2015-06-02 05:02:12.117"]

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recommender.training import Plan, Progress, train
+from recommender.checkpoints import Progress
+from recommender.training import Part, Plan, train
 
 PLAN = Plan(epochs=6, patience=6, rate=0.05, seed=1)
 
@@ -21,18 +22,23 @@ PLAN = Plan(epochs=6, patience=6, rate=0.05, seed=1)
 class Line:
     """Fits a line by noisy points; its validation may be told in advance."""
 
-    def __init__(self, told: list[float] | None = None) -> None:
+    def __init__(self, told: list[float] | None = None, *, dropout: float = 0.2) -> None:
         torch.manual_seed(0)
-        self.model: nn.Module = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.2))
+        self.model: nn.Module = nn.Sequential(nn.Linear(1, 1), nn.Dropout(dropout))
         self._told = told
 
     def batches(self, rng: np.random.Generator) -> Iterable[Tensor]:
         for _ in range(4):
-            yield torch.from_numpy(rng.normal(size=(8, 1)).astype(np.float32))
+            x = rng.normal(size=8)
+            y = 3 * x + 1 + rng.normal(scale=0.1, size=8)
+            yield torch.from_numpy(np.column_stack([x, y]).astype(np.float32))
 
-    def loss(self, batch: Tensor, rng: np.random.Generator) -> Tensor:
-        noise = torch.from_numpy(rng.normal(scale=0.1, size=batch.shape).astype(np.float32))
-        loss: Tensor = ((self.model(batch) - (3 * batch + 1 + noise)) ** 2).mean()
+    def size(self, batch: Tensor) -> int:
+        return len(batch)
+
+    def loss(self, batch: Tensor, part: Part) -> Tensor:
+        own = batch[part.rows(len(batch))]
+        loss: Tensor = ((self.model(own[:, :1]) - own[:, 1:]) ** 2).sum() / len(batch)
         return loss
 
     def validate(self) -> float:
@@ -74,6 +80,42 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     assert weights(second) == weights(whole)
 
 
+def limit_memory(task: Line, *, rows: int) -> list[int]:
+    """Let the model run out of memory where it is given more rows; return what it is given."""
+    given: list[int] = []
+
+    def refuse(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        given.append(len(inputs[0]))
+        if module.training and len(inputs[0]) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    task.model.register_forward_pre_hook(refuse)
+    return given
+
+
+def test_batches_are_cut_when_memory_runs_out_and_the_same_is_learned() -> None:
+    whole, cut = Line(dropout=0.0), Line(dropout=0.0)
+    given = limit_memory(cut, rows=3)
+    assert train(cut, PLAN).steps == train(whole, PLAN).steps
+    assert weights(cut) == pytest.approx(weights(whole), abs=1e-5)
+    # It does not try again what did not work: 8 and 4 rows once, then 2 at a time.
+    assert given[:4] == [8, 4, 2, 2]
+    assert max(given[2 : 4 * 4]) == 2
+
+
+def test_memory_that_does_not_suffice_for_a_row_ends_a_training() -> None:
+    task = Line()
+    limit_memory(task, rows=0)
+    with pytest.raises(torch.OutOfMemoryError, match="a single row"):
+        train(task, PLAN)
+
+
+def test_parts_have_every_row_once() -> None:
+    for n in (0, 1, 5, 8):
+        rows = [row for number in range(3) for row in range(n)[Part(number, 3).rows(n)]]
+        assert rows == list(range(n))
+
+
 def test_training_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -101,12 +143,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from recommender.rankers import make_ranker
+from recommender.rankers.base import TrainingContext
 from recommender.rankers.storing import to_bytes
 from tests.recommender.rankers.worlds import make_histories
 
 torch.set_num_threads(1)
 ranker = make_ranker("transformer", {"size": 16, "epochs": 6, "patience": 6, "batch": 16})
-ranker.prepare(checkpoint=Path(sys.argv[1]), device="cpu", report=print)
+ranker.prepare(TrainingContext(checkpoint=Path(sys.argv[1])))
 Path(sys.argv[2]).write_bytes(to_bytes(ranker.fit(make_histories(300))))
 """
 

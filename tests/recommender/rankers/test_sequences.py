@@ -8,18 +8,20 @@ import torch
 
 from recommender.arrays import ScoreArray
 from recommender.histories import Histories
-from recommender.rankers import sequences
+from recommender.rankers import neural
+from recommender.rankers.base import TrainingContext
 from recommender.rankers.gru import Gru
 from recommender.rankers.hstu import BUCKETS, Hstu, bucket
+from recommender.rankers.neural import validate_scores
 from recommender.rankers.sequences import (
     Network,
     NextItem,
     SequenceRanker,
     cut,
     fill,
-    validate_scores,
 )
 from recommender.rankers.transformer import Transformer
+from recommender.training import Part
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories
 
 SMALL = {"size": 16, "batch": 8, "epochs": 1}
@@ -89,7 +91,7 @@ def test_the_loss_is_the_surprise_at_the_next_items_among_those_of_others() -> N
     ranker = Transformer(**SMALL)
     task = NextItem(ranker, network_of(ranker), make_histories(9))
     batch = fill(Histories.of([[1, 2], [3]], n_items=N_ITEMS), beginning=N_ITEMS)
-    loss = task.loss(batch, np.random.default_rng(0)).detach()
+    loss = task.loss(batch).detach()
     counts = np.maximum(np.bincount(task._learned.items, minlength=N_ITEMS), 1)
     often = np.log(counts / len(task._learned.items))
     surprises = []
@@ -117,7 +119,7 @@ def test_batches_are_of_like_length_and_whole() -> None:
 def test_validation_is_the_mean_gain_over_all_that_is_held_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sequences, "CUSTOMERS_AT_ONCE", 2)
+    monkeypatch.setattr(neural, "CUSTOMERS_AT_ONCE", 2)
     asked = Histories.of([[0], [1], [2]], n_items=4)
     table = np.array([[9, 3, 2, 1], [4, 9, 3, 2], [3, 2, 9, 1]], dtype=np.float32)
 
@@ -138,7 +140,16 @@ def test_too_few_customers_are_learned_from_and_not_validated() -> None:
 def test_a_training_tells_how_far_it_is_and_keeps_a_checkpoint(tmp_path: Path) -> None:
     told: list[float] = []
     ranker = Gru(**(SMALL | {"epochs": 2}))
-    ranker.prepare(checkpoint=tmp_path / "gru", device="cpu", report=told.append)
+    ranker.prepare(TrainingContext(checkpoint=tmp_path / "gru", report=told.append))
     ranker.fit(make_histories(20))
     assert told == [0.5, 1.0]
     assert (tmp_path / "gru").exists()
+
+
+def test_the_losses_of_parts_add_up(ranker: SequenceRanker) -> None:
+    task = NextItem(ranker, network_of(ranker), make_histories(9))
+    lists = [[1, 2], [3], [4, 5, 6], [7, 1], [2, 8]]
+    batch = fill(Histories.of(lists, n_items=N_ITEMS), beginning=N_ITEMS)
+    parts = [task.loss(batch, Part(number, 3)).item() for number in range(3)]
+    assert sum(parts) == pytest.approx(task.loss(batch).item(), rel=1e-5)
+    assert min(parts) > 0

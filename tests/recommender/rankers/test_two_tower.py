@@ -9,7 +9,9 @@ import torch
 
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
+from recommender.rankers.base import TrainingContext
 from recommender.rankers.two_tower import Pairs, TwoTower
+from recommender.training import Part
 from tests.recommender.rankers.worlds import N_ITEMS, SIZE, make_facts, make_histories
 
 SMALL: dict[str, Any] = {"size": 16, "batch": 64, "epochs": 8, "rate": 0.02}
@@ -32,9 +34,9 @@ def test_the_loss_is_the_surprise_among_the_batch_corrected_for_how_often_items_
     histories = Histories.of([[1, 2, 3], [2, 4]], n_items=5)
     ranker = TwoTower(**(SMALL | {"dropout": 0.0, "batch": 5}))
     ranker.fit(histories, None)
-    task = Pairs(ranker, ranker.towers, histories)
+    task = Pairs(ranker, ranker.network, histories)
     events = np.array([1, 2, 4])
-    loss = float(task.loss(events, np.random.default_rng(0)).detach())
+    loss = float(task.loss(events).detach())
     counts = np.bincount(histories.items, minlength=5) / 5
     scores = ranker.score(Histories.of([[1], [1, 2], [2]], n_items=5)) / ranker.temperature
     candidates, answers = [2, 3, 4], [2, 3, 4]
@@ -70,8 +72,18 @@ def test_unknown_prices_are_of_no_account() -> None:
 def test_it_learns_from_few_without_validating(tmp_path: Path) -> None:
     told: list[float] = []
     ranker = TwoTower(**(SMALL | {"epochs": 2}))
-    ranker.prepare(checkpoint=tmp_path / "towers", device="cpu", report=told.append)
+    ranker.prepare(TrainingContext(checkpoint=tmp_path / "towers", report=told.append))
     ranker.fit(Histories.of([[1, 2], [3]], n_items=5))
     assert told == [0.5, 1.0]
     assert (tmp_path / "towers").exists()
     assert torch.isfinite(torch.from_numpy(ranker.score(Histories.of([[]], n_items=5)))).all()
+
+
+def test_the_losses_of_parts_add_up() -> None:
+    histories = make_histories(20)
+    ranker = TwoTower(**(SMALL | {"epochs": 1})).fit(histories, make_facts())
+    task = Pairs(ranker, ranker.network, histories)
+    events = np.arange(3, 30)
+    parts = [task.loss(events, Part(number, 4)).item() for number in range(4)]
+    assert sum(parts) == pytest.approx(task.loss(events).item(), rel=1e-5)
+    assert min(parts) > 0

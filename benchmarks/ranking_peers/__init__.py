@@ -1,0 +1,1 @@
+"""Times our rankers beside other people's on the same histories, one thread each."""
