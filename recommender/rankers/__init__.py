@@ -23,6 +23,8 @@ RANKERS: dict[str, str] = {
     "hybrid": "recommender.rankers.hybrid.Hybrid",
     "blend": "recommender.rankers.blend.Blend",
 }
+# Of these, the ones that do.
+NETWORKS = frozenset({"two_tower", "transformer", "hstu", "gru"})
 
 
 def load_ranker(name: str) -> type[Ranker]:

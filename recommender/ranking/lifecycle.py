@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max, Q
 
-from recommender.rankers import load_ranker
+from recommender.rankers import NETWORKS, load_ranker
 from recommender.rankers.base import check_settings
 from recommender.ranking.gate import Admission
 from recommender.ranking.models import RankerVersion, Ranking, Status
@@ -41,11 +41,14 @@ def request_version(
 ) -> RankerVersion:
     """Ask for a ranker to be trained.
 
+    A worker looks at a network's settings, because only workers load torch.
+
     Raises:
         ValidationError: There is no such ranker, or it does not take these settings.
     """
     try:
-        check_settings(load_ranker(kind), hyperparameters)
+        if kind not in NETWORKS:
+            check_settings(load_ranker(kind), hyperparameters)
     except ValueError as error:
         raise ValidationError(str(error)) from error
     with transaction.atomic():

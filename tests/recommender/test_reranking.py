@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from recommender.rankers import NETWORKS, RANKERS
 from recommender.rankers.markov import Markov
 from recommender.reranking import DECAY, FOLLOWERS, Followers
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories
@@ -79,8 +80,19 @@ def test_five_hundred_candidates_take_less_than_a_millisecond() -> None:
     assert sorted(times)[25] < 1e-3
 
 
-def test_the_web_reranks_without_torch() -> None:
-    modules = "recommender.reranking, recommender.lists"
+def loads_torch(modules: str) -> bool:
+    """Tell whether a fresh process that imports these modules loads torch."""
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    return done.stdout.strip() == "True"
+
+
+def test_the_web_reranks_without_torch() -> None:
+    assert not loads_torch("recommender.reranking, recommender.lists")
+
+
+def test_the_web_knows_which_rankers_load_torch() -> None:
+    paths = {name: path.rpartition(".")[0] for name, path in RANKERS.items()}
+    light = {path for name, path in paths.items() if name not in NETWORKS}
+    assert not loads_torch(", ".join(sorted(light)))
+    assert all(loads_torch(paths[name]) for name in NETWORKS)
