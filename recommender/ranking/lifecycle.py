@@ -68,17 +68,15 @@ def claim_version(*, now: datetime) -> RankerVersion | None:
     """Take the version that waits longest, or one whose worker died; None if there is none."""
     with transaction.atomic():
         due = Q(status=Status.WAITING) | Q(status=Status.TRAINING, leased_until__lt=now)
-        version = (
+        waiting = (
             RankerVersion.objects.select_for_update(skip_locked=True, of=("self",))
             .filter(due)
             .select_related("ranking")
             .order_by("requested_at", "pk")
-            .first()
         )
-        if version is None:
-            return None
-        if version.attempts >= MOST_ATTEMPTS:
+        while (version := waiting.first()) is not None and version.attempts >= MOST_ATTEMPTS:
             _write(version, status=Status.FAILED, reasons=["Its worker ended each time it tried."])
+        if version is None:
             return None
         _write(
             version,
