@@ -12,7 +12,8 @@ what is learned but for rounding, and for what dropout leaves out.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def train(
     """
     descent = Descent(task, plan)
     progress, best = _begin(descent, checkpoint)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _in_one_order(plan.device):
         while progress.epochs < plan.epochs and (
             progress.epochs - progress.best_epoch < plan.patience
         ):
@@ -150,6 +151,20 @@ def train(
     parallel.take_from_first(task.model.state_dict().values())
     task.model.eval()
     return progress
+
+
+@contextmanager
+def _in_one_order(device: str) -> Iterator[None]:
+    """Let threads add up gradients in one order, so that learning the same gives the same bits.
+
+    On CUDA that takes more, and costs more, than this.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(before or torch.device(device).type == "cpu")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 class Descent:

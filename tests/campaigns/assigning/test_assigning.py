@@ -201,18 +201,18 @@ def read(path: Path) -> list[list[str]]:
 def test_the_command_decides_and_writes_what_a_spreadsheet_may_open(tmp_path: Path) -> None:
     campaign = open_campaign(offers=[make_offer(), make_offer()])
     hostile = make_customer(attributes={"city": "=cmd()", "age": 30})
-    make_audience(20)
+    make_audience(80)
     path = tmp_path / "out.csv"
     call_command(
         "assign_audience", campaign.key, out=path, attribute=["city"], everybody=True, verbosity=0
     )
     head, *rows = read(path)
     assert head == ["customer", "offer", "arm", "propensity", "decision_id", "city"]
-    assert len(rows) == 21
+    assert len(rows) == 81
     assert next(row for row in rows if row[0] == hostile.external_key)[5] == "'=cmd()"
     call_command("assign_audience", campaign.key, out=path, last=True, verbosity=0)
     with_offer = Assigned.objects.exclude(offer="").count()
-    assert len(read(path)) - 1 == with_offer < 21
+    assert len(read(path)) - 1 == with_offer < 81
     assert Assignment.objects.count() == 1
 
 
