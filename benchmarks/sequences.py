@@ -62,28 +62,6 @@ def choose_by(odds: Odds, *, floor: float) -> Chooses:
     return choose
 
 
-def steps_of(season: Season, spec: FeatureSpec, logs: Sequence[Played]) -> Steps:
-    """Take every day that another one followed, of all rounds."""
-    return _joined([_steps(season, spec, played) for played in logs])
-
-
-def _steps(season: Season, spec: FeatureSpec, played: Played) -> Steps:
-    x = played.encode(spec)
-    n, days, d = x.shape
-    rows = n * (days - 1)
-    everything = np.ones((rows, len(season.actions)), dtype=bool)
-    return Steps(
-        offer_index=played.action[:, :-1].reshape(rows),
-        x=x[:, :-1].reshape(rows, d),
-        eligible=everything,
-        reward=played.reward[:, :-1].reshape(rows),
-        days=np.ones(rows),
-        next_x=x[:, 1:].reshape(rows, d),
-        next_eligible=everything,
-        weight=np.ones(rows),
-    )
-
-
 def _joined(parts: Sequence[Steps]) -> Steps:
     names = [each.name for each in fields(Steps)]
     return Steps(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
@@ -99,7 +77,7 @@ def learn(season: Season, kind: str, spec: FeatureSpec, logs: Sequence[Played]) 
     )
     sums = bandit.accumulate(action, x, reward, n_offers=len(season.actions))
     if isinstance(bandit, StepReader):
-        bandit.read_steps(steps_of(season, spec, logs))
+        bandit.read_steps(_joined([played.steps(spec) for played in logs]))
     return bandit.publish(sums, offers=season.actions, features=spec, floor=FLOOR, version=1)
 
 

@@ -20,7 +20,7 @@ mixed with a floor, what is given out by p is what there is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -165,9 +165,8 @@ class PlannedOdds(Odds):
     def of(cls, odds: Odds, asked: Mapping[str, float], *, temperature: float) -> Self:
         """Begin with odds, charged or not, and what a division asks of offers by their keys."""
         free = odds.charge({}, version=odds.version)
-        known = {each.name: getattr(free, each.name) for each in fields(free) if each.init}
         charges = np.array([asked.get(key, 0.0) for key in free.offers])
-        return cls(**known, asked=charges, softness=temperature)
+        return cls(**free.given(), asked=charges, softness=temperature)
 
     def weights(
         self, x: FloatArray, eligible: BoolArray, *, floor: float | None = None

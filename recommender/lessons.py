@@ -20,13 +20,14 @@ MOST_LESSONS = 200_000
 
 SECONDS_OF_A_DAY = 86_400.0
 
-# Ids begin with the time, so the newest come first. OFFSET 0 is that of `rebuilding.py`.
-REMEMBERED: LiteralString = """
-    WITH newest AS (
-        SELECT decision_id, value,
-               CASE WHEN %(memory)s::float8 IS NULL THEN 1.0 ELSE
+# What a row of rewards counts, as a part of one that was learned right now.
+FADED: LiteralString = """CASE WHEN %(memory)s::float8 IS NULL THEN 1.0 ELSE
                    exp(-greatest(extract(epoch FROM %(now)s - learned_at), 0)
-                       / %(memory)s::float8) END AS weight
+                       / %(memory)s::float8) END"""
+# Ids begin with the time, so the newest come first. OFFSET 0 is that of `rebuilding.py`.
+REMEMBERED: LiteralString = f"""
+    WITH newest AS (
+        SELECT decision_id, value, {FADED} AS weight
         FROM recommender_reward
         WHERE policy_id = %(policy)s AND is_lesson
         ORDER BY decision_id DESC LIMIT %(limit)s
@@ -41,16 +42,16 @@ REMEMBERED: LiteralString = """
 """
 
 
+def bind_fading(policy: Policy, *, now: datetime) -> dict[str, Any]:
+    """Write the parameters of `FADED`."""
+    days = settings_of(policy).memory_days
+    return {"now": now, "memory": None if days is None else days * SECONDS_OF_A_DAY}
+
+
 def read_log(policy: Policy, *, now: datetime, limit: int = MOST_LESSONS) -> Log:
     """Read the newest lessons of a policy's offers, as they have faded until now."""
-    memory_days = settings_of(policy).memory_days
-    params: dict[str, Any] = {
-        "policy": policy.pk,
-        "offers": policy.offers,
-        "now": now,
-        "limit": limit,
-        "memory": None if memory_days is None else memory_days * SECONDS_OF_A_DAY,
-    }
+    params: dict[str, Any] = {"policy": policy.pk, "offers": policy.offers, "limit": limit}
+    params |= bind_fading(policy, now=now)
     with connection.cursor() as cursor:
         cursor.execute(REMEMBERED, params)
         rows = cursor.fetchall()

@@ -7,7 +7,7 @@ best or as a softmax; and are raised to the floor.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import msgspec
@@ -135,6 +135,10 @@ class Odds:
         mean = self.mean.copy()
         mean[:, 0] += np.array(self.charges or [0.0]) - np.array(new)
         return replace(self, mean=mean, charges=tuple(new) if any(new) else (), version=version)
+
+    def given(self) -> dict[str, Any]:
+        """Return what these odds were made from, by name, to make other ones of it."""
+        return {each.name: getattr(self, each.name) for each in fields(Odds) if each.init}
 
     def represent(self, x: FloatArray) -> FloatArray:
         """Return the columns in which these odds are linear, (..., d) for encoded customers."""

@@ -6,7 +6,7 @@ learns from is what it will see, and holds nothing that came later.
 
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import numpy as np
 from django.db import connection
@@ -14,9 +14,8 @@ from django.db import connection
 from recommender.arrays import BoolArray
 from recommender.bandits.base import Steps
 from recommender.features import FeatureSpec
-from recommender.lessons import SECONDS_OF_A_DAY
+from recommender.lessons import FADED, SECONDS_OF_A_DAY, bind_fading
 from recommender.models import Policy
-from recommender.sums import settings_of
 
 # Of more than these, the newest: a worker learns from so many in about ten seconds.
 MOST_DECISIONS = 200_000
@@ -25,12 +24,9 @@ ENDED_AFTER = timedelta(days=30)
 
 # Ids begin with the time, so the newest come first. OFFSET 0 is that of `rebuilding.py`. Whoever
 # was merged is one person. Held back are persons as a whole, so that no sequence has gaps by that.
-DECISIONS: LiteralString = """
+DECISIONS: LiteralString = f"""
     WITH newest AS (
-        SELECT decision_id, CASE WHEN is_lesson THEN value END AS value,
-               CASE WHEN %(memory)s::float8 IS NULL THEN 1.0 ELSE
-                   exp(-greatest(extract(epoch FROM %(now)s - learned_at), 0)
-                       / %(memory)s::float8) END AS weight
+        SELECT decision_id, CASE WHEN is_lesson THEN value END AS value, {FADED} AS weight
         FROM recommender_reward
         WHERE policy_id = %(policy)s
         ORDER BY decision_id DESC LIMIT %(limit)s
@@ -53,15 +49,8 @@ def read_steps(policy: Policy, *, now: datetime, limit: int = MOST_DECISIONS) ->
 
     Left out is what nothing has followed yet, but still may.
     """
-    memory_days = settings_of(policy).memory_days
     size = FeatureSpec.from_json(policy.features).size
-    params: dict[str, Any] = {
-        "policy": policy.pk,
-        "now": now,
-        "limit": limit,
-        "size": size,
-        "memory": None if memory_days is None else memory_days * SECONDS_OF_A_DAY,
-    }
+    params = {"policy": policy.pk, "limit": limit, "size": size} | bind_fading(policy, now=now)
     with connection.cursor() as cursor:
         cursor.execute(DECISIONS, params)
         rows = cursor.fetchall()

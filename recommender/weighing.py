@@ -1,7 +1,7 @@
 """Weighs offers for many customers beforehand, in parts that fit on the device."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -30,7 +30,7 @@ class WeighedOdds(Odds):
     @classmethod
     def of(cls, odds: Odds) -> Self:
         """Begin with nobody weighed."""
-        return cls(**{each.name: getattr(odds, each.name) for each in fields(odds) if each.init})
+        return cls(**odds.given())
 
     def prepare(self, x: FloatArray, eligible: BoolArray, *, weigh: Weigh, at_once: int) -> None:
         """Weigh customers who may be shown the same offers, in the place of those before.

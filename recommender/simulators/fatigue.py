@@ -23,6 +23,7 @@ from typing import Protocol
 import numpy as np
 
 from recommender.arrays import FloatArray, IntArray
+from recommender.bandits.base import Steps
 from recommender.contacts import (
     DAYS_SINCE,
     LAST_MONTH,
@@ -197,6 +198,23 @@ class Played:
     def encode(self, spec: FeatureSpec) -> FloatArray:
         """Return what was seen, encoded, (n, T, d)."""
         return np.stack([seen.encode(spec) for seen in self.seen], axis=1)
+
+    def steps(self, spec: FeatureSpec) -> Steps:
+        """Return every day that another one followed, as what a bandit learns from."""
+        x = self.encode(spec)
+        n, days, d = x.shape
+        rows = n * (days - 1)
+        everything = np.ones((rows, self.chances.shape[2]), dtype=bool)
+        return Steps(
+            offer_index=self.action[:, :-1].reshape(rows),
+            x=x[:, :-1].reshape(rows, d),
+            eligible=everything,
+            reward=self.reward[:, :-1].reshape(rows),
+            days=np.ones(rows),
+            next_x=x[:, 1:].reshape(rows, d),
+            next_eligible=everything,
+            weight=np.ones(rows),
+        )
 
 
 def play(season: Season, choose: Chooses, *, shoppers: int, seed: int) -> Played:

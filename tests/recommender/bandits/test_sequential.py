@@ -6,33 +6,15 @@ import pytest
 from recommender.bandits.base import Hyperparameters, Steps
 from recommender.bandits.sequential import Sequential
 from recommender.odds import Odds
-from recommender.simulators.fatigue import Played, Season, Seen, evenly, play, value_of
+from recommender.simulators.fatigue import Season, Seen, evenly, play, value_of
 
 SEASON = Season(seed=1)
-
-
-def steps_of(season: Season, played: Played) -> Steps:
-    """Take every day that another one followed."""
-    x = played.encode(season.features)
-    n, days, d = x.shape
-    rows, k = n * (days - 1), len(season.actions)
-    everything = np.ones((rows, k), dtype=bool)
-    return Steps(
-        offer_index=played.action[:, :-1].reshape(rows),
-        x=x[:, :-1].reshape(rows, d),
-        eligible=everything,
-        reward=played.reward[:, :-1].reshape(rows),
-        days=np.ones(rows),
-        next_x=x[:, 1:].reshape(rows, d),
-        next_eligible=everything,
-        weight=np.ones(rows),
-    )
 
 
 @pytest.fixture(scope="module")
 def odds() -> Odds:
     bandit = Sequential(Hyperparameters(ahead_days=15.0))
-    bandit.read_steps(steps_of(SEASON, play(SEASON, evenly(SEASON), shoppers=1500, seed=1)))
+    bandit.read_steps(play(SEASON, evenly(SEASON), shoppers=1500, seed=1).steps(SEASON.features))
     return bandit.publish(
         [], offers=SEASON.actions, features=SEASON.features, floor=0.001, version=1
     )
@@ -70,7 +52,7 @@ def test_the_temperature_falls_as_the_root_of_what_was_learned() -> None:
     temperatures = []
     for n in (100, 400):
         bandit = Sequential(Hyperparameters(exploration=2.0))
-        bandit.read_steps(steps_of(SEASON, play(SEASON, evenly(SEASON), shoppers=n, seed=1)))
+        bandit.read_steps(play(SEASON, evenly(SEASON), shoppers=n, seed=1).steps(SEASON.features))
         odds = bandit.publish(
             [], offers=SEASON.actions, features=SEASON.features, floor=0.001, version=1
         )
