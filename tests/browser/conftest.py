@@ -147,10 +147,19 @@ def listen(page: Page, complaints: list[str]) -> None:
 
 
 def check_access(page: Page) -> None:
-    """Refuse a page that keeps somebody out, by axe-core's rules."""
-    found = [
-        f"{violation['id']} ({violation['impact']}): {violation['nodes'][0]['html'][:200]}"
-        for violation in Axe().run(page).response["violations"]
-        if violation["impact"] not in MINOR
-    ]
+    """Refuse a page that keeps somebody out, by axe-core's rules.
+
+    What is being loaded is dimmed, so a page is looked at when it is at rest, and once more if
+    something was found, because a request may have begun meanwhile.
+    """
+    for _ in range(2):
+        page.wait_for_function("!document.querySelector('.htmx-request')")
+        found = [
+            f"{violation['id']} ({violation['impact']}): {violation['nodes'][0]['html'][:200]}"
+            for violation in Axe().run(page).response["violations"]
+            if violation["impact"] not in MINOR
+        ]
+        if not found:
+            return
+        page.wait_for_timeout(1_000)
     assert found == [], page.url
