@@ -15,9 +15,9 @@ ASKED = "unnest(%(keys)s::text[], %(anonymous_ids)s::text[]) AS asked (key, anon
 MAKE = f"""
     INSERT INTO audience_customer (external_key, attributes)
     SELECT DISTINCT asked.key, '{{}}'::jsonb FROM {ASKED}
-    WHERE NOT EXISTS (SELECT FROM audience_customer WHERE external_key = asked.key)
-      AND NOT EXISTS (SELECT FROM audience_identity
-                      WHERE kind = 'anonymous_id' AND value = asked.anonymous_id)
+    WHERE (SELECT id FROM audience_customer WHERE external_key = asked.key) IS NULL
+      AND (SELECT id FROM audience_identity
+           WHERE kind = 'anonymous_id' AND value = asked.anonymous_id) IS NULL
     ORDER BY asked.key
     ON CONFLICT (external_key) DO NOTHING
 """
@@ -25,8 +25,9 @@ IDENTIFY = f"""
     INSERT INTO audience_identity (kind, value, customer_id)
     SELECT DISTINCT ON (asked.anonymous_id) 'anonymous_id', asked.anonymous_id, customer.id
     FROM {ASKED} JOIN audience_customer AS customer ON customer.external_key = asked.key
-    WHERE NOT EXISTS (SELECT FROM audience_identity
-                      WHERE kind = 'anonymous_id' AND value = asked.anonymous_id)
+    WHERE asked.anonymous_id IS NOT NULL
+      AND (SELECT id FROM audience_identity
+           WHERE kind = 'anonymous_id' AND value = asked.anonymous_id) IS NULL
     ORDER BY asked.anonymous_id
     ON CONFLICT (kind, value) DO NOTHING
 """

@@ -79,7 +79,14 @@ class Desk:
         self._months = Months(pool, decision_partition)
         self._breaker = Breaker()
         self._memory = Memory()
-        self._batches: Batches[Visit, Outcome] = Batches(self._serve, patience=PATIENCE_SECONDS)
+        # A commit waits for the disk most of its time, in which others are decided for.
+        self._batches: Batches[Visit, Outcome] = Batches(
+            self._serve,
+            at_once=2,
+            most=3,
+            patience=PATIENCE_SECONDS,
+            owner=lambda visit: visit.name,
+        )
         # How many visits were served, by whether they were logged and whether blindly.
         self.served: Counter[tuple[bool, bool]] = Counter()
 

@@ -43,7 +43,9 @@ LOG = f"""
     WITH item AS (
         SELECT customer.id AS customer_id, item.* FROM json_to_recordset(%(items)s::json) AS item (
             customer_key text, due_at timestamptz, {", ".join(map(" ".join, TYPES.items()))})
-        JOIN audience_customer AS customer ON customer.external_key = item.customer_key
+        CROSS JOIN LATERAL (
+            SELECT id FROM audience_customer WHERE external_key = item.customer_key OFFSET 0
+        ) AS customer
     ), logged AS (
         INSERT INTO {DECISIONS} (customer_id, {COLUMNS}) SELECT customer_id, {COLUMNS} FROM item
         ON CONFLICT (id) DO NOTHING

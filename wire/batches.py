@@ -1,7 +1,7 @@
 """Does the work of requests that come at the same time in one go, as a group commit does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -19,25 +19,39 @@ class Batches(Generic[T, R]):
     """
 
     def __init__(
-        self, work: Work[T, R], *, at_once: int = 2, largest: int = 128, patience: float = 0.0
+        self,
+        work: Work[T, R],
+        *,
+        at_once: int = 2,
+        most: int | None = None,
+        largest: int = 128,
+        patience: float = 0.0,
+        owner: Callable[[T], Hashable] | None = None,
     ) -> None:
         """Gather for `work`, which returns a result for each item, in their order.
 
         Args:
             work: What is done with a batch.
-            at_once: How many batches are worked on at the same time.
+            at_once: How many batches are worked on at the same time: while one waits for the
+                database, another one is thought about.
+            most: How many there are at most, where some hang; `at_once` without it.
             largest: How many items a batch has at most.
-            patience: For so many seconds a batch has nobody beside it. Fewer and larger ones cost
-                less, and yet one that hangs holds up nobody.
+            patience: After so many seconds a batch hangs, and another one begins beside it.
+            owner: Tells whose an item is. What is one owner's is worked on in the order in which
+                it came, so that each item finds what the one before it left.
         """
         self._work = work
         self._at_once = at_once
+        self._most = at_once if most is None else most
         self._largest = largest
         self._patience = patience
+        self._owner = owner
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._workers: set[asyncio.Task[None]] = set()
-        # Of the workers, those beside whom nobody begins yet.
+        # Of the workers, those whose batch does not hang.
         self._prompt: set[asyncio.Task[None]] = set()
+        # Whose items are worked on now.
+        self._busy: set[Hashable] = set()
 
     async def do(self, item: T) -> R:
         """Have an item worked on, and return its result or raise what went wrong with it."""
@@ -47,34 +61,55 @@ class Batches(Generic[T, R]):
         return await done
 
     def _begin(self) -> None:
-        """Put a worker beside those who take long, if there may be one more."""
-        if self._waiting and not self._prompt and len(self._workers) < self._at_once:
+        """Put one more worker beside the others, if there may be one."""
+        may_be = len(self._prompt) < self._at_once and len(self._workers) < self._most
+        if self._waiting and may_be:
             worker = asyncio.create_task(self._work_off())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
-            if self._patience:
-                self._prompt.add(worker)
-                worker.add_done_callback(self._prompt.discard)
+            for workers in (self._workers, self._prompt):
+                workers.add(worker)
+                worker.add_done_callback(workers.discard)
 
     async def _work_off(self) -> None:
         me = asyncio.current_task()
-        while self._waiting and self._prompt <= {me}:
+        assert me is not None, "a worker is a task"
+        while len(self._prompt - {me}) < self._at_once and (batch := self._take()):
+            owners = self._owners_of(batch)
+            self._busy |= owners
+            try:
+                with self._hurrying(me):
+                    await self._work_together(batch)
+            finally:
+                self._busy -= owners
+
+    def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
+        """Take the next batch out of what waits: nothing of whose owner something is worked on."""
+        if not self._busy:
             batch = self._waiting[: self._largest]
             del self._waiting[: self._largest]
-            with self._hurrying(me):
-                try:
-                    results = await self._work([item for item, _ in batch])
-                except Exception as error:  # noqa: BLE001 - raised where the item is awaited
-                    await self._work_singly(batch, error)
-                else:
-                    for (_, done), result in zip(batch, results, strict=True):
-                        if not done.done():
-                            done.set_result(result)
+            return batch
+        free = [one for one in self._waiting if self._owners_of([one]).isdisjoint(self._busy)]
+        del free[self._largest :]
+        taken = {id(one) for one in free}
+        self._waiting = [one for one in self._waiting if id(one) not in taken]
+        return free
+
+    def _owners_of(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> set[Hashable]:
+        return set() if self._owner is None else {self._owner(item) for item, _ in batch}
+
+    async def _work_together(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            results = await self._work([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - raised where the item is awaited
+            await self._work_singly(batch, error)
+            return
+        for (_, done), result in zip(batch, results, strict=True):
+            if not done.done():
+                done.set_result(result)
 
     @contextmanager
-    def _hurrying(self, worker: "asyncio.Task[None] | None") -> Iterator[None]:
-        """Keep others from beginning beside a worker, until patience is over."""
-        if not self._patience or worker is None:
+    def _hurrying(self, worker: "asyncio.Task[None]") -> Iterator[None]:
+        """Let another one begin beside a worker when patience is over."""
+        if not self._patience:
             yield
             return
 

@@ -23,13 +23,14 @@ from audience.audiences import save_rule
 from audience.finding import Name
 from audience.models import Audience, Customer, Identity
 from campaigns.decide import Slot
-from campaigns.desk import Desk, Outcome, Visit
+from campaigns.desk import Batch, Desk, Outcome, Visit
 from campaigns.drafting import Split
 from campaigns.loading import SnapshotLoader
 from campaigns.models import Campaign, Cap, Counter, Offer, OfferContent, Pacing
 from campaigns.results.computing import compute_result
 from campaigns.snapshot import Snapshot
 from campaigns.spool import SUFFIX, Spool
+from config.asgi import set_up
 from experiments.models import Exposure
 from recommender.models import Decision, Reward
 from tests.asgi import database_url
@@ -98,7 +99,7 @@ async def open_pool(url: str) -> Pool:
     options: dict[str, Any] = {"autocommit": True}
     pool: Pool = AsyncConnectionPool(
         url, min_size=0, max_size=3, timeout=0.3 if url == NOWHERE else 5, kwargs=options,
-        open=False,
+        configure=set_up, open=False,
     )  # fmt: skip
     await pool.open()
     return pool
@@ -126,6 +127,52 @@ def shown(outcomes: Sequence[Outcome]) -> "Count[str]":
 
 def used(name: str) -> int:
     return Counter.objects.get(name=name).used
+
+
+def test_deciding_reads_no_table_as_a_whole(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer(cap_per_customer=3), make_offer()])
+    grown = "^(audience_(customer|identity)|recommender_(decision|reward)|experiments_exposure)"
+    make_customers(2_000)
+
+    async def read(connection: AsyncConnection[Any]) -> Sequence[tuple[str, int]]:
+        cursor = await connection.execute(
+            "SELECT relname, seq_scan FROM pg_stat_xact_user_tables"
+            " WHERE seq_scan > 0 AND relname ~ %s",
+            [grown],
+        )
+        return await cursor.fetchall()
+
+    async def decide_often() -> Sequence[tuple[str, int]]:
+        async with office.pool.connection() as connection, connection.transaction():
+            for wave in range(7):  # a statement's plan is kept from its sixth time on
+                visits = [visit(campaign, f"{wave}-{n}") for n in range(20)]
+                visits.append(Visit(Name(None, f"browser {wave}"), visits[0].placements, {}))
+                now = timezone.now()
+                batch = Batch(await office.snapshot.get(), visits, now)
+                await batch.serve(connection)
+                assert batch.is_decided
+            return await read(connection)
+
+    with open_office(tmp_path) as office:
+        office.serve(visit(campaign, "first"))
+        assert office.runner.run(decide_often()) == []
+
+
+def test_a_browser_and_a_customer_are_decided_for_in_one_transaction(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer()])
+    browser = Visit(Name(None, "b-1"), {campaign.placement.key: 1}, {})
+    with open_office(tmp_path) as office:
+
+        async def decide() -> None:
+            batch = Batch(
+                await office.snapshot.get(), [visit(campaign, "ada"), browser], timezone.now()
+            )
+            async with office.pool.connection() as connection:
+                await batch.serve(connection)
+
+        office.runner.run(decide())
+    assert Identity.objects.values_list("value", flat=True).get() == "b-1"
+    assert Decision.objects.values("customer").distinct().count() == 2
 
 
 def test_a_limit_holds_exactly_however_many_come_at_once(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_who_no_longer_waits_keeps_nobody_else_waiting() -> None:
 def test_beside_a_batch_that_hangs_another_is_begun() -> None:
     async def story() -> None:
         work = Doubling()
-        batches = Batches(work, patience=0.05)
+        batches = Batches(work, at_once=1, most=2, patience=0.05)
         hanging = asyncio.create_task(ask(batches, [1, 2]))
         await asyncio.sleep(0.01)
         waiting = asyncio.create_task(ask(batches, [3, 4]))
@@ -104,7 +104,7 @@ def test_beside_a_batch_that_hangs_another_is_begun() -> None:
 def test_who_comes_while_a_batch_hangs_already_does_not_wait_again() -> None:
     async def story() -> None:
         work = Doubling()
-        batches = Batches(work, patience=0.02)
+        batches = Batches(work, at_once=1, most=2, patience=0.02)
         hanging = asyncio.create_task(batches.do(1))
         await asyncio.sleep(0.05)
         late = asyncio.create_task(batches.do(2))
@@ -130,8 +130,36 @@ def test_while_batches_are_quick_there_is_one_at_a_time() -> None:
             at_work -= 1
             return numbers
 
-        batches = Batches(work, largest=2, patience=5.0)
+        batches = Batches(work, at_once=1, most=2, largest=2, patience=5.0)
         assert await ask(batches, range(9)) == list(range(9))
 
     asyncio.run(story())
     assert most == 1
+
+
+def test_what_is_one_owners_is_worked_on_in_its_order() -> None:
+    async def story() -> None:
+        work = Doubling()
+        batches = Batches(work, at_once=2, owner=lambda number: number % 10)
+        first = asyncio.create_task(batches.do(1))
+        await asyncio.sleep(0.01)
+        others = asyncio.create_task(ask(batches, [11, 2, 21, 3]))
+        await asyncio.sleep(0.01)
+        assert work.batches == [[1], [2, 3]], "what is of 1's owner waits for it alone"
+        work.gate.set()
+        assert await first == 2
+        assert await others == [22, 4, 42, 6]
+        assert work.batches == [[1], [2, 3], [11, 21]]
+
+    asyncio.run(story())
+
+
+def test_an_owner_is_free_again_after_a_failure() -> None:
+    async def story() -> None:
+        work = Doubling()
+        work.gate.set()
+        batches = Batches(work, at_once=2, owner=abs)
+        assert isinstance((await ask(batches, [-4]))[0], ValueError)
+        assert await ask(batches, [4]) == [8]
+
+    asyncio.run(story())
