@@ -3,10 +3,10 @@
     python -m benchmarks.decide
 
 Starts a throwaway PostgreSQL and Valkey and one server process. The placement has 20 campaigns: 19
-whose time has not come and one with 50 offers (then 500) and a policy of 32 features that has
-learned. wrk sends requests for customers who were never seen before, so that each one is made,
-recalled, weighed, drawn, logged and committed; and for one who holds an offer. Two
-django-ninja endpoints do the same, which is installed beside the project for this alone: one as
+whose time has not come and one with 50 offers (then 500) and a policy of the default kind, of 32
+features, that has learned. wrk sends requests for customers who were never seen before, so that
+each one is made, recalled, weighed, drawn, logged and committed; and for one who holds an offer.
+Two django-ninja endpoints do the same, which is installed beside the project for this alone: one as
 people write them, by the ORM and in a transaction of each request, in threads behind WSGI, with the
 configuration kept in memory; and one that asks the same desk, which shows what the framework alone
 takes. Memory is that of the worker after all this.
@@ -38,6 +38,7 @@ from campaigns.lifecycle import start_campaign
 from campaigns.models import Offer, Placement
 from django.utils import timezone
 from experiments.models import Metric
+from recommender.bandits import load_bandit
 from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
 from recommender.models import PolicyVersion
 from recommender.odds import Odds
@@ -66,7 +67,8 @@ for size in (50, 500):
     # What some ten thousand decisions an offer teach: a mean that differs, little doubt about it.
     odds = Odds(
         offers=tuple(o.key for o in offers), mean=rng.normal(0, 0.02, (size, 32)),
-        factor=np.tile(0.01 * np.eye(32), (size, 1, 1)), floor=0.001, features=features, version=1)
+        factor=np.tile(0.01 * np.eye(32), (size, 1, 1)), floor=0.001, features=features, version=1,
+        is_optimistic=load_bandit(campaign.policy.kind).is_optimistic)
     PolicyVersion.objects.create(
         policy=campaign.policy, number=1, odds=odds.to_bytes(), learned_from=10_000,
         published_at=now)

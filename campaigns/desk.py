@@ -145,16 +145,11 @@ class Batch:
 
     def __init__(self, snapshot: Snapshot, visits: Sequence[Visit], now: datetime) -> None:
         """Look for the campaigns that may decide."""
-        self.snapshot = snapshot
+        placements = {placement for visit in visits for placement in visit.placements}
+        self.snapshot = snapshot.only(sorted(placements), now=now)
         self.visits = visits
         self.now = now
-        placements = {placement for visit in visits for placement in visit.placements}
-        self.campaigns: list[RunningCampaign] = [
-            c
-            for p in sorted(placements)
-            for c in snapshot.campaigns.get(p, ())
-            if c.window.holds(now)
-        ]
+        self.campaigns: list[RunningCampaign] = list(self.snapshot.all_campaigns)
         self.known: Sequence[Known] = ()
         self.slates: list[Mapping[str, Slate | None]] = []
         self.tally = Tally(None)

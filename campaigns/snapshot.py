@@ -1,7 +1,7 @@
 """The running campaigns, in memory, as frozen values that the deciding reads."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import chain
@@ -191,6 +191,14 @@ class Snapshot:
     zone: ZoneInfo = UTC
     # What keeps a share of the customers from all campaigns; None while there is none.
     holdout: RunningHoldout | None = None
+
+    def only(self, placements: Iterable[str], *, now: datetime) -> "Snapshot":
+        """Return it with nothing but the campaigns that may decide in these placements now."""
+        running = {
+            placement: tuple([c for c in self.campaigns.get(placement, ()) if c.window.holds(now)])
+            for placement in placements
+        }
+        return replace(self, campaigns=running)
 
     @property
     def all_campaigns(self) -> Iterator[RunningCampaign]:

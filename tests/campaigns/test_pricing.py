@@ -66,7 +66,8 @@ def publish(campaign: Campaign) -> None:
 
 
 def come(office: Office, campaign: Campaign, n: int, *, rng: np.random.Generator) -> None:
-    """Let so many customers come, each as keen as chance has it."""
+    """Let so many customers come, each as keen as chance has it, who meet the newest version."""
+    office.runner.run(office.snapshot.look(at_once=True))
     names = rng.integers(1 << 60, size=n)
     office.serve(
         *(
