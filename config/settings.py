@@ -320,6 +320,8 @@ TENSORBOARD_DIR = (
     if environment.text("OFFERLAB_TENSORBOARD_DIR")
     else None
 )
+# The folder of the model by which rankings read descriptions; without it none does.
+SENTENCE_MODEL = environment.text("OFFERLAB_SENTENCE_MODEL")
 # For how many days what senders sent and we refused is kept, or "forever".
 # Events and decisions go by whole months, and never while a live experiment needs them.
 KEEP_EVENTS_DAYS = environment.days("OFFERLAB_KEEP_EVENTS_DAYS", default=None, least=1)

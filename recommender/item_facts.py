@@ -17,15 +17,21 @@ class ItemFacts:
         words: How often each word or attribute is said of each item, shape (n_items, n_words).
         prices: In any one currency, shape (n_items,); NaN where unknown.
         names: What the words are, in the order of their columns; empty where nobody needs them.
+        texts: What is said of each item, for who reads sentences; empty where nobody does.
     """
 
     words: SparseArray
     prices: FloatArray
     names: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, words: Sequence[Sequence[str]], *, prices: Sequence[float | None] | None = None
+        cls,
+        words: Sequence[Sequence[str]],
+        *,
+        prices: Sequence[float | None] | None = None,
+        texts: Sequence[str] = (),
     ) -> "ItemFacts":
         """Number the words of all items; the same words get the same numbers in any order."""
         number = {word: i for i, word in enumerate(sorted({w for each in words for w in each}))}
@@ -34,4 +40,9 @@ class ItemFacts:
         counts = np.ones(len(columns), dtype=np.float32)
         table = sparse.csr_array((counts, (rows, columns)), shape=(len(words), len(number)))
         known = [None] * len(words) if prices is None else prices
-        return cls(words=table, prices=np.array(known, dtype=np.float64), names=tuple(number))
+        return cls(
+            words=table,
+            prices=np.array(known, dtype=np.float64),
+            names=tuple(number),
+            texts=tuple(texts),
+        )

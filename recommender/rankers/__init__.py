@@ -15,6 +15,7 @@ RANKERS: dict[str, str] = {
     "als": "recommender.rankers.als.Als",
     "bpr": "recommender.rankers.bpr.Bpr",
     "content": "recommender.rankers.content.Content",
+    "sentences": "recommender.rankers.sentences.Sentences",
     "knowledge": "recommender.rankers.knowledge.Knowledge",
     "two_tower": "recommender.rankers.two_tower.TwoTower",
     "transformer": "recommender.rankers.transformer.Transformer",

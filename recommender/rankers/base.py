@@ -37,7 +37,7 @@ def tell_nobody(part: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingContext:
-    """Where a long training takes place, which changes nothing of what is learned.
+    """Where a long training takes place, and with what.
 
     Attributes:
         checkpoint: A file to keep what it has learned so far in, and to go on from after it was
@@ -45,12 +45,14 @@ class TrainingContext:
         device: Where to compute: `cpu` or `cuda`.
         report: Is told from time to time which part is done.
         events: A folder for TensorBoard's event files, if anybody wants them.
+        sentence_model: The folder of the model that reads sentences, if there is one.
     """
 
     checkpoint: Path | None = None
     device: str = "cpu"
     report: Callable[[float], None] = tell_nobody
     events: Path | None = None
+    sentence_model: str = ""
 
     def within(self, name: str, *, begin: float, end: float) -> "TrainingContext":
         """Return the context of one training of several, which is a stretch of the whole."""
@@ -60,6 +62,7 @@ class TrainingContext:
             device=self.device,
             report=lambda part: report(begin + (end - begin) * part),
             events=None if events is None else events / name,
+            sentence_model=self.sentence_model,
         )
 
 

@@ -1,5 +1,6 @@
 """Rank by how much items are like what a customer met: words, attributes and prices."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
@@ -14,8 +15,8 @@ from recommender.rankers.sparse_rows import row_sums, scale_rows, squared
 
 
 @dataclass(kw_only=True, eq=False)
-class Content(Ranker):
-    """TF-IDF of what is said of items, and nearness to the prices that a customer looks at.
+class Alike(Ranker):
+    """Scores by how much items are like those that a customer met, and by nearness of prices.
 
     It needs no other customers, so it knows new items at once. An item's score is the sum of its
     cosines with the items of the profile, as a part of the profile, and `price_weight` times
@@ -25,9 +26,8 @@ class Content(Ranker):
     Attributes:
         decay: What each event counts of the one after it.
         last: How many of the newest events count.
-        price_weight: What the same price counts beside the same words.
+        price_weight: What the same price counts beside the same content.
         price_spread: In logarithms: 0.5 is about half as much again.
-        words: Normalised TF-IDF rows, shape (n_items, n_words).
         log_prices: Shape (n_items,); NaN where unknown.
     """
 
@@ -41,29 +41,36 @@ class Content(Ranker):
     last: int = 20
     price_weight: float = 0.1
     price_spread: float = 0.5
-    words: SparseArray = field(init=False, repr=False)
     log_prices: FloatArray = field(init=False, repr=False)
 
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
-        """Weigh the words by how rare they are.
+        """Learn what items are like, and what they cost.
 
         Raises:
             ValueError: There are no facts, or of other items.
         """
         if facts is None or facts.words.shape[0] != histories.n_items:
-            raise ValueError(f"Content needs facts about all {histories.n_items} items.")
-        self.words = weigh_words(facts)
+            name = type(self).__name__
+            raise ValueError(f"{name} needs facts about all {histories.n_items} items.")
+        self._compare(facts)
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(facts.prices)
         self.log_prices = np.where(np.isfinite(logs), logs, np.nan)
         return self
 
+    @abstractmethod
+    def _compare(self, facts: ItemFacts) -> None:
+        """Learn what items are like."""
+
+    @abstractmethod
+    def _cosines(self, parts: SparseArray) -> ScoreArray:
+        """Add up every item's cosines with the items of profiles, (n, n_items) to the same."""
+
     def score(self, histories: Histories) -> ScoreArray:
         """Compare every item with each profile."""
         profiles = histories.newest(self.last).profiles(decay=self.decay)
         parts = scale_rows(profiles, 1 / np.maximum(row_sums(profiles), 1e-9))
-        scores: ScoreArray = ((parts @ self.words) @ self.words.T).toarray()  # (n, n_items)
-        return scores + np.float32(self.price_weight) * self._near(parts)
+        return self._cosines(parts) + np.float32(self.price_weight) * self._near(parts)
 
     def _near(self, parts: SparseArray) -> ScoreArray:
         """Say how near each price is to each profile's, (n, n_items) in 0 … 1."""
@@ -74,6 +81,25 @@ class Content(Ranker):
         z = (logs[None, :] - mean[:, None]) / self.price_spread
         near = np.exp(-0.5 * z**2) * known * (seen > 0)[:, None]
         return near.astype(np.float32)
+
+
+@dataclass(kw_only=True, eq=False)
+class Content(Alike):
+    """What is alike has the same words and attributes, rare ones above all: TF-IDF.
+
+    Attributes:
+        words: Normalised TF-IDF rows, shape (n_items, n_words).
+    """
+
+    words: SparseArray = field(init=False, repr=False)
+
+    def _compare(self, facts: ItemFacts) -> None:
+        """Weigh the words by how rare they are."""
+        self.words = weigh_words(facts)
+
+    def _cosines(self, parts: SparseArray) -> ScoreArray:
+        scores: ScoreArray = ((parts @ self.words) @ self.words.T).toarray()  # (n, n_items)
+        return scores
 
 
 def weigh_words(facts: ItemFacts) -> SparseArray:

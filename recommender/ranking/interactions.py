@@ -154,7 +154,11 @@ def read_names(
 
 def _facts(items: Iterable[str], said: Mapping[str, Any]) -> ItemFacts:
     products = [said.get(item, {}) for item in items]
-    return ItemFacts.of([words_of(each) for each in products], prices=list(map(price_of, products)))
+    return ItemFacts.of(
+        [words_of(each) for each in products],
+        prices=list(map(price_of, products)),
+        texts=[sentence_of(each) for each in products],
+    )
 
 
 def words_of(product: Mapping[str, Any]) -> list[str]:
@@ -167,6 +171,12 @@ def words_of(product: Mapping[str, Any]) -> list[str]:
         if isinstance(product.get(key), str)
     ]
     return [*words, *whole]
+
+
+def sentence_of(product: Mapping[str, Any]) -> str:
+    """Return what is said of a product as one text: its name, category, brand and variant."""
+    said = (product.get(key) for key in ("name", "category", "brand", "variant"))
+    return ", ".join(text.strip() for text in said if isinstance(text, str) and text.strip())
 
 
 def _digest(read: Interactions) -> str:

@@ -114,6 +114,7 @@ class Training:
                 device=self._device,
                 report=lambda part: self._report(at + STAGE_PART * part, stage),
                 events=self._events and self._events / name,
+                sentence_model=settings.SENTENCE_MODEL,
             )
         )
         return ranker.fit(histories, self._facts)

@@ -65,7 +65,11 @@ class Command(BaseCommand):
                 if passed >= seconds:
                     raise OutOfTime
 
-            context = TrainingContext(device=settings.LEARNING_DEVICE, report=watch)
+            context = TrainingContext(
+                device=settings.LEARNING_DEVICE,
+                report=watch,
+                sentence_model=settings.SENTENCE_MODEL,
+            )
             try:
                 while True:
                     watch()

@@ -29,4 +29,8 @@ def make_histories(customers: int = 300, *, length: int = 8, seed: int = 3) -> H
 def make_facts() -> ItemFacts:
     """Items of one group share a word and about a price; each has a word of its own."""
     words = [[f"group-{item // SIZE}", f"item-{item}"] for item in range(N_ITEMS)]
-    return ItemFacts.of(words, prices=[10.0 ** (1 + item // SIZE) for item in range(N_ITEMS)])
+    return ItemFacts.of(
+        words,
+        prices=[10.0 ** (1 + item // SIZE) for item in range(N_ITEMS)],
+        texts=[" ".join(each) for each in words],
+    )
