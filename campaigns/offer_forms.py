@@ -30,10 +30,10 @@ class FactsField(forms.Field):
         )
 
     def prepare_value(self, value: Any) -> Any:
-        """Write facts as lines; what was not understood stays as it was written."""
+        """Write facts as lines, by name; what was not understood stays as it was written."""
         if isinstance(value, str) or value is None:
             return value
-        return "\n".join(f"{name}: {_say(fact)}" for name, fact in value.items())
+        return "\n".join(f"{name}: {_say(fact)}" for name, fact in sorted(value.items()))
 
     def to_python(self, value: Any) -> dict[str, Fact]:
         """Read the lines.

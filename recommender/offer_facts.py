@@ -103,7 +103,7 @@ def _check_fact(name: str, fact: object) -> Fact:
         return fact.strip()
     if isinstance(fact, bool) or not isinstance(fact, int | float) or not abs(fact) < 1e15:
         raise ValueError(f"“{name}” needs a number or some words, not {fact!r}.")
-    return float(fact)
+    return float(fact) + 0.0  # never a negative zero
 
 
 def encode_facts(facts: Sequence[Facts]) -> FactColumns:
@@ -152,7 +152,7 @@ def _encode(
 def _encode_numbers(values: FloatArray) -> tuple[FloatArray, list[tuple[str, FloatArray]]]:
     is_said = np.isfinite(values)
     said = values[is_said]
-    low, high = float(said.min()), float(said.max())
+    low, high = float(said.min()) + 0.0, float(said.max()) + 0.0
     if low == high:
         return np.zeros((len(values), 0)), []
     # Sorted, so that the last bits do not depend on the order of offers.
@@ -182,7 +182,7 @@ def _encode_words(
 
 
 def _word(value: Fact) -> str:
-    return value.casefold() if isinstance(value, str) else f"{value:g}"
+    return value.casefold() if isinstance(value, str) else f"{value + 0.0:g}"
 
 
 def _join(parts: Sequence[_Part], n_offers: int) -> FactColumns:

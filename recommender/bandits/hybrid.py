@@ -21,13 +21,16 @@ the uncertainty of m₀ is left out: it raises all offers alike.
 
 *Whether facts tell anything.* σ² integrates out as well, so the evidence of each t and u is known
 exactly (a multivariate Student t), and those of most evidence are taken. The prior that is set is
-often wider than offers differ, and less of it would be more likely without any facts; facts are not
-to be given credit for that. So they are used only if they are `CLEARLY` more likely than the best
-model in which they tell nothing, and else nothing is changed, u neither: to believe in advance that
-offers hardly differ is dear where one of them is much better (`benchmarks/regret`).
+often wider than offers differ, or narrower, and another would be more likely without any facts;
+these are not to be given credit for that. So the spread of offers is found without facts first, and
+then divided between facts and offers' own; and facts are used only if they are `CLEARLY` more
+likely than the best model in which they tell nothing. Else nothing is changed, the spread neither:
+to believe beforehand that offers hardly differ is dear where one of them is much better.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +38,9 @@ from torch import Tensor
 
 from recommender.bandits.conditioning import COMMON_PRIOR, factorise
 
-OWN = (1.0, 0.3, 0.1, 0.03)  # the u that are tried
-TOLD = (0.3, 0.1, 0.03)  # the t
+STEP, STEPS = 10.0**0.5, 4  # spreads from a hundredth of the prior's to a hundred times
+OWN = (1.0, 0.3, 0.1, 0.03, 0.01)  # the u, of the spread without facts, as long as less is better
+TOLD = (3.0, 1.0, 0.3, 0.1)  # the t, of the same
 CLEARLY = 3.0  # nats; e³ = 20 to 1
 
 
@@ -88,11 +92,53 @@ class Hybrid:
 
 def learn_by_facts(sums: Sums, z: Tensor) -> Hybrid | None:
     """Condition on all offers' sums and facts, shape (K, q); None where facts tell nothing."""
-    apart = [Apart(sums, z, own=own) for own in OWN]
-    tried = [Model(each, told=told) for each in apart for told in TOLD]
-    best = max(tried, key=lambda model: model.evidence)
-    least = max(model.evidence_without for model in tried) + CLEARLY
-    return best.conclude() if best.evidence > least else None
+    with _one_thread():
+        return _learn_by_facts(sums, z)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep the many small steps to one thread of the processor.
+
+    They gain nothing from others, and wait for them: a hundred times as long on a busy machine.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _learn_by_facts(sums: Sums, z: Tensor) -> Hybrid | None:
+    spread, least = find_spread(sums)
+    best: Model | None = None
+    for part in OWN:
+        apart = Apart(sums, z, own=part * spread)
+        tried = [Model(apart, told=each * spread) for each in TOLD]
+        least = max(least, tried[0].evidence_without)
+        better = max(tried, key=lambda model: model.evidence)
+        if best is not None and better.evidence <= best.evidence:
+            break
+        best = better
+    return best.conclude() if best is not None and best.evidence > least + CLEARLY else None
+
+
+def find_spread(sums: Sums) -> tuple[float, float]:
+    """Climb to the u of most evidence without facts, from 1 on; return it and its evidence."""
+    nothing = sums.b.new_zeros(len(sums.b), 0)
+
+    def find_evidence(step: int) -> float:
+        return Model(Apart(sums, nothing, own=STEP**step), told=1.0).evidence
+
+    step, most = 0, find_evidence(0)
+    for direction in (-1, 1):
+        while abs(step + direction) <= STEPS:
+            evidence = find_evidence(step + direction)
+            if evidence <= most:
+                break
+            step, most = step + direction, evidence
+    return STEP**step, most
 
 
 class Apart:
