@@ -13,7 +13,7 @@ from scipy.stats import multivariate_t
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits import FACT_KINDS, load_bandit
 from recommender.bandits.base import Hyperparameters, Statistics
-from recommender.bandits.hybrid import Apart, Model, Sums
+from recommender.bandits.hybrid import Apart, Model, Sums, find_spread
 from recommender.bandits.randomised_ucb import RandomisedUCB
 from recommender.bandits.thompson import LinearThompson
 from recommender.features import FeatureSpec, NumberFeature
@@ -57,9 +57,9 @@ def make_log(seed: int, *, n: int = 60, offers: int = K, told: float = 1.0) -> L
     return Log(offer, x, (x * theta[offer]).sum(axis=1) + 0.3 * rng.normal(size=n), z)
 
 
-def make_model(log: Log, *, own: float, told: float) -> Model:
+def make_sums(log: Log) -> Sums:
     each = log.statistics
-    sums = Sums(
+    return Sums(
         a=torch.tensor(np.stack([one.precision_update for one in each])),
         b=torch.tensor(np.stack([one.b for one in each])),
         n=float(len(log.reward)),
@@ -68,7 +68,10 @@ def make_model(log: Log, *, own: float, told: float) -> Model:
         noise_shape=SHAPE,
         noise_scale=SCALE,
     )
-    return Model(Apart(sums, torch.tensor(log.z), own=own), told=told)
+
+
+def make_model(log: Log, *, own: float, told: float) -> Model:
+    return Model(Apart(make_sums(log), torch.tensor(log.z), own=own), told=told)
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,15 @@ def test_the_evidence_is_the_density_of_a_multivariate_student_t() -> None:
     # Up to a constant, the same for all.
     np.testing.assert_allclose(found - density, (found - density)[0], atol=1e-7)
     np.testing.assert_allclose(without - plain, (found - density)[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("told", [0.0, 0.1, 1.0])
+def test_the_spread_without_facts_is_that_of_most_evidence(told: float) -> None:
+    log = make_log(12, n=300, offers=9, told=told)
+    spreads = [10.0 ** (step / 2) for step in range(-4, 5)]
+    density = [Joint.of(log, own=u, told=1e-13).log_density(log.reward) for u in spreads]
+    spread, _ = find_spread(make_sums(log))
+    assert spread == pytest.approx(spreads[int(np.argmax(density))])
 
 
 def test_the_noise_is_that_of_the_joint_normal() -> None:
@@ -281,6 +293,30 @@ def test_effects_are_those_on_the_average_customer_and_their_intervals_hold() ->
         ]
     # 95% of 60 but for three standard errors of that.
     assert np.mean(inside) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 60)
+
+
+def test_new_offers_are_as_unsure_as_they_are_far_off() -> None:
+    """Nine in ten of newcomers' truths lie in their 95% intervals; without facts half of them do.
+
+    Over 150 worlds it was 93% and 55% (with 8 known offers instead of 24: 90% and 48%). What lacks
+    of 95% is that the spread of offers is taken as known, and so is what all share.
+    """
+    inside: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        x = np.column_stack([np.ones(2_000), rng.normal(size=(2_000, D - 1))])
+        z = rng.normal(size=(30, Q)) / np.sqrt(Q)
+        theta = 0.5 + 0.3 * z @ rng.normal(size=(Q, D)) + 0.1 * rng.normal(size=(30, D))
+        offer = rng.integers(24, size=2_000)
+        reward = (x * theta[offer]).sum(axis=1) + 0.3 * rng.normal(size=2_000)
+        log = Log(offer, x, reward, z)
+        for knows_facts in (True, False):
+            facts = columns_of(log) if knows_facts else None
+            mean, sd = publish(RandomisedUCB(), log, facts).predict(x[:50])
+            error = (x[:50] @ theta.T - mean) / sd
+            inside[knows_facts].append(float((np.abs(error[:, 24:]) < 1.96).mean()))
+    assert np.mean(inside[True]) > 0.93 - 3 * np.std(inside[True]) / np.sqrt(30)
+    assert np.mean(inside[False]) < 0.75
 
 
 def test_what_was_taught_is_kept_with_the_version_and_by_its_prices() -> None:
