@@ -28,6 +28,8 @@ from campaigns.models import (
     Placement,
     Status,
 )
+from campaigns.offer_forms import OfferForm
+from campaigns.offer_knowledge import tell_policies
 from campaigns.reviewing import reopen_draft
 from experiments.models import Role
 from wire.notices import announce_change
@@ -35,7 +37,7 @@ from wire.notices import announce_change
 # What a reviewer saw of an offer; when and how often it is given out may be changed.
 APPROVED = [
     "name", "headline", "text", "link", "ranking", "audience", "value_cents", "cost_cents",
-    "currency",
+    "currency", "facts",
 ]  # fmt: skip
 
 
@@ -77,6 +79,7 @@ class CapInline(TabularInline):
 class OfferAdmin(ModelAdmin):
     """Offers."""
 
+    form = OfferForm
     list_display = ["name", "key", "headline", "worth", "is_active"]
     list_filter = ["is_active"]
     search_fields = ["name", "key", "headline"]
@@ -88,6 +91,7 @@ class OfferAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["name", "key", "headline", "text", "link", "ranking", "audience"]}),
         ("Worth", {"fields": ["value_cents", "cost_cents", "currency"]}),
+        ("For learning", {"fields": ["facts"]}),
         ("When", {"fields": ["is_active", "priority", "starts_at", "ends_at"]}),
         (
             "How often",
@@ -130,8 +134,9 @@ class OfferAdmin(ModelAdmin):
         return {"key": ["name"]} if obj is None else {}
 
     def save_model(self, request: HttpRequest, obj: Offer, form: Any, change: bool) -> None:
-        """Save, and let the deciding know."""
+        """Save, and let policies and the deciding know."""
         super().save_model(request, obj, form, change)
+        tell_policies(obj)
         announce_change()
 
 

@@ -135,6 +135,8 @@ def _choice(choice: CampaignOffer) -> dict[str, Any]:
 def _offer(offer: Offer) -> dict[str, Any]:
     return {
         **_values(offer, OFFER_FIELDS),
+        # Only where there are any, as with a margin.
+        **({"facts": offer.facts} if offer.facts else {}),
         "only for": offer.audience and say_version(offer.audience),
         "products of": offer.ranking and offer.ranking.name,
         "contents": {

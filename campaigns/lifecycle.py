@@ -11,6 +11,7 @@ from django.db import transaction
 
 from campaigns.design import describe_campaign, digest_document
 from campaigns.models import LIVE, UNSTARTED, Campaign, Status
+from campaigns.offer_knowledge import know_offers
 from campaigns.preflight import find_issues
 from experiments.lifecycle import record_change, start_experiment, stop_experiment
 from experiments.steering import change_weights
@@ -175,14 +176,19 @@ def _check_offers(campaign: Campaign, *, now: datetime) -> None:
 
 
 def tell_policy_its_offers(campaign: Campaign) -> None:
-    """Let the policy know the campaign's offers; what it learned of earlier ones it keeps."""
+    """Let the policy know the campaign's offers, and what is known of these.
+
+    What it learned of earlier ones it keeps.
+    """
     policy = Policy.objects.select_for_update(no_key=True).get(pk=campaign.policy_id)
-    keys = list(campaign.choices.values_list("offer__key", flat=True))
+    offers = [choice.offer for choice in campaign.choices.select_related("offer")]
+    keys = [offer.key for offer in offers]
     known = [] if campaign.status in UNSTARTED else policy.offers
     policy.offers = [*known, *(key for key in keys if key not in known)]
     if campaign.status in UNSTARTED and policy.kind in SEQUENCE_KINDS:
         policy.features = _see_contacts(campaign, policy)
-    policy.save(update_fields=["offers", "features"])
+    know_offers(policy, offers)
+    policy.save(update_fields=["offers", "offer_facts", "features"])
 
 
 def _see_contacts(campaign: Campaign, policy: Policy) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from campaigns.models import Campaign, CampaignResult, Pacing
 from campaigns.results.maturity import to_maturity_page
 from campaigns.results.page import to_result_page
 from campaigns.snapshot import Serves
+from campaigns.taught import find_taught
 from campaigns.values import say_integrity, say_prices, to_slate_rows, to_values_of, unit_of
 from experiments.assignment import BUCKETS
 from experiments.lifecycle import request_analysis
@@ -86,6 +87,7 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
         "evaluation": evaluation,
         "result": None if result is None else to_result_page(result),
         "maturity": None if maturity is None else to_maturity_page(maturity, campaign.policy),
+        "taught": find_taught(campaign.policy, version, unit=unit_of(campaign.policy)),
     }
     if campaign.budget_pacing == Pacing.DUAL:
         prices = campaign.policy.prices.order_by("resource")

@@ -9,7 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
@@ -24,6 +25,7 @@ from recommender.models import (
     PublishingHold,
     Ranking,
 )
+from recommender.odds import Odds
 from recommender.pinning import pin_version, unpin
 from recommender.promoting import find_obstacles, want
 from recommender.ranking.forms import RankingForm
@@ -139,13 +141,30 @@ class PolicyVersionAdmin(KeptAdmin):
     list_select_related = ["policy"]
     list_per_page = 25
     show_full_result_count = False
-    fields = ["policy", "number", "published_at", "learned_from"]
+    fields = ["policy", "number", "published_at", "learned_from", "taught"]
+    readonly_fields = ["taught"]
     actions = ["pin", "unpin"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PolicyVersion]:
         """Leave the odds where they are: half a megabyte each."""
         versions: QuerySet[PolicyVersion] = super().get_queryset(request)
         return versions.defer("odds")
+
+    @admin.display(description="Taught by facts of offers")
+    def taught(self, version: PolicyVersion) -> str:
+        """Say what facts were found to change for the average customer."""
+        effects = Odds.from_bytes(bytes(version.odds)).taught
+        return (
+            format_html_join(
+                mark_safe("<br>"),
+                "{}: {}: {} ({} to {})",
+                (
+                    (e.fact, e.says, *(f"{n:+.4g}" for n in (e.effect, e.low, e.high)))
+                    for e in effects
+                ),
+            )
+            or "Nothing"
+        )
 
     @display(description="Decides", label={"Pinned": "warning"})
     def is_pinned(self, version: PolicyVersion) -> str:

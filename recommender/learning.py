@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from recommender.arrivals import is_stale, refit_delays
-from recommender.bandits.base import Bandit, LogReader, Representing, StepReader
+from recommender.bandits import FACT_KINDS
+from recommender.bandits.base import Bandit, FactReader, LogReader, Representing, StepReader
 from recommender.charging import read_charges
 from recommender.features import FeatureSpec
 from recommender.holding import is_held
@@ -16,6 +17,7 @@ from recommender.leaf_tables import publish_leaves
 from recommender.lessons import read_log
 from recommender.models import Policy, PolicyVersion
 from recommender.networks import is_due, train_network
+from recommender.offer_facts import encode_facts
 from recommender.propensities import floor_after
 from recommender.rewards import Settled, settle_rewards
 from recommender.steps import read_steps
@@ -113,10 +115,10 @@ def _publish(
         return None
     newest = policy.versions.first()
     last = 0 if newest is None else newest.number
-    if isinstance(bandit, LogReader | StepReader):
-        if newest is not None and not _is_read_again(newest, learned=learned, now=now):
-            return None
-        read_all(policy, bandit, now=now)
+    is_reader = isinstance(bandit, LogReader | StepReader)
+    if is_reader and newest and not _is_read_again(newest, learned=learned, now=now):
+        return None
+    read_all(policy, bandit, now=now)
     odds = bandit.publish(
         list(totals.values()),
         offers=tuple(policy.offers),
@@ -129,7 +131,10 @@ def _publish(
 
 
 def read_all(policy: Policy, bandit: Bandit, *, now: datetime) -> None:
-    """Let a bandit that learns more from the log than sums tell read what it wants of it."""
+    """Let a bandit read what it learns by besides sums: the log, or what is known of offers."""
+    if policy.kind in FACT_KINDS and isinstance(bandit, FactReader):
+        known = [policy.offer_facts.get(offer, {}) for offer in policy.offers]
+        bandit.read_facts(encode_facts(known))
     if isinstance(bandit, LogReader):
         bandit.read(read_log(policy, now=now))
     if isinstance(bandit, StepReader):

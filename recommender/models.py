@@ -12,6 +12,7 @@ from recommender.bandits import bandit_choices
 from recommender.challenger_models import Challenger, PublishingHold
 from recommender.delays import MOST_LANDMARKS
 from recommender.features import FeatureSpec
+from recommender.learned_models import OfferStatistics, PolicyLeaves, PolicyNetwork
 from recommender.price_models import PolicyPrice
 from recommender.ranking.models import Product, RankerCheck, RankerVersion, Ranking, TopPicks
 
@@ -82,6 +83,8 @@ class Policy(models.Model):
         default=no_features, blank=True, help_text="Which attributes it looks at, and how."
     )
     offers = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    # What is known of each offer before anybody sees it, by its key (`offer_facts.py`).
+    offer_facts = models.JSONField(default=dict, editable=False)
     reward_event = models.CharField(max_length=255)
     reward_kind = models.CharField(
         max_length=10, choices=RewardKind.choices, default=RewardKind.ANY
@@ -201,61 +204,6 @@ class PolicyVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.policy} v{self.number}"
-
-
-class PolicyLeaves(models.Model):
-    """A version as a table for clients that evaluate conditions themselves (`leaves.py`).
-
-    It outlives its version: what clients drew by it may come back days later, and is checked
-    against it.
-    """
-
-    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="leaves")
-    version = models.PositiveIntegerField()
-    table = models.JSONField()
-    published_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name_plural = "policy leaves"
-        constraints = [
-            models.UniqueConstraint(fields=["policy", "version"], name="one_table_per_version")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.policy} v{self.version}"
-
-
-class PolicyNetwork(models.Model):
-    """What the network of a policy sees in customers; its sums are sums of that (`networks.py`)."""
-
-    policy = models.OneToOneField(
-        Policy, primary_key=True, on_delete=models.CASCADE, related_name="network"
-    )
-    layers = models.BinaryField()
-    learned_from = models.FloatField(help_text="Lessons remembered when it was trained.")
-    trained_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.policy}: {self.learned_from:,.0f} lessons"
-
-
-class OfferStatistics(models.Model):
-    """The additive sums from which a policy learns one offer."""
-
-    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="statistics")
-    offer = models.CharField(max_length=60)
-    sums = models.BinaryField()
-    # A policy that forgets lets the sums fade from then on.
-    as_of = models.DateTimeField(null=True)
-
-    class Meta:
-        verbose_name_plural = "offer statistics"
-        constraints = [
-            models.UniqueConstraint(fields=["policy", "offer"], name="one_statistics_per_offer")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.policy}: {self.offer}"
 
 
 class Decision(models.Model):

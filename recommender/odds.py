@@ -18,6 +18,7 @@ from recommender.arrays import BoolArray, FloatArray
 from recommender.artifacts import pack, require_arrays, unpack_any
 from recommender.choice_rules import Rule, plain_probabilities
 from recommender.features import FeatureSpec
+from recommender.offer_facts import FactEffect
 from recommender.propensities import (
     best_among,
     contenders,
@@ -45,6 +46,7 @@ class OddsFacts(msgspec.Struct, forbid_unknown_fields=True):
     layers: int = 0
     charges: list[float] = []
     temperature: float | None = None
+    taught: list[FactEffect] = []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +72,8 @@ class Odds:
             none, in units of reward. The means are less by that (`charge`).
         temperature: Where it is given, weights are a softmax of predictions over it, in their
             units (`softmax_probabilities`), and the factor plays no part.
+        taught: What facts of offers were found to change, for people to read; weights know nothing
+            of it.
         rule: All that decides how predictions become weights.
         places: Where each offer stands in those arrays.
     """
@@ -86,6 +90,7 @@ class Odds:
     representation: Representation | None = None
     charges: tuple[float, ...] = ()
     temperature: float | None = None
+    taught: tuple[FactEffect, ...] = ()
     rule: Rule = field(init=False, repr=False)
     places: Mapping[str, int] = field(init=False, repr=False)
     _packed: FloatArray = field(init=False, repr=False)  # all covariances, for `spreads`
@@ -226,6 +231,7 @@ class Odds:
             layers=0 if self.representation is None else len(self.representation.weights),
             charges=list(self.charges),
             temperature=self.temperature,
+            taught=list(self.taught),
         )
         arrays = {"mean": self.mean, "factor": self.factor}
         if self.representation is not None:
@@ -257,6 +263,7 @@ class Odds:
             representation=seen,
             charges=tuple(facts.charges),
             temperature=facts.temperature,
+            taught=tuple(facts.taught),
         )
 
 

@@ -1,12 +1,15 @@
 """Offers, what they say in each placement and language, and the placements."""
 
 from datetime import datetime
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from audience.models import Audience, Channel
 from recommender.models import Ranking
+from recommender.offer_facts import check_facts
 
 # By what an offer reaches a customer who comes by oneself.
 ONSITE = "onsite"
@@ -38,6 +41,18 @@ class Placement(models.Model):
         return self.channel != ONSITE
 
 
+def validate_facts(value: Any) -> None:
+    """Refuse what are no facts.
+
+    Raises:
+        ValidationError: In words for whoever wrote them.
+    """
+    try:
+        check_facts(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
+
+
 class Uncounted(models.TextChoices):
     """What to do with a capped offer while nobody can count."""
 
@@ -58,6 +73,8 @@ class Offer(models.Model):
     )
     cost_cents = models.PositiveIntegerField(default=0, help_text="What it costs us, in cents.")
     currency = models.CharField(max_length=3, default="EUR")
+    # By name, numbers and words (`offer_knowledge.py` says how they come to policies).
+    facts = models.JSONField(default=dict, blank=True, validators=[validate_facts])
     is_nothing = models.BooleanField(
         "shows nothing",
         default=False,

@@ -10,11 +10,12 @@ from django.utils.text import slugify
 from audience.naming import free_key
 from campaigns.drafting import find_nothing
 from campaigns.models import Campaign, Offer
+from campaigns.offer_forms import FactsField
 from campaigns.redrafting import change_offers, change_slate
 from campaigns.setup.base import Step
 from recommender.models import Ranking
 
-NEW = ("new_name", "new_headline", "new_text", "new_link", "new_cost")
+NEW = ("new_name", "new_headline", "new_text", "new_link", "new_cost", "new_facts")
 
 SLATE = ("ranking", "places", "temperature")
 
@@ -54,6 +55,7 @@ class OffersStep(Step):
         label="What it costs you each time",
         help_text="Counts against the campaign's budget.",
     )
+    new_facts = FactsField(widget=forms.Textarea(attrs={"rows": 2}))
     ranking = forms.ModelChoiceField(
         Ranking.objects.order_by("name"),
         required=False,
@@ -161,4 +163,5 @@ class OffersStep(Step):
             text=cleaned["new_text"],
             link=cleaned["new_link"],
             cost_cents=round((cleaned["new_cost"] or 0) * 100),
+            facts=cleaned["new_facts"],
         )

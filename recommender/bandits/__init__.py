@@ -21,6 +21,10 @@ RATE_KINDS = frozenset({"beta_thompson", "logistic_thompson"})
 LOG_ODDS_KINDS = frozenset({"logistic_thompson"})
 # These look at what a customer was offered lately, and at what follows.
 SEQUENCE_KINDS = frozenset({"sequential"})
+# These expect offers to do alike of which alike is known.
+FACT_KINDS = frozenset(
+    {"randomised_ucb", "linear_thompson", "gaussian_thompson", "neural_linear", "square_cb"}
+)
 ABBREVIATIONS = {"ucb": "UCB", "cb": "CB"}
 
 

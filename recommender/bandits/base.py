@@ -12,6 +12,7 @@ from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.artifacts import pack, unpack
 from recommender.features import FeatureSpec
 from recommender.odds import Odds
+from recommender.offer_facts import FactColumns
 from recommender.representation import Representation
 
 KIND = "statistics"
@@ -268,6 +269,14 @@ class StepReader(Protocol):
 
     def read_steps(self, steps: Steps) -> None:
         """Take the decisions that are remembered; what is published next follows from them."""
+
+
+@runtime_checkable
+class FactReader(Protocol):
+    """A bandit that expects offers to do alike of which alike is known (`FACT_KINDS`)."""
+
+    def read_facts(self, facts: FactColumns) -> None:
+        """Take what is known of the offers; what is published next follows from it."""
 
 
 @runtime_checkable

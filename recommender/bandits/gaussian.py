@@ -46,6 +46,7 @@ class GaussianThompson(LinearThompson):
             floor=floor,
             features=features,
             version=version,
+            taught=alone.taught,
         )
 
 

@@ -21,12 +21,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Log, Statistics
+from recommender.bandits.conditioning import COMMON_PRIOR, condition, root_of_inverse
 from recommender.bandits.rates import RateBandit, common_rate, require_rates
-from recommender.bandits.thompson import (
-    COMMON_PRIOR,
-    condition,
-    root_of_inverse,
-)
 from recommender.features import FeatureSpec
 from recommender.odds import Odds
 

@@ -15,7 +15,7 @@ shape is the squared scale of the Student t prediction, which is near normal as 
 some dozens of rewards; that is the σ² used.
 """
 
-import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,19 +26,18 @@ from torch import Tensor
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Statistics
+from recommender.bandits.conditioning import condition, root_of_inverse
+from recommender.bandits.hybrid import Hybrid, Sums, learn_by_facts
 from recommender.choice_rules import Backend
 from recommender.features import FeatureSpec
 from recommender.odds import Odds
+from recommender.offer_facts import FactColumns, FactEffect
 from recommender.propensities import offer_weights
 from recommender.representation import Representation
 
-logger = logging.getLogger(__name__)
-
 EXPLORATION = 0.6  # where a policy does not say otherwise
-COMMON_PRIOR = 0.01  # Λ₀₀ = 0.01 Λ₀: what all offers share is nearly free to be anything
 NOISE_SHAPE = 1.0  # of the inverse-gamma prior, which then weighs as much as two rewards
-JITTER = 1e-12  # first try, as a part of the mean diagonal; ten times more each try
-JITTER_TRIES = 8
+TWO_SIDED = 1.96  # standard deviations on either side of a 95% interval
 ROWS_TOGETHER = {"cpu": 2_048, "cuda": 32_768}  # as in odds.py
 
 
@@ -64,12 +63,16 @@ class Posterior:
         cholesky: L_k with L_k L_kᵀ = P_k, shape (K, d, d).
         common_mean: m₀, shape (d,).
         noise_variance: σ², in squared units of reward.
+        root: F_k with F_k F_kᵀ the covariance of the coefficients over σ², shape (K, d, d).
+        taught: What facts of offers are found to change; none without facts.
     """
 
     mean: Tensor
     cholesky: Tensor
     common_mean: Tensor
     noise_variance: float
+    root: Tensor
+    taught: tuple[FactEffect, ...] = ()
 
 
 class LinearThompson:
@@ -85,6 +88,11 @@ class LinearThompson:
         self.hyperparameters = hyperparameters
         self.device = torch.device(device)
         self.representation: Representation | None = None
+        self._facts: FactColumns | None = None
+
+    def read_facts(self, facts: FactColumns) -> None:
+        """Take what is known of the offers, K rows; what is published next starts them by it."""
+        self._facts = facts
 
     def represent(self, x: FloatArray) -> FloatArray:
         """Return the columns that rewards are linear in, (n, d), of encoded customers."""
@@ -133,6 +141,10 @@ class LinearThompson:
     def posterior(self, statistics: Sequence[Statistics]) -> Posterior:
         """Condition on the statistics of all offers, at least one."""
         a, b = self._stack(statistics)
+        if self._facts is not None and self._facts.z.shape[1]:
+            by_facts = self._learn_by_facts(statistics, a=a, b=b, facts=self._facts)
+            if by_facts is not None:
+                return by_facts
         mean, lower, common = condition(a, b, prior=self.hyperparameters.prior_strength)
         return Posterior(
             mean=mean,
@@ -141,6 +153,35 @@ class LinearThompson:
             noise_variance=self._noise_variance(
                 statistics, a=a, b=b, common=common, step=mean - common
             ),
+            root=root_of_inverse(lower),
+        )
+
+    def _learn_by_facts(
+        self, statistics: Sequence[Statistics], *, a: Tensor, b: Tensor, facts: FactColumns
+    ) -> Posterior | None:
+        """Condition with the offers' facts; None where these tell nothing."""
+        settings = self.hyperparameters
+        n = sum(each.n for each in statistics)
+        sums = Sums(
+            a=a,
+            b=b,
+            n=n,
+            s=sum(each.s for each in statistics),
+            prior=settings.prior_strength,
+            noise_shape=NOISE_SHAPE,
+            noise_scale=NOISE_SHAPE * settings.noise_sd**2,
+        )
+        found = learn_by_facts(sums, self._tensor(facts.z))
+        if found is None:
+            return None
+        return Posterior(
+            mean=found.mean,
+            cholesky=found.cholesky,
+            common_mean=found.common_mean,
+            noise_variance=found.noise_variance,
+            root=found.root,
+            # The first column is 1 for everybody, so that this is the average customer.
+            taught=_say_effects(found, facts, average=(a[:, 0].sum(dim=0) / n).cpu().numpy()),
         )
 
     def publish(
@@ -158,12 +199,13 @@ class LinearThompson:
         return Odds(
             offers=offers,
             mean=posterior.mean.cpu().numpy(),
-            factor=(sd * root_of_inverse(posterior.cholesky)).cpu().numpy(),
+            factor=(sd * posterior.root).cpu().numpy(),
             floor=floor,
             features=features,
             version=version,
             is_optimistic=self.is_optimistic,
             representation=self.representation,
+            taught=posterior.taught,
         )
 
     def weights_many(self, odds: Odds, x: FloatArray, eligible: BoolArray) -> FloatArray:
@@ -247,50 +289,19 @@ class LinearThompson:
         return torch.tensor(array, dtype=torch.float64, device=self.device)
 
 
-def condition(a: Tensor, b: Tensor, *, prior: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Condition every offer's coefficients, and what they share, on weighted sums.
-
-    Args:
-        a: A_k, shape (K, d, d).
-        b: b_k, shape (K, d).
-        prior: λ.
-
-    Returns:
-        Means m_k, (K, d); Cholesky factors of P_k, (K, d, d); the common mean m₀, (d,).
-    """
-    eye = torch.eye(b.shape[1], dtype=torch.float64, device=b.device)
-    lower = _factorise(prior * eye + a)  # (K, d, d)
-    solved = torch.cholesky_solve(torch.cat([a, b[..., None]], dim=-1), lower)  # (K, d, d + 1)
-    pooled = prior * solved.sum(dim=0)  # (d, d + 1): Σ G_k beside the sum of scores
-    information = COMMON_PRIOR * prior * eye + 0.5 * (pooled[:, :-1] + pooled[:, :-1].T)
-    common = torch.cholesky_solve(pooled[:, -1:], _factorise(information[None])[0])[:, 0]
-
-    residual = b - a @ common  # (K, d, d) @ (d,) -> (K, d)
-    step = torch.cholesky_solve(residual[..., None], lower)[..., 0]  # (K, d): m_k - m₀
-    return common + step, lower, common
-
-
-def root_of_inverse(lower: Tensor) -> Tensor:
-    """Return F_k = L_k⁻ᵀ, (K, d, d), so that F_k F_kᵀ = (L_k L_kᵀ)⁻¹."""
-    eye = torch.eye(lower.shape[-1], dtype=torch.float64, device=lower.device)
-    inverse: Tensor = torch.linalg.solve_triangular(lower, eye.expand_as(lower), upper=False)
-    return inverse.mT
-
-
-def _factorise(precision: Tensor) -> Tensor:
-    """Take lower Cholesky factors, (K, d, d), adding to the diagonal where rounding needs it."""
-    eye = torch.eye(precision.shape[-1], dtype=torch.float64, device=precision.device)
-    scale = precision.diagonal(dim1=-2, dim2=-1).mean(dim=-1)  # (K,)
-    for power in range(JITTER_TRIES):
-        lower: Tensor
-        lower, info = torch.linalg.cholesky_ex(precision)
-        failed = info > 0  # (K,)
-        if not failed.any():
-            return lower
-        logger.warning("%d precision matrices need jitter, try %d.", int(failed.sum()), power + 1)
-        jitter = JITTER * 10.0**power * scale * failed  # (K,)
-        precision = precision + jitter[:, None, None] * eye
-    raise ValueError("A precision matrix is not positive definite: its statistics are damaged.")
+def _say_effects(
+    found: Hybrid, facts: FactColumns, *, average: FloatArray
+) -> tuple[FactEffect, ...]:
+    """Say what the differences between facts change for the average customer, shape (d,)."""
+    teaching = found.teaching.cpu().numpy() @ average  # (q, d) @ (d,) -> (q,)
+    doubt = np.einsum("idje,d,e->ij", found.doubt.cpu().numpy(), average, average, optimize=True)
+    effects = []
+    for each in facts.contrasts:
+        effect = float(each.along @ teaching)
+        variance = found.noise_variance * float(each.along @ doubt @ each.along)
+        reach = TWO_SIDED * math.sqrt(max(variance, 0.0))
+        effects.append(FactEffect(each.fact, each.says, effect, effect - reach, effect + reach))
+    return tuple(effects)
 
 
 def _check_decisions(
