@@ -6,7 +6,8 @@ import pytest
 from recommender.arrays import IntArray
 from recommender.histories import Histories
 from recommender.rankers import RANKERS, make_ranker, name_of, ranker_choices
-from recommender.rankers.base import Ranker, Slates
+from recommender.rankers.base import Ranker
+from recommender.rankers.slates import Slates
 from recommender.rankers.storing import from_bytes, to_bytes
 from tests.recommender.rankers.worlds import N_ITEMS, SIZE, make_facts, make_histories
 
