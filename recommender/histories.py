@@ -95,7 +95,7 @@ class Histories:
 
     def newest(self, n: int) -> "Histories":
         """Keep everybody's newest n events."""
-        return self.where(self.ages < n)
+        return self if self.lengths.max(initial=0) <= n else self.where(self.ages < n)
 
     def of_customers(self, customers: IntArray) -> "Histories":
         """Keep some customers, in the order given."""
@@ -125,16 +125,22 @@ class Histories:
         weights = self.weights if decay == 1.0 else self.weights * decay**self.ages
         shape = (len(self), self.n_items)
         # Turned over twice, events lie by customer and item, in linear time.
-        numbers = sparse.csr_array((np.arange(len(self.items)), self.items, self.starts), shape)
+        count = len(self.items)
+        fits = max(count, *shape) < 2**31
+        kind: np.dtype[np.signedinteger] = np.dtype(np.int32 if fits else np.int64)
+        columns, starts = self.items.astype(kind), self.starts.astype(kind)
+        numbers: sparse.csr_array[np.int64, tuple[int, int]] = sparse.csr_array(
+            (np.arange(count, dtype=np.int64), columns, starts), shape=shape
+        )
         ordered = numbers.tocsc().tocsr()
-        is_first = np.ones(len(self.items), dtype=bool)
+        is_first = np.ones(count, dtype=bool)
         is_first[1:] = ordered.indices[1:] != ordered.indices[:-1]
         is_first[self.starts[:-1][self.lengths > 0]] = True
         first = np.flatnonzero(is_first)
         values = weights[ordered.data].astype(np.float32)
-        strongest = np.maximum.reduceat(values, first) if len(first) else values
-        starts = np.searchsorted(first, self.starts).astype(ordered.indptr.dtype)
-        return sparse.csr_array((strongest, ordered.indices[first], starts), shape=shape)
+        strongest = np.maximum.reduceat(values, first) if len(first) < count else values
+        kept = ordered.indices[first], np.searchsorted(first, self.starts).astype(kind)
+        return sparse.csr_array((strongest, *kept), shape=shape)
 
     def counts(self) -> FloatArray:
         """Add up the weights of each item's events, shape (n_items,)."""

@@ -133,7 +133,7 @@ class Ranker(ABC):
         for some in histories.batches(CUSTOMERS_AT_ONCE):
             scores = self.score(some)
             if not seen_too:
-                scores[some.customers, some.items] = -np.inf
+                scores.put(some.customers * some.n_items + some.items, -np.inf)
             if allowed is not None:
                 scores[:, ~allowed] = -np.inf
             batches.append(best(scores, k=k))

@@ -42,10 +42,7 @@ def _find_directly(scores: ScoreArray, *, k: int, floor: float) -> IntArray:
     if k >= m:
         return cast(IntArray, np.flatnonzero(scores > floor))
     bounds = np.maximum(np.partition(scores, m - k, axis=1)[:, m - k], np.float32(floor))
-    reach = scores >= bounds[:, None]
-    for row in np.flatnonzero((np.count_nonzero(reach, axis=1) > k) | (bounds <= floor)):
-        reach[row] = _mark_row(scores[row], k=k, bound=bounds[row], floor=floor)
-    return cast(IntArray, np.flatnonzero(reach))
+    return _reach(scores, bounds, k=k, most=k, floor=floor)[0]
 
 
 def _find_by_groups(scores: ScoreArray, *, k: int, floor: float) -> IntArray:
@@ -57,20 +54,35 @@ def _find_by_groups(scores: ScoreArray, *, k: int, floor: float) -> IntArray:
     tops[:, : m - whole] = np.maximum(tops[:, : m - whole], scores[:, whole:])
     bounds = np.partition(tops, n_groups - k, axis=1)[:, n_groups - k]
     bounds = np.maximum(bounds, np.float32(floor))
-    reach = scores >= bounds[:, None]
-    ends = np.arange(1, n + 1) * m
-    # In a row that has too many, many are equal.
-    counts = np.diff(np.searchsorted(np.flatnonzero(reach), ends), prepend=0)
-    for row in np.flatnonzero((counts > MANY * k) | (bounds <= floor)):
-        reach[row] = _mark_row(scores[row], k=k, bound=bounds[row], floor=floor)
-    cells = np.flatnonzero(reach)
-    counts = np.diff(np.searchsorted(cells, ends), prepend=0)
+    cells, counts = _reach(scores, bounds, k=k, most=MANY * k, floor=floor)
     near = np.full((n, counts.max()), -np.inf, dtype=np.float32)
     inside = np.arange(near.shape[1]) < counts[:, None]
     near[inside] = scores.ravel()[cells]
     kept = np.zeros(near.size, dtype=bool)
     kept[_find_directly(near, k=k, floor=floor)] = True
-    return cast(IntArray, cells[kept.reshape(near.shape)[inside]])
+    return cells[kept.reshape(near.shape)[inside]]
+
+
+def _reach(
+    scores: ScoreArray, bounds: ScoreArray, *, k: int, most: int, floor: float
+) -> tuple[IntArray, IntArray]:
+    """Find the cells that reach their row's bound, of crowded rows only the k highest.
+
+    Returns:
+        Row times m plus column, rising, and how many each row has.
+    """
+    n, m = scores.shape
+    ends = np.arange(1, n + 1) * m
+    reach = scores >= bounds[:, None]
+    cells = np.flatnonzero(reach)
+    counts = np.diff(np.searchsorted(cells, ends), prepend=0)
+    crowded = np.flatnonzero((counts > most) | (bounds <= floor))
+    if len(crowded):
+        for row in crowded:
+            reach[row] = _mark_row(scores[row], k=k, bound=bounds[row], floor=floor)
+        cells = np.flatnonzero(reach)
+        counts = np.diff(np.searchsorted(cells, ends), prepend=0)
+    return cells, counts
 
 
 def _mark_row(scores: ScoreArray, *, k: int, bound: np.float32, floor: float) -> BoolArray:

@@ -31,9 +31,12 @@ def best(scores: ScoreArray, *, k: int) -> Slates:
     values = np.full((n, k), -np.inf, dtype=np.float32)
     items[rows, places] = columns
     values[rows, places] = scores.ravel()[cells]
-    # Columns rise in each row, so that the stable sort keeps the lower number first.
-    order = np.argsort(-values, axis=1, kind="stable")
+    order = np.argsort(-values, axis=1)
+    found = np.take_along_axis(values, order, axis=1)
+    tied = np.flatnonzero((found[:, 1:] == found[:, :-1]).any(axis=1))
+    # Columns rise in each row, so that a stable sort, which is slower, keeps the lower one first.
+    order[tied] = np.argsort(-values[tied], axis=1, kind="stable")
     return Slates(
         items=np.take_along_axis(items, order, axis=1),
-        scores=np.take_along_axis(values, order, axis=1),
+        scores=found,
     )
