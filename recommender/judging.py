@@ -9,7 +9,8 @@ from scipy.special import stdtr
 from recommender import rank_metrics
 from recommender.arrays import FloatArray, IntArray
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import Ranker, Slates
+from recommender.rankers.base import Ranker
+from recommender.rankers.slates import Slates
 from recommender.splits import Split
 
 CUT = 10

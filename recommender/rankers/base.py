@@ -9,26 +9,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from recommender.arrays import BoolArray, FloatArray, IntArray, ScoreArray
+from recommender.arrays import BoolArray, FloatArray, ScoreArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
+from recommender.rankers.slates import Slates, best
 
 # So many rows of scores are in memory at once.
 CUSTOMERS_AT_ONCE = 1024
 DAY_SECONDS = 86_400.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Slates:
-    """What each customer is shown, best first.
-
-    Attributes:
-        items: Shape (n, k); -1 where nothing more can be shown.
-        scores: Shape (n, k), falling in each row; -inf where there is no item.
-    """
-
-    items: IntArray
-    scores: ScoreArray
 
 
 def tell_nobody(part: float) -> None:
@@ -148,7 +136,7 @@ class Ranker(ABC):
         for some in histories.batches(CUSTOMERS_AT_ONCE):
             scores = self.score(some)
             if not seen_too:
-                scores[some.customers, some.items] = -np.inf
+                scores.put(some.customers * some.n_items + some.items, -np.inf)
             if allowed is not None:
                 scores[:, ~allowed] = -np.inf
             batches.append(best(scores, k=k))
@@ -181,25 +169,6 @@ class Ranker(ABC):
     def settings(self) -> dict[str, Any]:
         """Return what it was made with."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
-
-
-def best(scores: ScoreArray, *, k: int) -> Slates:
-    """Find the k highest of each row, (n, n_items) to (n, k); of equal ones the lower number."""
-    n, n_items = scores.shape
-    kept = min(k, n_items)
-    if kept < n_items:
-        items = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
-        items.sort(axis=1)  # so that the stable sort below puts the lower number first
-    else:
-        items = np.broadcast_to(np.arange(n_items), (n, n_items))
-    found = np.take_along_axis(scores, items, axis=1)  # (n, kept)
-    order = np.argsort(-found, axis=1, kind="stable")
-    slates = np.full((n, k), -1, dtype=np.int64)
-    values = np.full((n, k), -np.inf, dtype=np.float32)
-    slates[:, :kept] = np.take_along_axis(items, order, axis=1)
-    values[:, :kept] = np.take_along_axis(found, order, axis=1)
-    slates[np.isneginf(values)] = -1
-    return Slates(items=slates, scores=values)
 
 
 def check_settings(kind: type[Ranker], settings: object) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from scipy.special import logsumexp, softmax
 from recommender.arrays import FloatArray, IntArray, ScoreArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import CUSTOMERS_AT_ONCE, best
+from recommender.rankers.base import CUSTOMERS_AT_ONCE
 from recommender.rankers.composite import Composite, Member, without_seen
 from recommender.rankers.popularity import Popularity
+from recommender.rankers.slates import best
 
 # The next item is compared with the best of a plain sum of the members' scores.
 CANDIDATES = 150

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg
 
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
 from recommender.rankers.base import Between
 from recommender.rankers.item_to_item import ItemToItem
+from recommender.rankers.overlaps import overlaps
+from recommender.rankers.sparse_rows import without_zeros
 
 # The matrix is dense while it is learned: at 20,000 items 1.6 gigabytes and some minutes.
 MOST_ITEMS = 20_000
@@ -47,7 +49,9 @@ class Ease(ItemToItem):
                 f"item-kNN and ALS take more."
             )
         x = histories.profiles()
-        gram = (x.T @ x).toarray()  # (n_items, n_items)
+        gram = np.empty((histories.n_items,) * 2, dtype=np.float32)
+        for items, shared in overlaps(x):
+            gram[items] = shared if isinstance(shared, np.ndarray) else shared.toarray()
         gram[np.diag_indices_from(gram)] += self.penalty
         factor, lower = linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
         eye = np.eye(len(factor), dtype=np.float32)
@@ -57,5 +61,5 @@ class Ease(ItemToItem):
         if self.neighbours < len(weights):
             size = np.abs(weights)
             weights[size < np.partition(size, -self.neighbours, axis=0)[-self.neighbours]] = 0.0
-        self.leads = sparse.csr_array(weights)
+        self.leads = without_zeros(weights)
         return self

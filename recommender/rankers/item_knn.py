@@ -7,18 +7,14 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from recommender.arrays import SparseArray
+from recommender.arrays import IntArray, ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
 from recommender.rankers.base import Between
 from recommender.rankers.item_to_item import ItemToItem
-from recommender.rankers.sparse_rows import (
-    column_sums,
-    rows_of,
-    squared,
-    strongest,
-    without_self,
-)
+from recommender.rankers.overlaps import overlaps
+from recommender.rankers.selection import highest
+from recommender.rankers.sparse_rows import column_sums, rows_of, squared, strongest
 
 
 @dataclass(kw_only=True, eq=False)
@@ -47,13 +43,28 @@ class ItemKnn(ItemToItem):
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
         """Compare all items that any customer has both of."""
         x = histories.profiles()  # (n, n_items)
-        together: SparseArray = without_self((x.T @ x).tocsr())
-        norms = column_sums(squared(x))
-        size = (norms[rows_of(together)] * norms[together.indices]) ** self.power + self.shrinkage
-        alike: SparseArray = sparse.csr_array(
-            ((together.data / size).astype(np.float32), together.indices, together.indptr),
-            shape=together.shape,
-        )
-        # It is symmetric: each row is what one item listens to, and leads to that item.
-        self.leads = strongest(alike, self.neighbours).T.tocsr()
+        sizes = column_sums(squared(x)) ** self.power
+        found = [self._find_nearest(items, shared, sizes=sizes) for items, shared in overlaps(x)]
+        alike, listeners, heard = map(np.concatenate, zip(*found, strict=True))
+        # Each item listens to its nearest, and so they lead to it.
+        cells = heard.astype(np.int32), listeners.astype(np.int32)
+        self.leads = sparse.csr_array((alike, cells), shape=(x.shape[1],) * 2)
         return self
+
+    def _find_nearest(
+        self, items: IntArray, shared: "ScoreArray | SparseArray", *, sizes: ScoreArray
+    ) -> tuple[ScoreArray, IntArray, IntArray]:
+        """Find what some items listen to, by their rows of xᵀx: how much, who, and whom."""
+        shrinkage = np.float32(self.shrinkage)
+        if isinstance(shared, np.ndarray):
+            alike = shared / (np.outer(sizes[items], sizes) + shrinkage)
+            alike[np.arange(len(items)), items] = 0.0
+            rows, heard = np.divmod(highest(alike, k=self.neighbours, floor=0.0), alike.shape[1])
+            return alike[rows, heard], items[rows], heard
+        rows = rows_of(shared)
+        shared.data /= sizes[items][rows] * sizes[shared.indices] + shrinkage
+        shared.data[items[rows] == shared.indices] = 0.0
+        nearest = strongest(shared, self.neighbours)
+        kept = nearest.data > 0  # without the item itself
+        heard = nearest.indices[kept].astype(np.int64)
+        return nearest.data[kept], items[rows_of(nearest)][kept], heard

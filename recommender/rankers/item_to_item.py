@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from recommender.arrays import ScoreArray, SparseArray
 from recommender.histories import Histories
 from recommender.rankers.base import Ranker
+from recommender.rankers.mixed_rows import MixedRows
 
 
 @dataclass(kw_only=True, eq=False)
@@ -20,9 +21,12 @@ class ItemToItem(Ranker):
     last: int = 1000
     decay: float = 1.0
     leads: SparseArray = field(init=False, repr=False)
+    # The same, arranged for products when it is first asked.
+    _mixed: MixedRows | None = field(init=False, repr=False, default=None)
 
     def score(self, histories: Histories) -> ScoreArray:
         """Add up the rows of what each customer met last."""
         profiles = histories.newest(self.last).profiles(decay=self.decay)
-        scores: ScoreArray = (profiles @ self.leads).toarray()  # (n, n_items)
-        return scores
+        if self._mixed is None or self._mixed.source is not self.leads:
+            self._mixed = MixedRows.of(self.leads)
+        return self._mixed.product(profiles)  # (n, n_items)

@@ -9,18 +9,30 @@ from recommender.arrays import ScoreArray, SparseArray
 
 def strongest(matrix: SparseArray, k: int) -> SparseArray:
     """Keep each row's k entries furthest from 0; of equal ones, the lower column's."""
-    rows = matrix.sorted_indices()
-    kept = np.ones(len(rows.data), dtype=bool)
-    for row in np.flatnonzero(np.diff(rows.indptr) > k):
-        part = slice(rows.indptr[row], rows.indptr[row + 1])
-        size = np.abs(rows.data[part])
+    kept = np.ones(len(matrix.data), dtype=bool)
+    for row in np.flatnonzero(np.diff(matrix.indptr) > k):
+        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        size = np.abs(matrix.data[part])
         least = np.partition(size, -k)[-k]
-        inside = size > least
-        inside[np.flatnonzero(size == least)[: k - inside.sum()]] = True
-        kept[part] = inside
-    counts = np.concatenate([[0], np.cumsum(kept)])
-    entries = (rows.data[kept], rows.indices[kept], counts[rows.indptr])
-    return sparse.csr_array(entries, shape=matrix.shape)
+        kept[part] = size >= least
+        spare = np.count_nonzero(kept[part]) - k
+        if spare:
+            equal = np.flatnonzero(size == least)
+            by_column = equal[np.argsort(matrix.indices[part][equal])]
+            kept[part.start + by_column[-spare:]] = False
+    counts = np.concatenate([[0], np.cumsum(kept)]).astype(matrix.indptr.dtype)
+    entries = (matrix.data[kept], matrix.indices[kept], counts[matrix.indptr])
+    strong: SparseArray = sparse.csr_array(entries, shape=matrix.shape)
+    strong.sort_indices()
+    return strong
+
+
+def without_zeros(matrix: ScoreArray) -> SparseArray:
+    """Keep what is not 0 of a dense matrix."""
+    kept = matrix != 0
+    starts = np.concatenate([[0], np.cumsum(np.count_nonzero(kept, axis=1))])
+    columns = np.flatnonzero(kept) % matrix.shape[1]
+    return sparse.csr_array((matrix[kept], columns, starts), shape=matrix.shape)
 
 
 def without_self(matrix: SparseArray) -> SparseArray:

@@ -97,4 +97,5 @@ def _restore(described: Described, arrays: Arrays, *, prefix: str) -> Ranker:
 
 
 def _learned(ranker: Ranker) -> Iterator[str]:
-    return (each.name for each in fields(ranker) if not each.init)
+    """Name what it learned; a name that begins with _ is of something that follows from that."""
+    return (each.name for each in fields(ranker) if not each.init and not each.name.startswith("_"))

@@ -8,7 +8,8 @@ import pytest
 from recommender.arrays import IntArray
 from recommender.histories import Histories
 from recommender.rankers import RANKERS, make_ranker, name_of, ranker_choices
-from recommender.rankers.base import Ranker, Slates, TrainingContext
+from recommender.rankers.base import Ranker, TrainingContext
+from recommender.rankers.slates import Slates
 from recommender.rankers.storing import from_bytes, to_bytes
 from tests.recommender.rankers.sentence_models import save_model
 from tests.recommender.rankers.worlds import GROUPS, N_ITEMS, SIZE, make_facts, make_histories

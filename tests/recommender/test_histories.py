@@ -61,3 +61,33 @@ def test_histories_that_cannot_be_are_refused(change: dict[str, Any], words: str
     }
     with pytest.raises(ValueError, match=words):
         Histories(**(parts | change), n_items=3)
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.7])
+def test_a_profile_is_the_strongest_event_of_each_item(decay: float) -> None:
+    rng = np.random.default_rng(4)
+    lengths = rng.integers(0, 12, 30)
+    count = int(lengths.sum())
+    histories = Histories(
+        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        items=rng.integers(0, 9, count),
+        weights=rng.choice([0.5, 1.0, 3.0], count),
+        times=np.zeros(count),
+        n_items=9,
+    )
+    expected = np.zeros((30, 9))
+    for customer in range(30):
+        first, end = histories.starts[customer : customer + 2]
+        for event in range(first, end):
+            item = histories.items[event]
+            worth = histories.weights[event] * decay ** (end - 1 - event)
+            expected[customer, item] = max(expected[customer, item], worth)
+    profiles = histories.profiles(decay=decay)
+    np.testing.assert_allclose(profiles.toarray(), expected, rtol=1e-6)
+    assert profiles.nnz == np.count_nonzero(expected)
+
+
+def test_who_has_few_events_keeps_them_all() -> None:
+    histories = Histories.of([[1, 2], [], [3]], n_items=4)
+    assert histories.newest(2).items.tolist() == [1, 2, 3]
+    assert histories.newest(1).items.tolist() == [2, 3]

@@ -5,18 +5,13 @@ import pytest
 
 from recommender.arrays import ScoreArray
 from recommender.histories import Histories
-from recommender.rankers import als
 from recommender.rankers.als import Als
 from recommender.rankers.bpr import Adagrad, Bpr
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories
 
 
 @pytest.mark.parametrize("alpha", [1.0, 4.0])
-@pytest.mark.parametrize("at_once", [3, 1000])
-def test_als_solves_the_normal_equations_of_who_asks(
-    alpha: float, at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(als, "ENTRIES_AT_ONCE", at_once)
+def test_als_solves_the_normal_equations_of_who_asks(alpha: float) -> None:
     ranker = Als(factors=6, alpha=alpha, penalty=0.5).fit(make_histories(60))
     items = [3, 4, 25]
     scores = ranker.score(Histories.of([items], n_items=N_ITEMS))

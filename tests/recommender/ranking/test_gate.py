@@ -5,7 +5,7 @@ import pytest
 
 from recommender.histories import Histories
 from recommender.judging import Judged
-from recommender.rankers.base import Slates
+from recommender.rankers.slates import Slates
 from recommender.ranking.gate import admit, split_for_trial
 from tests.recommender.rankers.worlds import N_ITEMS
 
