@@ -2,8 +2,13 @@
 
 import csv
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+# Before numpy and torch: tests run side by side, and threads of several wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
