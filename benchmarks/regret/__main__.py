@@ -26,8 +26,9 @@ import numpy as np
 
 from benchmarks.clients import ask
 from benchmarks.regret.ours import OURS, Player, make_player, play
+from benchmarks.regret.tuning import OURS as OUR_SETTINGS
+from benchmarks.regret.tuning import THEIRS as THEIR_SETTINGS
 from benchmarks.regret.tuning import (
-    GIVEN_UP,
     US,
     best_of_each,
     learns_rates,
@@ -36,8 +37,6 @@ from benchmarks.regret.tuning import (
     package,
     ratio_with_interval,
 )
-from benchmarks.regret.tuning import OURS as OUR_SETTINGS
-from benchmarks.regret.tuning import THEIRS as THEIR_SETTINGS
 from benchmarks.regret.worlds import BATCH, WORLDS, World
 from recommender.bandits import RATE_KINDS
 
@@ -147,7 +146,7 @@ def tune(name: str, seeds: int) -> None:
         ours={label: ours[label] for label in kept if label in ours},
         peers=[label for label in kept if label not in ours],
     )
-    print(f"{name}, those within {GIVEN_UP:g} times the best of these, {seeds} seeds:")
+    print(f"{name}, those not far behind, {seeds} seeds:")
     print_runs(tried)
     best = best_of_each(tried)
     confirmed = play_worlds(

@@ -159,8 +159,6 @@ PEERS: dict[str, Callable[..., Player]] = {
     "contextualbandits LinTS": partial(Contextual, LinTS),
     "contextualbandits LogisticUCB": ContextualLog,
     "VW squarecb": partial(Vowpal, "--squarecb"),
-    "VW regcb": partial(Vowpal, "--regcb"),
-    "VW": partial(Vowpal, ""),
 }
 
 
@@ -192,7 +190,7 @@ def main(asked: Path, answered: Path) -> None:
     warnings.simplefilter("ignore")
     question = json.loads(asked.read_text())
     answers = []
-    for seed, path in enumerate(question["worlds"], question.get("first_seed", 0)):
+    for seed, path in enumerate(question["worlds"], question["first_seed"]):
         world = dict(np.load(path))
         k = world["reward"].shape[1]
         answers.append(

@@ -1,8 +1,9 @@
 """Tries settings of our bandits and of other people's, and plays the best of each elsewhere.
 
-Everybody has twelve settings (VW six), as a site would try. They are played in some worlds, after a
-quarter of which those far behind are given up. The best of each package is then played in other
-worlds, because the best of many was lucky too.
+Everybody has twelve settings (VW four), as a site would try. They are played in some worlds. After
+a quarter of these, settings far behind the best of their package are given up, and packages far
+behind the best one of all peers. The best of each package is then played in other worlds, because
+the best of many was lucky too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,8 @@ from recommender.arrays import FloatArray
 Runs = Sequence[Mapping[str, float]]  # everybody's regret, world by world
 
 US = "OfferLab"
-GIVEN_UP = 1.15  # times the least regret of all so far
+GIVEN_UP = 1.1  # a setting, at so many times the least regret of its package
+GIVEN_UP_WHOLE = 1.15  # a package, at so many times the least regret of all peers
 
 OURS = [
     "randomised_ucb",
@@ -38,14 +40,13 @@ THEIRS = [
     *(f"contextualbandits LogisticUCB percentile={p}" for p in (60, 80, 95)),
     *(f"bayesianbandits lam={b}" for b in (1, 10, 100)),
     *(f"bayesianbandits lam=10 keeps={share}" for share in (0.999, 0.9998)),
-    *(f"bayesianbandits lam=10 quantile={q}" for q in (0.6, 0.68, 0.9)),
+    *(f"bayesianbandits lam=10 quantile={q}" for q in (0.68, 0.9)),
     "bayesianbandits lam=10 quantile=0.68 keeps=0.9998",
     "bayesianbandits evidence",
+    "bayesianbandits evidence keeps=0.9998",
     *(f"bayesianbandits logit alpha={a}" for a in (1, 10)),
     *(f"VW squarecb gamma_scale={g}" for g in (10, 100, 1000)),
     "VW squarecb gamma_scale=1000 learning_rate=2",
-    "VW epsilon=0.01 learning_rate=2",
-    "VW bag=5",
 ]
 
 
@@ -67,9 +68,15 @@ def means(runs: Runs) -> dict[str, float]:
 
 
 def not_far_behind(runs: Runs) -> list[str]:
-    """Return who is worth playing on."""
-    mean = means(runs)
-    return [label for label, value in mean.items() if value <= GIVEN_UP * min(mean.values())]
+    """Return who is worth playing on; of ours some always are."""
+    mean, best = means(runs), best_of_each(runs)
+    least = min(mean[label] for owner, label in best.items() if owner != US)
+    bound = {
+        owner: GIVEN_UP * mean[label]
+        for owner, label in best.items()
+        if owner == US or mean[label] <= GIVEN_UP_WHOLE * least
+    }
+    return [label for label, value in mean.items() if value <= bound.get(package(label), 0.0)]
 
 
 def best_of_each(runs: Runs) -> dict[str, str]:

@@ -41,19 +41,16 @@ def test_a_short_memory_notices_that_tastes_have_turned(kind: str) -> None:
 
 
 def test_who_is_far_behind_is_given_up_and_each_package_has_one_best() -> None:
-    ours, other, theirs = tuning.OURS[0], tuning.OURS[1], "MABWiser LinUCB alpha=1"
+    ours, other, theirs, exact = tuning.OURS[0], tuning.OURS[1], "MABWiser LinUCB", "VW squarecb"
     runs = [
-        {ours: 10.0, other: 12.0, theirs: 9.0, "VW bag=5": 30.0},
-        {ours: 11.0, other: 11.0, theirs: 10.0, "VW bag=5": 9.0},
+        {ours: 20.0, other: 24.0, theirs: 9.0, "MABWiser LinTS": 10.6, exact: 12.0},
+        {ours: 22.0, other: 23.0, theirs: 10.0, "MABWiser LinTS": 10.2, exact: 10.0},
     ]
-    assert tuning.not_far_behind(runs) == [theirs, ours]
-    assert tuning.best_of_each(runs) == {
-        "MABWiser": theirs,
-        tuning.US: ours,
-        "VW": "VW bag=5",
-    }
+    # Ours may be far behind theirs, but theirs not behind one another.
+    assert tuning.not_far_behind(runs) == [theirs, "MABWiser LinTS", ours]
+    assert tuning.best_of_each(runs) == {"MABWiser": theirs, "VW": exact, tuning.US: ours}
     # Who did not play to the end has no mean.
-    assert tuning.means([*runs, {ours: 12.0, theirs: 11.0}]) == {theirs: 10.0, ours: 11.0}
+    assert tuning.means([*runs, {ours: 24.0, theirs: 11.0}]) == {theirs: 10.0, ours: 22.0}
 
 
 def test_a_ratio_and_its_interval_are_those_of_scipys_paired_bootstrap() -> None:
