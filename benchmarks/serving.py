@@ -198,7 +198,7 @@ def read_wrk(printed: str) -> Load:
     """Read what wrk prints."""
 
     def percentile(name: str) -> float:
-        found = re.search(rf"^\s+{name}%\s+([\d.]+)(us|ms|s)$", printed, re.MULTILINE)
+        found = re.search(rf"^\s+{name}%\s+([\d.]+)(us|ms|s)\s*$", printed, re.MULTILINE)
         if found is None:
             raise SystemExit(f"wrk said something else than expected:\n{printed}")
         return float(found[1]) * UNITS[found[2]]

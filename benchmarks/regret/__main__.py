@@ -1,4 +1,4 @@
-"""Regret of our bandits in seven worlds, beside other people's as they come.
+"""Regret of our bandits in seven worlds, beside other people's as they come or tuned.
 
     .venv/bin/python -m benchmarks.regret [--seeds 20] [--worlds few] [--peers "MABWiser LinTS"]
     .venv/bin/python -m benchmarks.regret --tuned
@@ -7,10 +7,9 @@ Everybody meets the same 20,000 customers in batches of 500 and learns between b
 for our default: at most 1.05 times the regret of the best peer, never more than 1.2 times that of
 taking the favourite alone, and .7 times that where only trying tells (`few`). There one unlucky
 batch may cost ten times the usual, so that ten times as many worlds are played. Nothing is promised
-for `crossed`, where no linear bandit sees what matters. With `--tuned` our default and the two
-peers that take a width of exploration play each of some widths, and the best of either are held
-against one another, as they turn out in hindsight. With every peer and 20 seeds it takes hours,
-nearly all of them Vowpal Wabbit's.
+for `crossed`, where no linear bandit sees what matters. With `--tuned` everybody's settings are
+tried in as many worlds (`tuning.py`), and the best of each package is played in twice as many other
+ones. It takes some twenty minutes of one core, and twice that with `--tuned`.
 """
 
 import argparse
@@ -20,13 +19,24 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.clients import ask
-from benchmarks.regret.ours import OURS, TUNED, play
+from benchmarks.regret.ours import OURS, Player, make_player, play
+from benchmarks.regret.tuning import OURS as OUR_SETTINGS
+from benchmarks.regret.tuning import THEIRS as THEIR_SETTINGS
+from benchmarks.regret.tuning import (
+    US,
+    best_of_each,
+    learns_rates,
+    means,
+    not_far_behind,
+    package,
+    ratio_with_interval,
+)
 from benchmarks.regret.worlds import BATCH, WORLDS, World
 from recommender.bandits import RATE_KINDS
 
@@ -43,34 +53,57 @@ PEERS = [
     "contextualbandits",
     "VW squarecb",
 ]
-# What their names tell after @ is the width.
-TUNED_PEERS = [f"MABWiser LinTS @ {width:g}" for width in (0.03, 0.1, 0.3)] + [
-    f"MABWiser LinUCB @ {width:g}" for width in (0.1, 0.3, 1.0)
-]
 SEED = 2026
 UNPROMISED = "crossed"
 TIMES = {"few": 10}  # as many seeds as elsewhere
 BEST_PEER, GREEDY, EXPLORING = 1.05, 1.2, 0.7
+TOGETHER = 10  # worlds in memory
+TRIED, OTHERS = 4, 2  # the first quarter shows who is far behind; so many more are played after
 
 
-def play_peers(worlds: Sequence[World], *, peers: Sequence[str]) -> list[dict[str, float]]:
-    """Return each peer's regret in each world, whose place is the seed."""
-    if not peers:
-        return [{} for _ in worlds]
+def play_worlds(
+    name: str, seeds: range, *, ours: Mapping[str, Player], peers: Sequence[str]
+) -> list[dict[str, float]]:
+    """Return everybody's regret in some worlds of a kind."""
+    runs = []
+    for first in range(seeds.start, seeds.stop, TOGETHER):
+        some = range(first, min(first + TOGETHER, seeds.stop))
+        worlds = [WORLDS[name](np.random.default_rng((SEED, seed))) for seed in some]
+        theirs = play_peers(worlds, peers=peers, first_seed=first)
+        for seed, world, their in zip(some, worlds, theirs, strict=True):
+            mine = {
+                label: world.regret(play(player, world, seed=seed))
+                for label, player in ours.items()
+                if player.kind not in RATE_KINDS or world.is_rewarded_or_not
+            }
+            runs.append(mine | their)
+    return runs
+
+
+def play_peers(
+    worlds: Sequence[World], *, peers: Sequence[str], first_seed: int
+) -> Iterator[dict[str, float]]:
+    """Give each peer's regret in each world, of seeds in a row."""
+    asked = [p for p in peers if worlds[0].is_rewarded_or_not or not learns_rates(p)]
+    if not asked:
+        return iter([{} for _ in worlds])
     with tempfile.TemporaryDirectory(prefix="offerlab-regret-") as directory:
-        paths = [Path(directory) / f"{seed}.npz" for seed in range(len(worlds))]
+        paths = [Path(directory) / f"{place}.npz" for place in range(len(worlds))]
         for path, world in zip(paths, worlds, strict=True):
             np.savez(path, x=world.x, reward=world.reward, delay=world.delay)
+        question = {
+            "worlds": list(map(str, paths)),
+            "first_seed": first_seed,
+            "batch": BATCH,
+            "peers": asked,
+        }
         answers = ask(
-            Path(__file__).with_name("peers_python.py"),
-            {"worlds": list(map(str, paths)), "batch": BATCH, "peers": list(peers)},
-            python=PACKAGES,
-            node={},
+            Path(__file__).with_name("peers_python.py"), question, python=PACKAGES, node={}
         )
-    return [
-        {name: world.regret(np.array(answer[name])) for name in peers}
+    return (
+        {name: world.regret(np.array(answer[name])) for name in asked}
         for world, answer in zip(worlds, answers, strict=True)
-    ]
+    )
 
 
 def main() -> None:
@@ -81,39 +114,62 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--tuned", action="store_true")
     asked = parser.parse_args()
-    players = TUNED if asked.tuned else OURS
-    peers = TUNED_PEERS if asked.tuned else [name for name in asked.peers.split(",") if name]
     print("Mean regret and its standard error:")
     for name in asked.worlds.split(","):
-        worlds = [
-            WORLDS[name](np.random.default_rng((SEED, seed)))
-            for seed in range(TIMES.get(name, 1) * asked.seeds)
-        ]
-        runs = [
-            {
-                label: world.regret(play(p, world, seed=seed))
-                for label, p in players.items()
-                if p.kind not in RATE_KINDS or world.is_rewarded_or_not
-            }
-            | {"uniform": float((world.mean.max(axis=1) - world.mean.mean(axis=1)).sum())}
-            for seed, world in enumerate(worlds)
-        ]
-        theirs = play_peers(worlds, peers=peers)
-        mean = print_world(name, [ours | their for ours, their in zip(runs, theirs, strict=True)])
+        seeds = TIMES.get(name, 1) * asked.seeds
         if asked.tuned:
-            print_tuned(mean, peers)
-        elif name != UNPROMISED:
-            print_promises(name, mean, peers)
+            tune(name, seeds)
+        else:
+            compare(name, seeds, peers=[peer for peer in asked.peers.split(",") if peer])
 
 
-def print_world(name: str, runs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Print everybody's regret in one world, and return the means."""
-    mean = {label: float(np.mean([run[label] for run in runs])) for label in runs[0]}
-    print(f"\n{name}, {len(runs)} seeds: {WORLDS[name].__doc__}", flush=True)
-    for label, value in sorted(mean.items(), key=lambda item: item[1]):
+def compare(name: str, seeds: int, *, peers: Sequence[str]) -> None:
+    """Play everybody as they come."""
+    runs = play_worlds(name, range(seeds), ours=OURS, peers=peers)
+    print(f"\n{name}, {len(runs)} seeds: {WORLDS[name].__doc__}")
+    print_runs(runs)
+    if name != UNPROMISED:
+        print_promises(name, means(runs), peers)
+
+
+def tune(name: str, seeds: int) -> None:
+    """Try settings in some worlds, and play the best of each package in others."""
+    quarter = -(-seeds // TRIED)
+    ours = {label: make_player(label) for label in OUR_SETTINGS}
+    tried = play_worlds(name, range(quarter), ours=ours, peers=THEIR_SETTINGS)
+    print(f"\n{name}, all settings, {quarter} seeds:")
+    print_runs(tried)
+    kept = not_far_behind(tried)
+    tried += play_worlds(
+        name,
+        range(quarter, seeds),
+        ours={label: ours[label] for label in kept if label in ours},
+        peers=[label for label in kept if label not in ours],
+    )
+    print(f"{name}, those not far behind, {seeds} seeds:")
+    print_runs(tried)
+    best = best_of_each(tried)
+    confirmed = play_worlds(
+        name,
+        range(seeds, (1 + OTHERS) * seeds),
+        ours={best[US]: ours[best[US]]} | {"as it comes": OURS["default"]},
+        peers=[label for label in best.values() if label not in ours],
+    )
+    print(f"{name}, the best of each package in {len(confirmed)} other worlds:")
+    print_runs(confirmed)
+    for theirs in (label for label in best.values() if package(label) != US):
+        ratio, low, high = ratio_with_interval(
+            *(np.array([run[label] for run in confirmed]) for label in (best[US], theirs)),
+            rng=np.random.default_rng(SEED),
+        )
+        print(f"  {ratio:.3f} ({low:.3f} to {high:.3f}) times the regret of {theirs}", flush=True)
+
+
+def print_runs(runs: Sequence[dict[str, float]]) -> None:
+    """Print the regret of those who have played to the end."""
+    for label, value in means(runs).items():
         error = np.std([run[label] for run in runs], ddof=min(1, len(runs) - 1)) / len(runs) ** 0.5
-        print(f"  {label:<24}{value:>9.1f} ± {error:.1f}", flush=True)
-    return mean
+        print(f"  {label:<64}{value:>9.1f} ± {error:.1f}", flush=True)
 
 
 def print_promises(name: str, mean: Mapping[str, float], peers: Sequence[str]) -> None:
@@ -125,13 +181,6 @@ def print_promises(name: str, mean: Mapping[str, float], peers: Sequence[str]) -
         best = min(peers, key=mean.__getitem__)
         ratio = default / mean[best]
         print(f"  and {ratio:.2f} times that of {best} ({BEST_PEER:g} allowed)", flush=True)
-
-
-def print_tuned(mean: Mapping[str, float], peers: Sequence[str]) -> None:
-    """Hold the best width of ours against the best of theirs."""
-    ours, theirs = min(TUNED, key=mean.__getitem__), min(peers, key=mean.__getitem__)
-    ratio = mean[ours] / mean[theirs]
-    print(f"  {ours} has {ratio:.2f} times the regret of {theirs} ({BEST_PEER:g} allowed)")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Plays other people's bandits, as they come, in worlds kept as files of arrays.
+"""Plays other people's bandits in worlds kept as files of arrays, as they come or otherwise set.
 
-Run in an environment that has them: QUESTION ANSWERS, both JSON files (see `clients.py`).
+Run in an environment that has them: QUESTION ANSWERS, both JSON files (see `clients.py`). Peers are
+asked for by name and by what is not to be as it comes: `MABWiser LinUCB alpha=0.3 l2_lambda=10`.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, unused-ignore"
@@ -9,19 +10,26 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from bayesianbandits import (
     Arm,
+    BayesianGLM,
     ContextualAgent,
+    EmpiricalBayesNormalRegressor,
     NormalInverseGammaRegressor,
+    StabilizedForgetting,
     ThompsonSampling,
+    UpperConfidenceBound,
 )
-from contextualbandits.online import LinUCB
+from contextualbandits.online import LinTS, LinUCB, LogisticUCB
 from mabwiser.mab import MAB, LearningPolicy
 from vowpalwabbit import pyvw
+
+SAMPLES = 100  # of each posterior, for a quantile; the 1,000 that it comes with take hours
 
 
 class Player(Protocol):
@@ -35,11 +43,27 @@ class Player(Protocol):
 
 
 class Bayesian:
-    """bayesianbandits: a normal-inverse-gamma regression for each offer, Thompson sampling."""
+    """bayesianbandits: a regression for each offer, Thompson sampling or an upper quantile."""
 
-    def __init__(self, k: int, d: int, seed: int) -> None:
-        arms = [Arm(i, learner=NormalInverseGammaRegressor()) for i in range(k)]
-        self.agent = ContextualAgent(arms, ThompsonSampling(), random_seed=seed)
+    def __init__(
+        self,
+        learner: Any,
+        k: int,
+        seed: int,
+        *,
+        quantile: float | None = None,
+        keeps: float | None = None,
+        **settings: float,
+    ) -> None:
+        if keeps is not None:
+            settings["forgetting"] = StabilizedForgetting(keeps)
+        arms = [Arm(i, learner=learner(**settings)) for i in range(k)]
+        policy = (
+            ThompsonSampling()
+            if quantile is None
+            else UpperConfidenceBound(quantile, samples=SAMPLES)
+        )
+        self.agent = ContextualAgent(arms, policy, random_seed=seed)
 
     def choose(self, x: Any) -> Any:
         return np.array(self.agent.pull(x))
@@ -53,8 +77,8 @@ class Bayesian:
 class Mab:
     """MABWiser, which wants to be fitted once before it learns on."""
 
-    def __init__(self, policy: Any, k: int, seed: int) -> None:
-        self.bandit = MAB(list(range(k)), policy, seed=seed)
+    def __init__(self, policy: Any, k: int, seed: int, **settings: float) -> None:
+        self.bandit = MAB(list(range(k)), policy(**settings), seed=seed)
         self.is_fitted = False
         self.k, self.rng = k, np.random.default_rng(seed)
 
@@ -70,10 +94,10 @@ class Mab:
 
 
 class Contextual:
-    """contextualbandits' LinUCB."""
+    """contextualbandits' bandits."""
 
-    def __init__(self, k: int, d: int, seed: int) -> None:
-        self.model = LinUCB(k, random_state=seed + 1)  # 0 is refused
+    def __init__(self, model: Any, k: int, seed: int, **settings: float) -> None:
+        self.model = model(k, random_state=seed + 1, **settings)  # 0 is refused
         self.is_fitted = False
         self.k, self.rng = k, np.random.default_rng(seed)
 
@@ -87,12 +111,26 @@ class Contextual:
         self.is_fitted = True
 
 
-class Vowpal:
-    """Vowpal Wabbit: SquareCB, one example after the other."""
+class ContextualLog(Contextual):
+    """The one of them that is fitted to the whole log each time."""
 
-    def __init__(self, k: int, d: int, seed: int) -> None:
+    def __init__(self, k: int, seed: int, **settings: float) -> None:
+        super().__init__(LogisticUCB, k, seed, njobs=1, **settings)
+        self.log: list[tuple[Any, Any, Any]] = []
+
+    def learn(self, x: Any, chosen: Any, reward: Any) -> None:
+        self.log.append((x, chosen, reward))
+        self.model.fit(*map(np.concatenate, zip(*self.log, strict=True)))
+        self.is_fitted = True
+
+
+class Vowpal:
+    """Vowpal Wabbit, one example after the other."""
+
+    def __init__(self, explore: str, k: int, seed: int, **settings: float) -> None:
+        told = "".join(f" --{name} {value:g}" for name, value in settings.items())
         self.learner = pyvw.Workspace(
-            f"--cb_explore {k} --squarecb --quiet --random_seed {seed + 1}"
+            f"--cb_explore {k} {explore}{told} --quiet --random_seed {seed + 1}"
         )
         self.rng = np.random.default_rng(seed)
         self.chances: list[Any] = []  # of each batch that is not learned from yet
@@ -111,24 +149,25 @@ class Vowpal:
             self.learner.learn(f"{k + 1}:{-r:.6f}:{p:.6f} | {_say(row)}")
 
 
-PEERS: dict[str, Callable[[int, int, int], Player]] = {
-    "bayesianbandits": Bayesian,
-    "MABWiser LinTS": lambda k, d, seed: Mab(LearningPolicy.LinTS(), k, seed),
-    "MABWiser LinUCB": lambda k, d, seed: Mab(LearningPolicy.LinUCB(), k, seed),
-    "contextualbandits": Contextual,
-    "VW squarecb": Vowpal,
-}
-# With a width of exploration that is not their own.
-TUNABLE: dict[str, Callable[[float], Any]] = {
-    "MABWiser LinTS": lambda width: LearningPolicy.LinTS(alpha=width),
-    "MABWiser LinUCB": lambda width: LearningPolicy.LinUCB(alpha=width),
+PEERS: dict[str, Callable[..., Player]] = {
+    "bayesianbandits": partial(Bayesian, NormalInverseGammaRegressor),
+    "bayesianbandits evidence": partial(Bayesian, EmpiricalBayesNormalRegressor),
+    "bayesianbandits logit": partial(Bayesian, BayesianGLM),
+    "MABWiser LinTS": partial(Mab, LearningPolicy.LinTS),
+    "MABWiser LinUCB": partial(Mab, LearningPolicy.LinUCB),
+    "contextualbandits": partial(Contextual, LinUCB),
+    "contextualbandits LinTS": partial(Contextual, LinTS),
+    "contextualbandits LogisticUCB": ContextualLog,
+    "VW squarecb": partial(Vowpal, "--squarecb"),
 }
 
 
-def make_player(label: str, k: int, d: int, seed: int) -> Player:
-    """Make a peer from its name, after which " @ " tells a width."""
-    name, _, width = label.partition(" @ ")
-    return Mab(TUNABLE[name](float(width)), k, seed) if width else PEERS[name](k, d, seed)
+def make_player(label: str, k: int, seed: int) -> Player:
+    """Make a peer from its name and settings."""
+    words = label.split(" ")
+    name = " ".join(word for word in words if "=" not in word)
+    pairs = (word.split("=") for word in words if "=" in word)
+    return PEERS[name](k, seed, **{setting: float(value) for setting, value in pairs})
 
 
 def play(player: Player, world: Any, batch: int) -> list[int]:
@@ -151,13 +190,13 @@ def main(asked: Path, answered: Path) -> None:
     warnings.simplefilter("ignore")
     question = json.loads(asked.read_text())
     answers = []
-    for seed, path in enumerate(question["worlds"]):
-        world = np.load(path)
-        d, k = world["x"].shape[1], world["reward"].shape[1]
+    for seed, path in enumerate(question["worlds"], question["first_seed"]):
+        world = dict(np.load(path))
+        k = world["reward"].shape[1]
         answers.append(
             {
-                name: play(make_player(name, k, d, seed), world, question["batch"])
-                for name in question["peers"]
+                label: play(make_player(label, k, seed), world, question["batch"])
+                for label in question["peers"]
             }
         )
     answered.write_text(json.dumps(answers))
