@@ -2,8 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -15,22 +13,13 @@ from audience.audiences import finder
 from audience.rules.grammar import In, NoRule
 from audience.rules.nesting import inline
 from audience.rules.sql import Compiled, holds_for
-from campaigns.eligibility import UTC, Budget, Caps, OfferRules, Window
+from campaigns.assembling import Assembler, Rows, Shared
+from campaigns.eligibility import UTC
 from campaigns.holdout import RunningHoldout
-from campaigns.languages import lay_over
 from campaigns.limits import Limit, Scope
 from campaigns.recall import MOMENT
-from campaigns.snapshot import (
-    RunningArm,
-    RunningCampaign,
-    RunningOffer,
-    RunningPolicy,
-    RunningSlate,
-    Serves,
-    Snapshot,
-)
+from campaigns.snapshot import Snapshot
 from experiments.assignment import ranges
-from recommender.features import FeatureSpec
 from recommender.leaves import Leaves
 from recommender.odds import Odds
 from recommender.published import Version, read_leaves, read_odds
@@ -127,6 +116,7 @@ class SnapshotLoader:
     def __init__(self, *, zone: ZoneInfo = UTC) -> None:
         """Begin with nothing; `zone` is of the site's clock."""
         self._zone = zone
+        self._assembler = Assembler()
         self._odds: Mapping[Version, Odds] = {}
         self._leaves: Mapping[Version, Leaves] = {}
 
@@ -143,20 +133,61 @@ class SnapshotLoader:
             rows = await (await cursor.execute(CAMPAIGNS)).fetchall()
             experiments = [row["experiment_id"] for row in rows]
             ids = [row["campaign_id"] for row in rows]
-            parts = Parts(
-                arms=await (await cursor.execute(ARMS, [experiments])).fetchall(),
-                offers=await (await cursor.execute(OFFERS, [ids])).fetchall(),
-                fallbacks=await (await cursor.execute(FALLBACKS, [ids])).fetchall(),
-                limits=_to_limits(limits),
-                contents=_to_contents(await (await cursor.execute(CONTENTS)).fetchall()),
-                odds=await _keep_or_read(connection, read_odds, self._odds, rows, "version"),
-                leaves=await _keep_or_read(
-                    connection, read_leaves, self._leaves, rows, "leaf_version"
-                ),
+            arms = await (await cursor.execute(ARMS, [experiments])).fetchall()
+            offers = await (await cursor.execute(OFFERS, [ids])).fetchall()
+            fallbacks = await (await cursor.execute(FALLBACKS, [ids])).fetchall()
+            contents = await (await cursor.execute(CONTENTS)).fetchall()
+            self._odds = await _keep_or_read(connection, read_odds, self._odds, rows, "version")
+            self._leaves = await _keep_or_read(
+                connection, read_leaves, self._leaves, rows, "leaf_version"
             )
-        self._odds, self._leaves = parts.odds, parts.leaves
-        snapshot = _to_snapshot(placements, rows, parts, audiences)
-        return replace(snapshot, holdout=_to_holdout(held_out), zone=self._zone)
+        shared = Shared(_to_limits(limits), _to_contents(contents))
+        parts = self._gather(rows, arms=arms, offers=offers, fallbacks=fallbacks)
+        campaigns = await self._assembler.assemble(parts, shared)
+        wanted = {id_ for each in chain(*campaigns.values()) for id_ in each.audiences}
+        return Snapshot(
+            placements=frozenset(row["key"] for row in placements),
+            campaigns=campaigns,
+            rules=_to_rules(audiences, wanted),
+            heard_limits=tuple(
+                limit
+                for limit in chain(*shared.limits.values())
+                if not limit.is_per_customer and not limit.counts_decisions
+            ),
+            zone=self._zone,
+            holdout=_to_holdout(held_out),
+        )
+
+    def _gather(
+        self,
+        rows: Sequence[DictRow],
+        *,
+        arms: Sequence[DictRow],
+        offers: Sequence[DictRow],
+        fallbacks: Sequence[DictRow],
+    ) -> Sequence[Rows]:
+        """Put to each campaign what belongs to it."""
+        arms_of = _group(arms, by="experiment_id")
+        offers_of = _group(offers, by="campaign_id")
+        fallbacks_of = _group(fallbacks, by="campaign_id")
+        return [
+            Rows(
+                campaign=row,
+                arms=arms_of.get(row["experiment_id"], ()),
+                offers=offers_of.get(row["campaign_id"], ()),
+                fallbacks=fallbacks_of.get(row["campaign_id"], ()),
+                odds=self._odds.get((row["policy_id"], row["version"])),
+                leaves=self._leaves.get((row["policy_id"], row["leaf_version"])),
+            )
+            for row in rows
+        ]
+
+
+def _group(rows: Sequence[DictRow], *, by: str) -> Mapping[int, Sequence[DictRow]]:
+    found: dict[int, list[DictRow]] = {}
+    for row in rows:
+        found.setdefault(row[by], []).append(row)
+    return found
 
 
 async def _keep_or_read(
@@ -178,20 +209,6 @@ async def _keep_or_read(
     used = {(row["policy_id"], row[column]) for row in rows if row[column] is not None}
     kept = {version: known[version] for version in used & known.keys()}
     return kept | await read(connection, used - kept.keys())
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What belongs to the campaigns, as it was read."""
-
-    arms: Sequence[DictRow]
-    offers: Sequence[DictRow]
-    fallbacks: Sequence[DictRow]
-    limits: Mapping[tuple[Scope, str], tuple[Limit, ...]]
-    # What offers say in a placement, by language; what is left empty the offer itself says.
-    contents: Mapping[tuple[int, str], Mapping[str, Mapping[str, Any]]]
-    odds: Mapping[Version, Odds]
-    leaves: Mapping[Version, Leaves]
 
 
 def _to_limits(rows: Sequence[DictRow]) -> Mapping[tuple[Scope, str], tuple[Limit, ...]]:
@@ -229,34 +246,6 @@ def _to_rules(rows: Sequence[DictRow], wanted: Collection[int]) -> Mapping[int, 
     return rules
 
 
-def _to_snapshot(
-    placements: Sequence[DictRow],
-    rows: Sequence[DictRow],
-    parts: Parts,
-    audiences: Sequence[DictRow],
-) -> Snapshot:
-    campaigns: dict[str, list[RunningCampaign]] = {}
-    for row in rows:
-        try:
-            campaign = _to_campaign(row, parts)
-        except (KeyError, ValueError):
-            # One damaged campaign must not keep the others from deciding.
-            logger.exception("The campaign %s cannot be run", row["key"])
-        else:
-            campaigns.setdefault(row["placement"], []).append(campaign)
-    wanted = {id_ for campaign in chain(*campaigns.values()) for id_ in campaign.audiences}
-    return Snapshot(
-        placements=frozenset(row["key"] for row in placements),
-        campaigns={placement: tuple(found) for placement, found in campaigns.items()},
-        rules=_to_rules(audiences, wanted),
-        heard_limits=tuple(
-            limit
-            for limit in chain(*parts.limits.values())
-            if not limit.is_per_customer and not limit.counts_decisions
-        ),
-    )
-
-
 def _to_holdout(arms: Sequence[DictRow]) -> RunningHoldout | None:
     """Read the hold-out of all campaigns from its arms; the control is who is held out."""
     if not arms:
@@ -268,125 +257,4 @@ def _to_holdout(arms: Sequence[DictRow]) -> RunningHoldout | None:
         arms=tuple(arm["id"] for arm in arms),
         ranges=ranges([arm["weight"] for arm in arms], arms[0]["traffic"]),
         held_out=next(arm["id"] for arm in arms if arm["is_control"]),
-    )
-
-
-def _to_campaign(row: DictRow, parts: Parts) -> RunningCampaign:
-    def own(found: Sequence[DictRow]) -> tuple[RunningOffer, ...]:
-        mine = (r for r in found if r["campaign_id"] == row["campaign_id"])
-        return tuple(_to_offer(r, parts, row["placement"]) for r in mine)
-
-    arms = [arm for arm in parts.arms if arm["experiment_id"] == row["experiment_id"]]
-    return RunningCampaign(
-        key=row["key"],
-        placement=row["placement"],
-        window=Window(row["starts_at"], row["ends_at"]),
-        hold_seconds=row["hold_seconds"],
-        experiment_id=row["experiment_id"],
-        seed=row["seed"],
-        arms=_to_arms(arms),
-        offers=own(parts.offers),
-        policy=_to_policy(row, parts),
-        fallback=next(iter(own(parts.fallbacks)), None),
-        budget=_to_budget(row),
-        limits=(
-            *parts.limits.get((Scope.CAMPAIGN, row["key"]), ()),
-            *parts.limits.get((Scope.PLACEMENT, row["placement"]), ()),
-        ),
-        audience=row["audience_id"],
-    )
-
-
-def _to_budget(row: DictRow) -> Budget:
-    # What is spent where it earns most is spent evenly until anybody knows where that is.
-    pacing, is_unpriced = row["budget_pacing"], row["version"] is None
-    is_even = pacing == "even" or (pacing == "dual" and is_unpriced)
-    is_even = is_even and row["began_at"] is not None
-    spread = Window(row["began_at"], row["ends_at"]) if is_even else None
-    return Budget(row["key"], row["budget_cents"], spread)
-
-
-def _to_arms(rows: Sequence[DictRow]) -> tuple[RunningArm, ...]:
-    serves = [Serves(row["payload"]["serves"]) for row in rows]
-    of_control = next(
-        (served for row, served in zip(rows, serves, strict=True) if row["is_control"]),
-        Serves.NOTHING,
-    )
-    return tuple(
-        RunningArm(
-            id=row["id"],
-            key=row["key"],
-            weight=row["weight"],
-            serves=of_control if row["is_halted"] else served,
-            is_halted=row["is_halted"],
-        )
-        for row, served in zip(rows, serves, strict=True)
-    )
-
-
-def _to_offer(row: DictRow, parts: Parts, placement: str) -> RunningOffer:
-    caps = Caps(
-        total=row["cap_total"],
-        per_customer=row["cap_per_customer"],
-        days=row["cap_days"],
-        is_shown_uncounted=row["uncounted"] == "show",
-    )
-    window = Window(row["starts_at"], row["ends_at"])
-    own = {name: row[name] for name in ("key", "name", "headline", "text", "link")}
-    if row["ranking"] is not None:
-        own["ranking"] = row["ranking"]
-    content, contents = (
-        (None, {})
-        if row["is_nothing"]
-        else lay_over(own, parts.contents.get((row["id"], placement), {}))
-    )
-    return RunningOffer(
-        rules=OfferRules(
-            row["key"],
-            row["is_active"],
-            window,
-            caps,
-            row["cost_cents"],
-            row["priority"],
-            parts.limits.get((Scope.OFFER, row["key"]), ()),
-            row["audience_id"],
-        ),
-        baseline_weight=row["baseline_weight"],
-        content=content,
-        contents=contents,
-    )
-
-
-def _to_policy(row: DictRow, parts: Parts) -> RunningPolicy:
-    lifetime = row["expires_after_hours"]
-
-    def expiry(published_at: datetime | None) -> datetime | None:
-        # Somebody chose a pinned version, however old it is.
-        if lifetime is None or published_at is None or row["pinned_version"] is not None:
-            return None
-        return published_at + timedelta(hours=lifetime)
-
-    if row["version"] is None:
-        features = FeatureSpec.from_json(row["features"])
-        # Of products there are no odds: the slate as a whole stands in the place of the offers.
-        offers = tuple(row["offers"]) if row["ranking"] is None else (row["ranking"],)
-        odds = Odds.prior(offers=offers, features=features, floor=row["floor"])
-    else:
-        odds = parts.odds[row["policy_id"], row["version"]]
-    return RunningPolicy(
-        id=row["policy_id"],
-        key=row["policy_key"],
-        odds=odds,
-        version=row["version"] or 0,
-        reward_window_seconds=row["reward_window_seconds"],
-        held_back_share=row["held_back_share"],
-        expires_at=expiry(row["published_at"]),
-        # None, where they cannot be read: then clients get what the control gets.
-        leaves=parts.leaves.get((row["policy_id"], row["leaf_version"])),
-        leaves_expire_at=expiry(row["leaves_published_at"]),
-        judging_floor=row["floor"],
-        slate=None
-        if row["ranking"] is None
-        else RunningSlate(row["ranking"], row["places"], row["temperature"]),
-        reward_event=row["reward_event"],
     )

@@ -50,6 +50,9 @@ from wire.dispatcher import Dispatcher  # noqa: E402
 
 POOL_SIZE = 8
 DECIDING_SIZE = 3
+# After so many new objects garbage is looked for, and seldom among old ones: hardly any of what a
+# request leaves goes in circles, and a look through all that is in memory keeps everybody waiting.
+GARBAGE = (10_000, 20, 50)
 # Whoever has waited so long for a connection or a lock is asked to come again, and so is whoever
 # finds a longer queue than can be served in that time.
 PATIENCE_SECONDS = 5
@@ -108,6 +111,7 @@ def build_application(
         # What is loaded by now stays; a look through all of it would keep every request waiting.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GARBAGE)
         async with pool, deciding, aclosing(notices):
             yield
 

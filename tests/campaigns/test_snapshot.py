@@ -1,15 +1,21 @@
 """The running campaigns in memory."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
+from django.db import connection as django_connection
+from psycopg import AsyncConnection
 
+from campaigns.loading import SnapshotLoader
+from campaigns.models import Offer, OfferContent
 from campaigns.snapshot import Serves, Snapshot
 from experiments.steering import halt_arm
 from recommender.features import CategoryFeature, FeatureSpec
 from recommender.models import Policy, PolicyVersion
 from recommender.odds import Odds
 from recommender.pinning import pin_version, unpin
+from tests.asgi import database_url
 from tests.campaigns.client_shop import read_snapshot
 from tests.makers import HOUR, NOW, make_campaign, make_offer
 
@@ -52,6 +58,51 @@ def test_a_halted_arm_serves_what_the_control_serves() -> None:
         "personalised": (Serves.BASELINE, True),
         "hold-out": (Serves.NOTHING, False),
     }
+
+
+def test_only_a_campaign_that_changed_is_made_anew() -> None:
+    shared = make_offer(key="shared")
+    one, other = make_campaign(offers=[make_offer(), shared]), make_campaign(offers=[shared])
+    placed = other.placement
+    third = make_campaign(offers=[make_offer(key="gift")])
+
+    async def read_often(loader: SnapshotLoader, *changes: Callable[[], object]) -> list[Snapshot]:
+        read = []
+        async with await AsyncConnection.connect(database_url(), autocommit=True) as connection:
+            for change in (lambda: None, *changes):
+                await asyncio.to_thread(in_thread, change)
+                read.append(await loader(connection))
+        return read
+
+    def in_thread(change: Callable[[], object]) -> None:
+        try:
+            change()
+        finally:
+            django_connection.close()
+
+    first, same, priced, said, damaged = asyncio.run(
+        read_often(
+            SnapshotLoader(),
+            lambda: None,
+            lambda: Offer.objects.filter(key="gift").update(cost_cents=5),
+            lambda: OfferContent.objects.create(offer=shared, placement=placed, headline="New"),
+            lambda: one.experiment.arms.update(payload={}),
+        )
+    )
+    keys = [campaign.placement.key for campaign in (one, other, third)]
+
+    def kept(before: Snapshot, after: Snapshot) -> list[bool]:
+        return [before.campaigns[key][0] is after.campaigns[key][0] for key in keys]
+
+    assert same == first
+    assert kept(first, same) == [True, True, True]
+    assert kept(same, priced) == [True, True, False]
+    assert priced.campaigns[keys[2]][0].offers[0].rules.cost_cents == 5
+    content = said.campaigns[keys[1]][0].offers[0].content
+    assert content is not None
+    assert content["headline"] == "New"
+    assert keys[0] not in damaged.campaigns
+    assert damaged.campaigns[keys[1]] == said.campaigns[keys[1]]
 
 
 def test_a_damaged_campaign_does_not_keep_the_others_from_deciding(
