@@ -83,15 +83,16 @@ class Batches(Generic[T, R]):
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
         """Take the next batch out of what waits: nothing of whose owner something is worked on."""
-        if not self._busy:
-            batch = self._waiting[: self._largest]
-            del self._waiting[: self._largest]
-            return batch
-        free = [one for one in self._waiting if self._owners_of([one]).isdisjoint(self._busy)]
-        del free[self._largest :]
-        taken = {id(one) for one in free}
-        self._waiting = [one for one in self._waiting if id(one) not in taken]
-        return free
+        batch: list[tuple[T, asyncio.Future[R]]] = []
+        left: list[tuple[T, asyncio.Future[R]]] = []
+        for one in self._waiting:
+            may_go = len(batch) < self._largest and self._is_free(one[0])
+            (batch if may_go else left).append(one)
+        self._waiting = left
+        return batch
+
+    def _is_free(self, item: T) -> bool:
+        return self._owner is None or not self._busy or self._owner(item) not in self._busy
 
     def _owners_of(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> set[Hashable]:
         return set() if self._owner is None else {self._owner(item) for item, _ in batch}
