@@ -153,7 +153,7 @@ def check_access(page: Page) -> None:
     something was found, because a request may have begun meanwhile.
     """
     for _ in range(2):
-        page.wait_for_function("!document.querySelector('.htmx-request')")
+        page.wait_for_selector(".htmx-request", state="detached")
         found = [
             f"{violation['id']} ({violation['impact']}): {violation['nodes'][0]['html'][:200]}"
             for violation in Axe().run(page).response["violations"]
