@@ -42,7 +42,7 @@ from recommender.rankers.als import Als
 from recommender.rankers.base import Ranker
 from recommender.rankers.ease import Ease
 from recommender.rankers.item_knn import ItemKnn
-from recommender.rankers.regressions import Regressions
+from recommender.rankers.regressions import Common, Regressions
 from recommender.rankers.transformer import Transformer
 from recommender.training import Descent, Plan
 
@@ -131,7 +131,8 @@ def loss_left(histories: Histories, items: ScoreArray) -> float:
     """Return what ALS minimises, with everybody's best factors for these of the items."""
     confidence = histories.profiles() * np.float32(ALPHA)
     nothing = np.zeros((len(histories), FACTORS), dtype=np.float32)
-    solved = Regressions.of(confidence).solve(items, nothing, penalty=PENALTY, steps=SOLVING_STEPS)
+    common = Common.of(items, penalty=PENALTY)
+    solved = Regressions.of(confidence).solve(items, nothing, common, steps=SOLVING_STEPS)
     x, y = solved.astype(np.float64), items.astype(np.float64)
     c = confidence.toarray()  # (n, n_items), small enough here
     guessed = x @ y.T

@@ -10,10 +10,10 @@ from recommender.arrays import ScoreArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
 from recommender.rankers.base import Between, Ranker
-from recommender.rankers.regressions import Regressions
+from recommender.rankers.regressions import Common, Regressions
 
 STEPS = 2  # of each turn, from where the last one ended
-ASKED_STEPS = 15  # from nothing, at most
+ASKED_STEPS = 5  # from nothing: within a thousandth of the solution
 FIRST_SIZE = 0.01
 
 
@@ -45,6 +45,7 @@ class Als(Ranker):
     turns: int = 15
     seed: int = 0
     items: ScoreArray = field(init=False, repr=False)
+    _common: Common | None = field(init=False, repr=False, default=None)  # of the items
 
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
         """Solve for customers and items in turns."""
@@ -55,13 +56,18 @@ class Als(Ranker):
         customers = rng.normal(0, FIRST_SIZE, (n, self.factors)).astype(np.float32)
         self.items = rng.normal(0, FIRST_SIZE, (n_items, self.factors)).astype(np.float32)
         for _ in range(self.turns):
-            customers = of_customers.solve(self.items, customers, penalty=self.penalty, steps=STEPS)
-            self.items = of_items.solve(customers, self.items, penalty=self.penalty, steps=STEPS)
+            common = Common.of(self.items, penalty=self.penalty)
+            customers = of_customers.solve(self.items, customers, common, steps=STEPS)
+            common = Common.of(customers, penalty=self.penalty)
+            self.items = of_items.solve(customers, self.items, common, steps=STEPS)
+        self._common = None
         return self
 
     def score(self, histories: Histories) -> ScoreArray:
         """Solve for who asks, with the items as they are, and multiply."""
         asked = Regressions.of(histories.profiles() * np.float32(self.alpha))
         nothing = np.zeros((len(histories), self.factors), dtype=np.float32)
-        x = asked.solve(self.items, nothing, penalty=self.penalty, steps=ASKED_STEPS)  # (n, f)
+        if self._common is None:
+            self._common = Common.of(self.items, penalty=self.penalty)
+        x = asked.solve(self.items, nothing, self._common, steps=ASKED_STEPS)  # (n, f)
         return x @ self.items.T

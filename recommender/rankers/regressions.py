@@ -36,6 +36,28 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Common:
+    """What the matrices of all rows have in common, given all y.
+
+    Attributes:
+        matrix: yᵀy + λ I, shape (f, f).
+        inverse: Its inverse, shape (f, f).
+    """
+
+    matrix: ScoreArray
+    inverse: ScoreArray
+
+    @classmethod
+    def of(cls, y: ScoreArray, *, penalty: float) -> Self:
+        """Multiply y, shape (m, f), by itself, and invert."""
+        eye = np.eye(y.shape[1], dtype=np.float32)
+        matrix = y.T @ y + np.float32(penalty) * eye
+        ridge = RIDGE * np.trace(matrix) / len(matrix) + TINY
+        inverse = np.linalg.inv((matrix + ridge * eye).astype(np.float64)).astype(np.float32)
+        return cls(matrix, inverse)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Regressions:
     """The x_u that minimise Σ_i c_ui (p_ui - x_u·y_i)² + λ ‖x_u‖², given all y.
 
@@ -61,31 +83,27 @@ class Regressions:
         long = np.flatnonzero(lengths > LONG)
         return cls(confidence, tuple(_batch(confidence)), tuple(long.tolist()))
 
-    def solve(self, y: ScoreArray, x: ScoreArray, *, penalty: float, steps: int) -> ScoreArray:
+    def solve(self, y: ScoreArray, x: ScoreArray, common: Common, *, steps: int) -> ScoreArray:
         """Improve x by some steps of conjugate gradients; a row without entries becomes 0.
 
-        What all rows' matrices have in common, yᵀy + λ I, preconditions: each then is the unit
-        matrix and what its few entries add, so that two steps go as far as many plain ones.
+        What all rows' matrices have in common preconditions: each then is the unit matrix and what
+        its few entries add, so that two steps go as far as many plain ones.
 
         Args:
             y: Shape (m, f).
             x: Where to begin, shape (n, f).
-            penalty: λ.
+            common: Of this y, with λ.
             steps: How many at most; each adds a product with the looked-up y to the first one.
         """
-        common = y.T @ y + np.float32(penalty) * np.eye(y.shape[1], dtype=np.float32)
         if not self.batches and not self.long:
             wanted: ScoreArray = (self.confidence @ y).astype(np.float32)
-            return cast(ScoreArray, np.linalg.solve(common, wanted.T).T)
-        ridge = RIDGE * np.trace(common) / len(common) + TINY
-        eye = np.eye(len(common), dtype=np.float32)
-        inverse = np.linalg.inv((common + ridge * eye).astype(np.float64)).astype(np.float32)
+            return cast(ScoreArray, np.linalg.solve(common.matrix, wanted.T).T)
         solved = np.zeros_like(x)
         for batch in self.batches:
             known = np.take(y, batch.columns, axis=0)  # (b, l, f)
-            solved[batch.rows] = _descend(batch, known, x[batch.rows], common, inverse, steps)
+            solved[batch.rows] = _descend(batch, known, x[batch.rows], common, steps)
         for row in self.long:
-            solved[row] = _solve_long(self.confidence, row, y, common)
+            solved[row] = _solve_long(self.confidence, row, y, common.matrix)
         return solved
 
 
@@ -113,19 +131,19 @@ def _descend(
     batch: Batch,
     known: ScoreArray,
     x: ScoreArray,
-    common: ScoreArray,
-    inverse: ScoreArray,
+    common: Common,
     steps: int,
 ) -> ScoreArray:
     """Improve a batch's x, shape (b, f), with its entries' y looked up, shape (b, l, f)."""
+    matrix, inverse = common.matrix, common.inverse
     c = batch.confidence
     above = np.where(c > 0, c - np.float32(1.0), np.float32(0.0))
-    residual = np.vecmat(c - above * np.matvec(known, x), known) - x @ common
+    residual = np.vecmat(c - above * np.matvec(known, x), known) - x @ matrix
     direction = nearer = residual @ inverse
     size = begun = np.vecdot(residual, nearer)
     for left in reversed(range(steps)):
         met = np.matvec(known, direction)  # (b, l)
-        ahead = direction @ common
+        ahead = direction @ matrix
         # Where everything is solved already, 0 by 0 is 0.
         curve = np.vecdot(direction, ahead) + np.vecdot(above * met, met)
         step = (size / np.maximum(curve, TINY))[:, None]
@@ -141,7 +159,7 @@ def _descend(
 
 
 def _solve_long(confidence: SparseArray, row: int, y: ScoreArray, common: ScoreArray) -> ScoreArray:
-    """Add up one row's matrix and solve for it."""
+    """Add up one row's matrix, which begins with the common one, and solve for it."""
     matrix, wanted = common.astype(np.float64), np.zeros(len(common))
     end = confidence.indptr[row + 1]
     for first in range(confidence.indptr[row], end, LONG):

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from recommender.arrays import FloatArray, ScoreArray, SparseArray
 from recommender.rankers import regressions
-from recommender.rankers.regressions import Regressions
+from recommender.rankers.regressions import Common, Regressions
 
 N, M, F = 25, 40, 6
 PENALTY = 0.7
@@ -39,7 +39,7 @@ def test_all_steps_come_to_the_normal_equations(
     rng = np.random.default_rng(5)
     confidence, y = draw_confidence(rng, high=high), rng.normal(size=(M, F)).astype(np.float32)
     begun = np.zeros((N, F), np.float32)
-    x = Regressions.of(confidence).solve(y, begun, penalty=PENALTY, steps=15)
+    x = Regressions.of(confidence).solve(y, begun, Common.of(y, penalty=PENALTY), steps=15)
     np.testing.assert_allclose(x, solve_one_by_one(confidence, y), rtol=2e-3, atol=2e-4)
     assert not x[0].any()  # who has no entries
 
@@ -51,7 +51,7 @@ def test_each_step_comes_nearer() -> None:
     every = Regressions.of(confidence)
     begun = rng.normal(size=(N, F)).astype(np.float32)
     away = [
-        np.abs(every.solve(y, begun, penalty=PENALTY, steps=steps) - exact).max()
+        np.abs(every.solve(y, begun, Common.of(y, penalty=PENALTY), steps=steps) - exact).max()
         for steps in range(5)
     ]
     assert away[1] < away[0] / 2
@@ -63,12 +63,14 @@ def test_sure_events_alone_are_solved_at_once() -> None:
     confidence = draw_confidence(rng, high=3.0)
     confidence.data[:] = 1.0
     y = rng.normal(size=(M, F)).astype(np.float32)
-    x = Regressions.of(confidence).solve(y, np.zeros((N, F), np.float32), penalty=PENALTY, steps=0)
+    begun = np.zeros((N, F), np.float32)
+    x = Regressions.of(confidence).solve(y, begun, Common.of(y, penalty=PENALTY), steps=0)
     np.testing.assert_allclose(x, solve_one_by_one(confidence, y), atol=1e-5)
 
 
 def test_factors_of_nothing_do_no_harm() -> None:
     confidence = draw_confidence(np.random.default_rng(8), high=4.0)
     nothing = np.zeros((M, F), np.float32)
-    x = Regressions.of(confidence).solve(nothing, np.ones((N, F), np.float32), penalty=0.0, steps=3)
+    begun, common = np.ones((N, F), np.float32), Common.of(nothing, penalty=0.0)
+    x = Regressions.of(confidence).solve(nothing, begun, common, steps=3)
     assert np.isfinite(x).all()
