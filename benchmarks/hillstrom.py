@@ -117,7 +117,11 @@ def compare(mails: Mails, name: str, reward: FloatArray, *, unit: str) -> None:
     means = [reward[~mails.is_judged & (mails.offer == k)].mean() for k in range(len(OFFERS) - 1)]
     best = int(np.argmax(means))
     learned = learn(mails, reward)
-    policies = {"learned": learned, "both e-mails equally often": np.tile([0.5, 0.5, 0.0], (n, 1))}
+    policies = {
+        "learned": learned,
+        "all three equally often": np.full((n, len(OFFERS)), 1.0 / len(OFFERS)),
+        "both e-mails equally often": np.tile([0.5, 0.5, 0.0], (n, 1)),
+    }
     for place, offer in enumerate(OFFERS):
         policies[f"{offer} to all"] = np.tile(np.eye(len(OFFERS))[place], (n, 1))
     values = {label: judge(mails, reward, chances) for label, chances in policies.items()}
