@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from config.embedded.services import EmbeddedServices
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+STOP_SECONDS = 20
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -137,13 +139,22 @@ def serving(
         [sys.executable, "-m", "granian", *options, "--port", str(port), application],
         cwd=ROOT, env=environment,
     )  # fmt: skip
+    started: tuple[int, ...] = ()
     try:
         wait_until_up(port)
         children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        yield Site(port, environment, tuple(int(pid) for pid in children))
+        started = tuple(int(pid) for pid in children)
+        yield Site(port, environment, started)
     finally:
         server.terminate()
-        server.wait()
+        try:
+            server.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            # A request of a peer may wait for an event loop that is gone.
+            for pid in (*started, server.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            server.wait()
 
 
 def free_port() -> int:
