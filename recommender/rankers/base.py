@@ -100,6 +100,7 @@ class Ranker(ABC):
     needs_facts: ClassVar[bool] = False
     # Settings that are worth searching; others are matters of cost, or of taste.
     searched: ClassVar[Mapping[str, Between]] = {}
+    context = TrainingContext()  # not annotated, so neither a setting nor learned
 
     @abstractmethod
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
@@ -113,8 +114,9 @@ class Ranker(ABC):
     def score(self, histories: Histories) -> ScoreArray:
         """Score all items for each history, shape (n, n_items): more is better."""
 
-    def prepare(self, context: "TrainingContext") -> None:  # noqa: B027 - most rankers learn in seconds
-        """Say what a long training needs, before `fit`."""
+    def prepare(self, context: TrainingContext) -> None:
+        """Say where it learns, and with what, before `fit`; most rankers learn in seconds."""
+        self.context = context
 
     def recommend(
         self,

@@ -9,7 +9,7 @@ from recommender.arrays import IntArray, ScoreArray
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
 from recommender.rankers import make_ranker
-from recommender.rankers.base import Ranker, TrainingContext
+from recommender.rankers.base import Ranker
 
 # A ranker's name, and its settings where they differ from its own.
 Member = tuple[str, dict[str, Any]]
@@ -29,13 +29,6 @@ class Composite(Ranker):
     members: tuple[Member, ...] = ()
     refit: int = 1
     rankers: list[Ranker] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.context = TrainingContext()
-
-    def prepare(self, context: TrainingContext) -> None:
-        """Let the members learn in this context."""
-        self.context = context
 
     def _learn_members(
         self, histories: Histories, facts: ItemFacts | None, *, begin: float, end: float

@@ -17,7 +17,7 @@ from recommender.artifacts import AnyArray
 from recommender.event_files import EventFile
 from recommender.histories import Histories
 from recommender.item_facts import ItemFacts
-from recommender.rankers.base import CUSTOMERS_AT_ONCE, Between, Ranker, TrainingContext
+from recommender.rankers.base import CUSTOMERS_AT_ONCE, Between, Ranker
 from recommender.training import Epoch, Plan, Report, Task, train
 
 # Customers whose last event is held back, to know when to stop: with a thousand, chance alone
@@ -64,9 +64,6 @@ class NeuralRanker(Ranker, Generic[N]):
     seed: int = 0
     weights: dict[str, AnyArray] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self.context = TrainingContext()
-
     @abstractmethod
     def make(self, *, n_items: int) -> N:
         """Make the network as it is before it learns."""
@@ -85,10 +82,6 @@ class NeuralRanker(Ranker, Generic[N]):
         Raises:
             ValueError: It is said of other items.
         """
-
-    def prepare(self, context: TrainingContext) -> None:
-        """Train, and answer, in this context."""
-        self.context = context
 
     def fit(self, histories: Histories, facts: ItemFacts | None = None) -> Self:
         """Train the network.

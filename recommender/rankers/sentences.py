@@ -31,13 +31,6 @@ class Sentences(Alike):
 
     vectors: ScoreArray = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self.context = TrainingContext()
-
-    def prepare(self, context: TrainingContext) -> None:
-        """Say which model reads, and where."""
-        self.context = context
-
     def _compare(self, facts: ItemFacts) -> None:
         if len(facts.texts) != facts.words.shape[0]:
             raise ValueError("Sentences needs a description of every item.")
