@@ -1,25 +1,26 @@
 """Lets people write what is known of an offer as lines of names with numbers or words."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from campaigns.models import Offer
+from recommender.line_fields import LinesField
 from recommender.offer_facts import Fact, check_facts
 
-EXAMPLE = "discount: 20"
 NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%?")
 
 
-class FactsField(forms.Field):
-    """Facts, each on a line as `name: number` or `name: words`; empty lines are left out."""
+class FactsField(LinesField):
+    """Facts, each on a line as `name: number` or `name: words`."""
+
+    example = "discount: 20"
 
     def __init__(self, **options: Any) -> None:
-        """Show a text area."""
-        options.setdefault("widget", UnfoldAdminTextareaWidget(attrs={"rows": 4}))
+        """Say what facts are for."""
         super().__init__(
             required=False,
             label=options.pop("label", "What is known of it"),
@@ -29,27 +30,31 @@ class FactsField(forms.Field):
             **options,
         )
 
-    def prepare_value(self, value: Any) -> Any:
-        """Write facts as lines, by name; what was not understood stays as it was written."""
-        if isinstance(value, str) or value is None:
-            return value
-        return "\n".join(f"{name}: {_say(fact)}" for name, fact in sorted(value.items()))
+    def split(self, value: dict[str, Fact]) -> Iterable[tuple[str, Fact]]:
+        """Return facts by name."""
+        return sorted(value.items())
 
-    def to_python(self, value: Any) -> dict[str, Fact]:
-        """Read the lines.
+    def join(self, lines: list[tuple[str, Fact]]) -> dict[str, Fact]:
+        """Return what is said.
 
         Raises:
-            ValidationError: One is not understood; the message names it.
+            ValidationError: A fact is said twice, or is none.
         """
-        lines = [line.strip() for line in (value or "").splitlines() if line.strip()]
-        pairs = [_read(line) for line in lines]
-        facts = dict(pairs)
-        if len(facts) < len(pairs):
+        facts = dict(lines)
+        if len(facts) < len(lines):
             raise ValidationError("A fact is said twice.")
         try:
             return check_facts(facts)
         except ValueError as error:
             raise ValidationError(str(error)) from error
+
+    def read(self, line: str) -> tuple[str, Fact] | None:
+        """Return a fact's name, and the number or the words after it."""
+        name, _, said = (part.strip() for part in line.partition(":"))
+        if not name or not said:
+            return None
+        number = NUMBER.fullmatch(said)
+        return name, said if number is None else float(number[1])
 
 
 class OfferForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -60,15 +65,3 @@ class OfferForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
     class Meta:
         model = Offer
         fields = ["facts"]  # the admin says which others
-
-
-def _read(line: str) -> tuple[str, Fact]:
-    name, _, said = (part.strip() for part in line.partition(":"))
-    if not name or not said:
-        raise ValidationError(f"“{line}” is not understood. Write it as in “{EXAMPLE}”.")
-    number = NUMBER.fullmatch(said)
-    return name, said if number is None else float(number[1])
-
-
-def _say(fact: Fact) -> str:
-    return fact if isinstance(fact, str) else f"{fact:.12g}"

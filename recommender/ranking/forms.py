@@ -1,61 +1,14 @@
 """Lets people write what a ranking wants as lines of plain words instead of JSON."""
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminTextareaWidget
 
+from recommender.line_fields import LinesField
 from recommender.lists import ATTRIBUTES
 from recommender.ranking.models import Ranking
-
-
-class LinesField(forms.Field):
-    """A list of things, each on a line as `words: number`; empty lines are left out."""
-
-    example = ""
-
-    def __init__(self, **options: Any) -> None:
-        """Show a text area."""
-        super().__init__(widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}), **options)
-
-    def prepare_value(self, value: Any) -> Any:
-        """Write a value as lines; what was not understood stays as it was written."""
-        if isinstance(value, str) or value is None:
-            return value
-        return "\n".join(f"{words}: {number:.12g}" for words, number in self.split(value))
-
-    def to_python(self, value: Any) -> Any:
-        """Read the lines.
-
-        Raises:
-            ValidationError: One is not understood; the message names it.
-        """
-        lines = (line.strip() for line in (value or "").splitlines())
-        return self.join([self._read(line) for line in lines if line])
-
-    def split(self, value: Any) -> Iterable[tuple[str, float]]:
-        """Return the words and the number of each line."""
-        raise NotImplementedError
-
-    def join(self, lines: list[tuple[str, float]]) -> Any:
-        """Make a value of words and numbers.
-
-        Raises:
-            ValidationError: Some of the words mean nothing.
-        """
-        raise NotImplementedError
-
-    def _read(self, line: str) -> tuple[str, float]:
-        words, _, number = line.rpartition(":")
-        try:
-            if words.strip() and math.isfinite(float(number)):
-                return words.strip(), float(number)
-        except ValueError:
-            pass
-        raise ValidationError(f"“{line}” is not understood. Write it as in “{self.example}”.")
 
 
 class WeightsField(LinesField):
