@@ -30,8 +30,7 @@ class Taught:
 
 def find_taught(policy: Policy, version: PolicyVersion | None, *, unit: Unit) -> Taught | None:
     """Read what facts taught a version; None where nothing is known of the policy's offers."""
-    known = [policy.offer_facts.get(offer, {}) for offer in policy.offers]
-    if version is None or not encode_facts(known).contrasts:
+    if version is None or not encode_facts(policy.known_facts).contrasts:
         return None
     return Taught(version.number, to_rows(Odds.from_bytes(bytes(version.odds)).taught, unit=unit))
 

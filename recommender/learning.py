@@ -133,8 +133,7 @@ def _publish(
 def read_all(policy: Policy, bandit: Bandit, *, now: datetime) -> None:
     """Let a bandit read what it learns by besides sums: the log, or what is known of offers."""
     if policy.kind in FACT_KINDS and isinstance(bandit, FactReader):
-        known = [policy.offer_facts.get(offer, {}) for offer in policy.offers]
-        bandit.read_facts(encode_facts(known))
+        bandit.read_facts(encode_facts(policy.known_facts))
     if isinstance(bandit, LogReader):
         bandit.read(read_log(policy, now=now))
     if isinstance(bandit, StepReader):

@@ -13,6 +13,7 @@ from recommender.challenger_models import Challenger, PublishingHold
 from recommender.delays import MOST_LANDMARKS
 from recommender.features import FeatureSpec
 from recommender.learned_models import OfferStatistics, PolicyLeaves, PolicyNetwork
+from recommender.offer_facts import Facts
 from recommender.price_models import PolicyPrice
 from recommender.ranking.models import Product, RankerCheck, RankerVersion, Ranking, TopPicks
 
@@ -184,6 +185,11 @@ class Policy(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def known_facts(self) -> list[Facts]:
+        """What is known of each offer, in their order."""
+        return [self.offer_facts.get(offer, {}) for offer in self.offers]
 
 
 class PolicyVersion(models.Model):
