@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.regret.worlds import BATCH, ROUNDS
+from benchmarks.regret.worlds import BATCH, ROUNDS, draw_customers, draw_rewards
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Statistics
 from recommender.bandits.randomised_ucb import RandomisedUCB
@@ -104,7 +104,7 @@ MOST_UNRELATED = 1.03
 
 def _make(rng: np.random.Generator, *, offers: int, told: float, is_changing: bool) -> Catalogue:
     """Rates of some per cent, logistic in eight columns; tastes are partly linear in facts."""
-    x = np.column_stack([np.ones(ROUNDS), rng.normal(size=(ROUNDS, COLUMNS - 1))])
+    x = draw_customers(rng, COLUMNS)
     discount, price = rng.integers(5, 50, size=offers), rng.gamma(4.0, 10.0, size=offers)
     kind = rng.integers(len(KINDS), size=offers)
     known = (
@@ -117,9 +117,8 @@ def _make(rng: np.random.Generator, *, offers: int, told: float, is_changing: bo
         np.sqrt(told) * z @ rng.normal(size=(z.shape[1], COLUMNS))
         + np.sqrt(1.0 - told) * rng.normal(size=(offers, COLUMNS))
     )
-    mean = 1.0 / (1.0 + np.exp(-(x @ tastes.T - 2.4)))
-    reward = (rng.random(mean.shape) < mean).astype(np.float64)
-    available = np.ones(mean.shape, dtype=bool)
+    world = draw_rewards(rng, x, x @ tastes.T - 2.4)
+    available = np.ones(world.mean.shape, dtype=bool)
     if is_changing:
         batches = ROUNDS // BATCH
         comes = rng.permutation(np.round(np.linspace(1 - LIFE, batches - 1, offers)))
@@ -129,7 +128,7 @@ def _make(rng: np.random.Generator, *, offers: int, told: float, is_changing: bo
         {"discount": float(d), "price": float(p), "kind": KINDS[k]}
         for d, p, k in zip(discount, price, kind, strict=True)
     ]
-    return Catalogue(x, mean, reward, available, tuple(facts))
+    return Catalogue(x, world.mean, world.reward, available, tuple(facts))
 
 
 def _standard(columns: FloatArray) -> FloatArray:

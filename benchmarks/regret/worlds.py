@@ -39,50 +39,50 @@ class World:
 
 def linear(rng: np.random.Generator) -> World:
     """Ten offers, 16 columns; rewards are linear with as much noise as signal."""
-    x = _customers(rng, 16)
+    x = draw_customers(rng, 16)
     mean = x @ rng.normal(0.0, 0.25, (16, 10))
     return World(x, mean, mean + rng.normal(0.0, 1.0, mean.shape))
 
 
 def clicks(rng: np.random.Generator) -> World:
     """Ten offers, 16 columns; rates of some per cent, logistic."""
-    x = _customers(rng, 16)
-    return _bernoulli(rng, x, x @ rng.normal(0.0, 0.2, (16, 10)) - 2.4)
+    x = draw_customers(rng, 16)
+    return draw_rewards(rng, x, x @ rng.normal(0.0, 0.2, (16, 10)) - 2.4)
 
 
 def few(rng: np.random.Generator) -> World:
     """Five offers, nothing known of customers: only trying tells good offers from unlucky ones."""
     x = np.ones((ROUNDS, 1))
     logit = rng.normal(-2.6, 0.3, 5)
-    return _bernoulli(rng, x, np.tile(logit, (ROUNDS, 1)))
+    return draw_rewards(rng, x, np.tile(logit, (ROUNDS, 1)))
 
 
 def many(rng: np.random.Generator) -> World:
     """Fifty offers, eight columns, rates of some per cent."""
-    x = _customers(rng, 8)
-    return _bernoulli(rng, x, x @ rng.normal(0.0, 0.3, (8, 50)) - 2.4)
+    x = draw_customers(rng, 8)
+    return draw_rewards(rng, x, x @ rng.normal(0.0, 0.3, (8, 50)) - 2.4)
 
 
 def drifting(rng: np.random.Generator) -> World:
     """Ten offers, eight columns, whose tastes turn into quite other ones from start to end."""
-    x = _customers(rng, 8)
+    x = draw_customers(rng, 8)
     before, after = rng.normal(0.0, 0.3, (2, 8, 10))
     turned = np.linspace(0.0, 1.0, ROUNDS)[:, None]
-    return _bernoulli(rng, x, (1 - turned) * (x @ before) + turned * (x @ after) - 2.0)
+    return draw_rewards(rng, x, (1 - turned) * (x @ before) + turned * (x @ after) - 2.0)
 
 
 def delayed(rng: np.random.Generator) -> World:
     """Ten offers, eight columns; what a decision earned is known ten batches later."""
-    x = _customers(rng, 8)
-    world = _bernoulli(rng, x, x @ rng.normal(0.0, 0.3, (8, 10)) - 2.0)
+    x = draw_customers(rng, 8)
+    world = draw_rewards(rng, x, x @ rng.normal(0.0, 0.3, (8, 10)) - 2.0)
     return World(world.x, world.mean, world.reward, delay=10)
 
 
 def crossed(rng: np.random.Generator) -> World:
     """Ten offers, eight columns; what matters most is whether two of them have one sign."""
-    x = _customers(rng, 8)
+    x = draw_customers(rng, 8)
     together = np.outer(x[:, 1] * x[:, 2], rng.normal(0.0, 0.8, 10))
-    return _bernoulli(rng, x, x @ rng.normal(0.0, 0.1, (8, 10)) + together - 2.0)
+    return draw_rewards(rng, x, x @ rng.normal(0.0, 0.1, (8, 10)) + together - 2.0)
 
 
 WORLDS: dict[str, Callable[[np.random.Generator], World]] = {
@@ -96,10 +96,12 @@ WORLDS: dict[str, Callable[[np.random.Generator], World]] = {
 }
 
 
-def _customers(rng: np.random.Generator, d: int) -> FloatArray:
+def draw_customers(rng: np.random.Generator, d: int) -> FloatArray:
+    """Draw encoded customers, (n, d), the first column 1 and the others normal."""
     return np.column_stack([np.ones(ROUNDS), rng.normal(size=(ROUNDS, d - 1))])
 
 
-def _bernoulli(rng: np.random.Generator, x: FloatArray, logit: FloatArray) -> World:
+def draw_rewards(rng: np.random.Generator, x: FloatArray, logit: FloatArray) -> World:
+    """Draw rewards of 0 or 1, from the log-odds of 1, (n, K)."""
     mean: FloatArray = 1.0 / (1.0 + np.exp(-logit))
     return World(x, mean, (rng.random(mean.shape) < mean).astype(np.float64))
