@@ -65,7 +65,7 @@ PLANS = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET
 
 
 async def set_up(connection: AsyncConnection) -> None:
-    """Let a statement give up on locks, such as those of a large import, instead of piling up."""
+    """Let statements give up on locks, such as a large import's, and plan them once by indexes."""
     await connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'; {PLANS}")
 
 
