@@ -76,7 +76,10 @@ def name_of(customer: str | None, anonymous_id: str | None) -> Name:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A customer, and what was asked for besides: nothing of one who is new."""
+    """A customer, and what was asked for besides: nothing of one who was made just now.
+
+    A stranger, who was not made, has the id 0.
+    """
 
     id: int
     key: str

@@ -1,4 +1,4 @@
-"""Finds everybody who asks at the same time, and makes who is new, in the transaction at hand."""
+"""Finds everybody who asks at the same time, and makes who is new."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
@@ -7,6 +7,7 @@ from psycopg import AsyncConnection
 
 from audience.finding import PERSON, Found, Name
 from audience.incoming import ANONYMOUS_PREFIX
+from wire.pg_arrays import write_texts
 
 ASKED = "unnest(%(keys)s::text[], %(anonymous_ids)s::text[]) AS asked (key, anonymous_id)"
 
@@ -40,11 +41,12 @@ TAKE_TURNS = f"""
                      ON kind = 'anonymous_id' AND value = asked.anonymous_id)
     ORDER BY external_key FOR NO KEY UPDATE
 """
+# Whoever is not known yet has no row: is nobody's visitor, has no attributes and the id 0.
 FIND: LiteralString = f"""
     SELECT asked.place - 1, customer.id, customer.external_key, customer.attributes {{columns}}
     FROM unnest(%(keys)s::text[], %(anonymous_ids)s::text[])
         WITH ORDINALITY AS asked (key, anonymous_id, place)
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
         SELECT known.id, known.external_key, known.attributes
         FROM audience_identity AS identity
         JOIN audience_customer AS known ON known.id = identity.customer_id
@@ -52,10 +54,16 @@ FIND: LiteralString = f"""
         UNION ALL
         SELECT known.id, known.external_key, known.attributes
         FROM audience_customer AS known
-        WHERE known.external_key = asked.key AND asked.anonymous_id IS NULL
+        WHERE known.external_key = asked.key
+          AND (SELECT id FROM audience_identity
+               WHERE kind = 'anonymous_id' AND value = asked.anonymous_id) IS NULL
+    ) AS known ON true
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(known.id, 0) AS id, COALESCE(known.external_key, asked.key) AS external_key,
+               COALESCE(known.attributes, '{{{{}}}}') AS attributes
     ) AS customer {PERSON}
 """
-MAKE_BY_KEY = """
+MAKE_BY_KEY: LiteralString = """
     INSERT INTO audience_customer (external_key, attributes, merged_into_id)
     SELECT DISTINCT ON (wanted.key) wanted.key, '{}'::jsonb,
            COALESCE(owner.merged_into_id, owner.id)
@@ -78,47 +86,47 @@ IDENTIFY_BY_KEY = """
 """
 
 
-class Vanished(LookupError):
-    """Somebody was erased between being found and being locked; a second try finds a stranger."""
-
-
-async def meet(
+async def find(
     connection: AsyncConnection[Any],
     names: Sequence[Name],
     *,
     besides: LiteralString,
     params: Mapping[str, Any],
-    take_turns: bool = False,
 ) -> Sequence[Found]:
-    """Find customers, or make them; in a pipeline it is one round trip.
+    """Find customers, each as who they are by now, and strangers as what they would be.
 
     Args:
-        connection: In a transaction.
+        connection: Where to ask.
         names: Of the customers; the same one may be asked for more than once.
         besides: More columns, as for `find_or_make`.
         params: Their parameters.
-        take_turns: Whether to keep other requests of these customers waiting.
-
-    Raises:
-        Vanished: Somebody was erased meanwhile.
     """
-    asked = {
-        "keys": [name.key for name in names],
-        "anonymous_ids": [name.anonymous_id for name in names],
-    }
-    await connection.execute(MAKE, asked)
-    if any(name.anonymous_id is not None for name in names):
-        await connection.execute(IDENTIFY, asked)
-    if take_turns:
-        await connection.execute(TAKE_TURNS, asked)
+    asked = _to_arrays(names)
     cursor = await connection.execute(FIND.format(columns=besides), {**asked, **params})
     found = {
         place: Found(id_, key, attributes, tuple(columns))
         for place, id_, key, attributes, *columns in await cursor.fetchall()
     }
-    if len(found) < len(names):
-        raise Vanished("A customer was erased while we waited for the row.")
     return [found[place] for place in range(len(names))]
+
+
+async def take_turns(connection: AsyncConnection[Any], names: Sequence[Name]) -> None:
+    """Keep other requests of these customers waiting until the transaction at hand ends.
+
+    Strangers are made for it. In a pipeline it takes no round trip.
+    """
+    asked = _to_arrays(names)
+    await connection.execute(MAKE, asked)
+    if any(name.anonymous_id is not None for name in names):
+        await connection.execute(IDENTIFY, asked)
+    await connection.execute(TAKE_TURNS, asked)
+
+
+def _to_arrays(names: Sequence[Name]) -> dict[str, Any]:
+    return {
+        "keys": write_texts([name.key for name in names]),
+        "anonymous_ids": write_texts([name.anonymous_id for name in names]),
+    }
 
 
 async def make_by_key(connection: AsyncConnection[Any], keys: Sequence[str]) -> None:
@@ -127,15 +135,19 @@ async def make_by_key(connection: AsyncConnection[Any], keys: Sequence[str]) -> 
     A visitor's key tells the browser. If that belongs to a customer by now, the visitor turned out
     to be that customer.
     """
-    visitors = [key for key in keys if key.startswith(ANONYMOUS_PREFIX)]
-    wanted = {
-        "keys": list(keys),
-        "visitors": visitors,
-        "anonymous_ids": [key.removeprefix(ANONYMOUS_PREFIX) for key in visitors],
-    }
+    wanted = to_visitors(keys)
     await connection.execute(MAKE_BY_KEY, wanted)
-    if visitors:
-        await connection.execute(IDENTIFY_BY_KEY, wanted)
+    await connection.execute(IDENTIFY_BY_KEY, wanted)
+
+
+def to_visitors(keys: Sequence[str]) -> dict[str, str]:
+    """Write the parameters of `MAKE_BY_KEY`: the keys, and whose browsers they tell."""
+    visitors = [key for key in keys if key.startswith(ANONYMOUS_PREFIX)]
+    return {
+        "keys": write_texts(keys),
+        "visitors": write_texts(visitors),
+        "anonymous_ids": write_texts([key.removeprefix(ANONYMOUS_PREFIX) for key in visitors]),
+    }
 
 
 async def find_by_key(connection: AsyncConnection[Any], keys: Sequence[str]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,19 +13,17 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from audience.finding import Name
-from audience.meeting import Vanished
 from audience.partitions import Months
 from campaigns.contacting import Watched
 from campaigns.counters import lock_counters, move_counters, read_counters
 from campaigns.decide import Asked, Slate, Slot, decide
+from campaigns.logbook import OVERTAKEN, NewlyMet, Unlogged, write
 from campaigns.memory import Memory
 from campaigns.recall import Known, Wanted, recall
 from campaigns.snapshot import RunningCampaign, Snapshot
-from campaigns.spool import NewlyMet, Spool, Unlogged
+from campaigns.spool import Spool
 from campaigns.tally import Tally
-from experiments.exposures import Met, record_exposures
 from recommender.decision_ids import decision_partition
-from recommender.decisions import log_decisions
 from recommender.ranking.reading import fetch_by, read_lists
 from wire.batches import Batches
 from wire.breaker import Breaker
@@ -61,7 +60,7 @@ class Outcome:
 
 
 class Desk:
-    """Takes visits, in batches: one transaction recalls, decides and logs for all of them."""
+    """Takes visits, in batches: all of one are recalled, decided for and logged together."""
 
     def __init__(
         self,
@@ -121,9 +120,7 @@ class Desk:
         return batch.outcomes(is_logged=is_spooled, is_degraded=is_degraded)
 
     async def _serve_logged(self, batch: "Batch") -> None:
-        """Decide and log, and once more if others wanted the same rows in another order.
-
-        Or if somebody was erased at this moment, who is a stranger then.
+        """Decide and log, and once more if others changed the same rows meanwhile.
 
         Raises:
             psycopg.OperationalError: The database does not take it now.
@@ -131,11 +128,7 @@ class Desk:
         try:
             async with self._pool.connection() as connection:
                 await batch.serve(connection)
-        except (
-            psycopg.errors.DeadlockDetected,
-            psycopg.errors.ForeignKeyViolation,
-            Vanished,
-        ):
+        except OVERTAKEN:
             async with self._pool.connection() as connection:
                 await batch.serve(connection)
 
@@ -160,15 +153,21 @@ class Batch:
         return len(self.slates) == len(self.visits)
 
     async def serve(self, connection: AsyncConnection[Any]) -> None:
-        """Recall, decide and log in one transaction, with two round trips."""
-        async with connection.pipeline(), connection.transaction():
+        """Recall, decide and log, with two round trips.
+
+        Where something is limited it is one transaction, and counters are locked in it. Where
+        nothing is, two statements without one do the same.
+        """
+        async with AsyncExitStack() as entered:
+            if any(campaign.is_limited for campaign in self.campaigns):
+                await entered.enter_async_context(connection.pipeline())
+                await entered.enter_async_context(connection.transaction())
             await self.recall(connection)
             self.decide()
             await self._log(connection)
-            await move_counters(connection, self.tally.added)
 
     async def recall(self, connection: AsyncConnection[Any]) -> None:
-        """Lock the counters and find the customers, in the transaction at hand."""
+        """Lock the counters, in the transaction at hand if there are some; find the customers."""
         limits = [limit for campaign in self.campaigns for limit in campaign.all_limits]
         counters = {name for campaign in self.campaigns for name in campaign.counters}
         # What is counted as events come in.
@@ -251,24 +250,18 @@ class Batch:
         memory.keep(zip(names, self.known, strict=True), attributes=attributes)
 
     async def _log(self, connection: AsyncConnection[Any]) -> None:
-        decisions = [slot.decision for slot in self._new_slots()]
-        if decisions:
-            await log_decisions(connection, decisions)
-        await self.record_met(connection)
+        unlogged = self.unlogged()
+        if unlogged.decisions or unlogged.met:
+            await write(connection, unlogged, self.ids)
+        await move_counters(connection, unlogged.added)
 
-    async def record_met(self, connection: AsyncConnection[Any]) -> None:
-        """Record which arms were newly met, in the transaction at hand."""
-        met = {
-            Met(experiment_id, customer.id, arm_id, self.now)
-            for customer, slate in self._slates()
-            for experiment_id, arm_id in slate.met
-            if customer.id is not None
-        }
-        if met:
-            await record_exposures(connection, list(met))
+    @property
+    def ids(self) -> Mapping[str, int]:
+        """The ids of the customers who are known, by their keys."""
+        return {one.key: one.id for one in self.known if one.id is not None}
 
     def unlogged(self) -> Unlogged:
-        """Return what has to be logged later."""
+        """Return what has to be logged, now or later."""
         return Unlogged(
             decisions=[slot.decision for slot in self._new_slots()],
             met=[

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from audience.finding import Found, Name
-from audience.meeting import meet
+from audience.meeting import find, take_turns
 from audience.rules.sql import Compiled
 from campaigns.contacting import CONTACTS, Watched, bind_contacts, to_contacts
 from campaigns.limits import Limit
@@ -120,7 +120,7 @@ class Known:
     """A customer as far as the deciding knows; what is decided is added.
 
     Attributes:
-        id: Of the customer; None where nobody could be asked.
+        id: Of the customer; None is a stranger, or that nobody could be asked.
         key: What is hashed.
         attributes: What is known besides the request's context.
         arms: The arm met, by the experiment's id.
@@ -169,10 +169,10 @@ class Wanted:
 async def recall(
     connection: AsyncConnection[Any], names: Sequence[Name], wanted: Wanted, *, now: datetime
 ) -> Sequence[Known]:
-    """Find customers, or make them, with what these experiments and campaigns gave before.
+    """Find customers with what these experiments and campaigns gave before.
 
-    Where offers have a limit per customer, requests of one customer take turns until the
-    transaction at hand ends.
+    Where there are limits per customer, requests of one customer take turns until the transaction
+    at hand ends, and strangers are made for it.
     """
     since = first_id_at(now - timedelta(seconds=max(wanted.holds.values(), default=0)))
     params: dict[str, Any] = {
@@ -192,14 +192,10 @@ async def recall(
     for compiled in wanted.audiences.values():
         params |= compiled.params
     params["moment"] = now
-    found = await meet(
-        connection,
-        names,
-        besides=besides + _member_of(wanted.audiences),
-        params=params,
-        take_turns=bool(capped or limits),
-    )
-    return _to_known(found)
+    if capped or limits:
+        await take_turns(connection, names)
+    besides += _member_of(wanted.audiences)
+    return _to_known(await find(connection, names, besides=besides, params=params))
 
 
 def _bind(limits: Sequence[Limit], *, now: datetime) -> dict[str, Any]:
@@ -228,13 +224,13 @@ def _member_of(audiences: Mapping[int, Compiled]) -> LiteralString:
 
 def _to_known(found: Sequence[Found]) -> Sequence[Known]:
     """Give every customer one memory, however often they ask."""
-    by_id: dict[int, Known] = {}
+    known: dict[int | str, Known] = {}
     for each in found:
-        if each.id in by_id:
+        if (each.id or each.key) in known:
             continue
         arms, held, given, times, contacts, member_of = each.besides or ({}, {}, {}, {}, {}, [])
-        by_id[each.id] = Known(
-            id=each.id,
+        known[each.id or each.key] = Known(
+            id=each.id or None,
             key=each.key,
             attributes=each.attributes,
             arms=to_met_arms(arms),
@@ -247,7 +243,7 @@ def _to_known(found: Sequence[Found]) -> Sequence[Known]:
             member_of=frozenset(member_of or ()),
             contacts=to_contacts(contacts or {}),
         )
-    return [by_id[each.id] for each in found]
+    return [known[each.id or each.key] for each in found]
 
 
 def _to_held(slot: Mapping[str, Any]) -> Held:

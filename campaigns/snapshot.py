@@ -131,6 +131,8 @@ class RunningCampaign:
     priorities: IntArray | None = field(init=False, compare=False)
     # Whether every offer may be shown at any time to anybody.
     is_unconditional: bool = field(init=False)
+    # Whether anything is counted before it is given out.
+    is_limited: bool = field(init=False)
     # All limits, those of the offers too, and all audiences that matter.
     all_limits: tuple[Limit, ...] = field(init=False)
     audiences: frozenset[int] = field(init=False)
@@ -174,6 +176,7 @@ class RunningCampaign:
             rule.is_active and rule.window == Window() and rule.audience is None for rule in rules
         )
         is_limited = bool(counters or days or all_limits)
+        object.__setattr__(self, "is_limited", is_limited)
         object.__setattr__(self, "is_unconditional", is_open and not is_limited)
 
 

@@ -5,10 +5,8 @@ import fcntl
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -20,9 +18,8 @@ from psycopg_pool import AsyncConnectionPool
 from audience.meeting import find_by_key, make_by_key
 from audience.partitions import Months
 from campaigns.counters import lock_counters, move_counters
-from experiments.exposures import Met, record_exposures
+from campaigns.logbook import Unlogged, write
 from recommender.decision_ids import decision_partition
-from recommender.decisions import Logged, log_decisions
 from wire.background import beside
 
 logger = logging.getLogger(__name__)
@@ -30,25 +27,6 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 SUFFIX = ".jsonl"
 REJECTED = ".rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class NewlyMet:
-    """A customer, by key, met an arm."""
-
-    customer_key: str
-    experiment_id: int
-    arm_id: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Unlogged:
-    """What one transaction would have written; `added` is what it would have counted."""
-
-    decisions: Sequence[Logged]
-    met: Sequence[NewlyMet]
-    added: Mapping[str, int]
 
 
 class Spool:
@@ -168,19 +146,14 @@ async def log_later(connection: AsyncConnection, unlogged: Unlogged) -> int:
     """
     async with connection.transaction():
         await lock_counters(connection, unlogged.added)
-        await make_by_key(connection, [d.customer_key for d in unlogged.decisions])
-        cursor = await log_decisions(connection, unlogged.decisions)
-        new = len(await cursor.fetchall())
+        keys = sorted(unlogged.keys)
+        # Others may make them at this moment; here that is waited for.
+        await make_by_key(connection, keys)
+        cursor = await write(connection, unlogged, await find_by_key(connection, keys))
+        (new,) = await cursor.fetchone() or (0,)
         if new:
             await move_counters(connection, unlogged.added)
-        ids = await find_by_key(connection, [met.customer_key for met in unlogged.met])
-        met = [
-            Met(met.experiment_id, ids[met.customer_key], met.arm_id, met.at)
-            for met in unlogged.met
-        ]
-        if met:
-            await record_exposures(connection, met)
-    return new
+    return int(new)
 
 
 def locked(file: IO[bytes]) -> bool:

@@ -4,13 +4,14 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import Jsonb
 
 from recommender.decision_ids import DECISIONS
+from wire.pg_arrays import write_numbers, write_texts
 
 # What a decision fills beside its customer, and as what PostgreSQL reads it. Lists come as it
 # writes them itself, which it reads several times faster than lists in JSON.
@@ -36,17 +37,15 @@ TYPES = {
 }
 COLUMNS = ", ".join(TYPES)
 
-# One statement for any number of decisions: a pending reward is made with its decision or not
-# at all. A decision that is there already, because what was spooled is logged a second time,
-# stays so.
-LOG = f"""
-    WITH item AS (
-        SELECT customer.id AS customer_id, item.* FROM json_to_recordset(%(items)s::json) AS item (
-            customer_key text, due_at timestamptz, {", ".join(map(" ".join, TYPES.items()))})
-        CROSS JOIN LATERAL (
-            SELECT id FROM audience_customer WHERE external_key = item.customer_key OFFSET 0
-        ) AS customer
-    ), logged AS (
+ITEMS: LiteralString = f"""
+    json_to_recordset(%(items)s::json) AS item (
+        customer_key text, due_at timestamptz, {", ".join(map(" ".join, TYPES.items()))})
+"""
+# Part of a statement that names what is to be logged `item`, for any number of decisions: a pending
+# reward is made with its decision or not at all. A decision that is there already, because what was
+# spooled is logged a second time, stays so.
+LOGGED: LiteralString = f"""
+    logged AS (
         INSERT INTO {DECISIONS} (customer_id, {COLUMNS}) SELECT customer_id, {COLUMNS} FROM item
         ON CONFLICT (id) DO NOTHING
         RETURNING id
@@ -55,6 +54,14 @@ LOG = f"""
         SELECT item.id, item.policy_id, item.due_at FROM item JOIN logged ON logged.id = item.id
         WHERE item.policy_id IS NOT NULL
     )
+"""
+LOG: LiteralString = f"""
+    WITH item AS (
+        SELECT customer.id AS customer_id, item.* FROM {ITEMS}
+        CROSS JOIN LATERAL (
+            SELECT id FROM audience_customer WHERE external_key = item.customer_key OFFSET 0
+        ) AS customer
+    ), {LOGGED}
     SELECT id FROM logged
 """
 COPY = f"COPY {DECISIONS} (customer_id, {COLUMNS}) FROM STDIN"
@@ -103,11 +110,14 @@ async def log_decisions(
 
 
 async def copy_decisions(
-    connection: AsyncConnection[Any], decisions: Sequence[tuple[int, Logged]]
+    connection: AsyncConnection[Any], decisions: Sequence[tuple[int | None, Logged]]
 ) -> None:
     """Log many decisions, each with its customer's id, in the transaction at hand.
 
     None of them may have been logged before, and the connection must not be in a pipeline.
+
+    Raises:
+        psycopg.IntegrityError: A customer is not known, or not any more.
     """
     async with connection.cursor() as cursor:
         async with cursor.copy(COPY) as copy:
@@ -175,19 +185,3 @@ def _to_row(d: Logged) -> _Row:
         ranker_version=d.ranker_version,
         cost_cents=d.cost_cents,
     )
-
-
-def write_numbers(numbers: Sequence[float]) -> str:
-    """Write numbers as PostgreSQL writes a list."""
-    # The shortest text that means a float is the same in JSON, and quickly written.
-    return f"{{{msgspec.json.encode(numbers)[1:-1].decode()}}}"
-
-
-def write_texts(texts: Sequence[str]) -> str:
-    """Write texts as PostgreSQL writes a list."""
-    if not texts:
-        return "{}"
-    joined = '","'.join(texts)
-    if "\\" in joined or joined.count('"') > 2 * (len(texts) - 1):
-        joined = '","'.join(t.replace("\\", r"\\").replace('"', r"\"") for t in texts)
-    return f'{{"{joined}"}}'

@@ -16,11 +16,11 @@ from django.utils import timezone
 from psycopg import AsyncConnection
 
 from audience.finding import Name
-from audience.meeting import Vanished
 from campaigns.assigning.planning import find_eligible, follow_plan
 from campaigns.counters import move_counters
 from campaigns.decide import Slate, Slot, describe
 from campaigns.desk import Batch, Visit
+from campaigns.logbook import OVERTAKEN, write
 from campaigns.models import Assignment
 from campaigns.recall import Held
 from campaigns.snapshot import RunningCampaign
@@ -103,8 +103,7 @@ class Assigner(Workbench):
         connection = await self.connect(now=now)
         try:
             return await self._assign_in(connection, assignment_id, campaign, weigh, now)
-        except (psycopg.errors.DeadlockDetected, psycopg.errors.ForeignKeyViolation, Vanished):
-            # Others wanted the same rows in another order, or somebody was erased just now.
+        except OVERTAKEN:
             return await self._assign_in(connection, assignment_id, campaign, weigh, now)
         except psycopg.OperationalError:
             await self.disconnect()
@@ -158,15 +157,14 @@ class Assigner(Workbench):
 
 async def _log(connection: AsyncConnection[Any], batch: Batch, placement: str) -> None:
     """Log what was decided anew, in the transaction at hand."""
-    decisions: list[tuple[int, Logged]] = []
+    decisions: list[tuple[int | None, Logged]] = []
     for customer, slates in zip(batch.known, batch.slates, strict=True):
         slate = slates[placement]
-        assert customer.id is not None, "everybody was recalled"
         if slate is not None:
             new = (slot.decision for slot in slate.slots if isinstance(slot, Slot))
             decisions += [(customer.id, decision) for decision in new]
     await copy_decisions(connection, decisions)
-    await batch.record_met(connection)
+    await write(connection, replace(batch.unlogged(), decisions=()), batch.ids)
     await move_counters(connection, batch.tally.added)
 
 

@@ -17,6 +17,7 @@ from audience.finding import Name
 from campaigns.decide import Slate, Slot
 from campaigns.desk import Batch, Visit
 from campaigns.holdout import ARM
+from campaigns.logbook import OVERTAKEN
 from campaigns.products import with_products
 from campaigns.sending.claiming import Claimed
 from campaigns.slates import product_content, whole_slate
@@ -79,7 +80,7 @@ class Decider(Workbench):
         connection = await self.connect(now=now)
         try:
             return await _serve(connection, campaign, claimed, self.snapshot, now)
-        except psycopg.errors.DeadlockDetected:
+        except OVERTAKEN:
             return await _serve(connection, campaign, claimed, self.snapshot, now)
         except psycopg.OperationalError:
             await self.disconnect()

@@ -38,9 +38,9 @@ from audience.privacy.erasing import request_erasure
 from audience.privacy.exporting import escape_cell
 from audience.privacy.tables import Tables, check_tables
 from audience.suppression import find_suppressed
+from campaigns.logbook import Unlogged
 from campaigns.models import Assigned, Assignment, Campaign, Delivery, Step
 from campaigns.privacy import TABLES
-from campaigns.spool import Unlogged
 from campaigns.tasks import erase_due
 from experiments.models import Exposure, Prediction, Subscriber
 from recommender.bandits.base import Statistics
