@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from campaigns.draw import draw_offer, draw_seed
+from campaigns.draw import draw_from, draw_seed
 from campaigns.eligibility import (
     OfferRules,
     Uses,
@@ -17,6 +17,7 @@ from campaigns.eligibility import (
     limits_reached,
     reason_against,
 )
+from campaigns.foresight import Foreseen, to_eligible
 from campaigns.snapshot import (
     FloatArray,
     IntArray,
@@ -26,6 +27,7 @@ from campaigns.snapshot import (
     Serves,
 )
 from campaigns.tally import Tally
+from experiments.assignment import quantise
 
 # A reason that names the plan for a whole audience by which an offer was drawn.
 BY_PLAN = "drawn by plan "
@@ -64,6 +66,7 @@ class Chooser:
         tally: What was given out and spent; what is chosen is added.
         now: The time of the decision.
         is_held_back: Whether the policy never learns from the customer.
+        foreseen: What the policy thinks of the customer, where that was worked out beforehand.
     """
 
     campaign: RunningCampaign
@@ -76,6 +79,7 @@ class Chooser:
     tally: Tally
     now: datetime
     is_held_back: bool = False
+    foreseen: Foreseen | None = None
 
     def choose(self, ids: Sequence[uuid.UUID]) -> Iterator[Choice]:
         """Fill the places of a slate, one decision after the other, no offer twice.
@@ -118,21 +122,22 @@ class Chooser:
     def _sort_out(self, version: int | None) -> tuple[tuple[str, ...], IntArray]:
         """Return why some offers may not be shown, and the numbers of those that may be."""
         campaign = self.campaign
-        may_be_drawn = campaign.shares > 0 if version is None else campaign.places >= 0
-        reasons: list[str] = []
-        if not campaign.is_unconditional:
-            for number, offer in enumerate(campaign.offers):
-                against = reason_against(offer.rules, now=self.now)
-                if against is None:
-                    other = audience_against(offer.rules.audience, self.member_of)
-                    against = None if other is None else f"{offer.rules.key}: {other}"
-                if against is not None:
-                    may_be_drawn[number] = False
-                    reasons.append(against)
-        if version is not None:
-            waiting = np.flatnonzero(campaign.places < 0)
-            reasons += [f"{campaign.keys[n]} waits for the policy's next version" for n in waiting]
-        return tuple(reasons), np.flatnonzero(may_be_drawn)
+        left = campaign.in_control if version is None else campaign.in_odds
+        waiting = () if version is None else campaign.waiting
+        if campaign.is_unconditional:
+            return waiting, left
+        against = [self._reason_against(offer.rules) for offer in campaign.offers]
+        reasons = tuple(reason for reason in against if reason is not None)
+        open_ = [n for n in left if against[n] is None]
+        return reasons + waiting, np.array(open_, dtype=np.int64)
+
+    def _reason_against(self, rules: OfferRules) -> str | None:
+        """Return why an offer may not be shown to this customer now, limits apart, or None."""
+        against = reason_against(rules, now=self.now)
+        if against is not None:
+            return against
+        other = audience_against(rules.audience, self.member_of)
+        return None if other is None else f"{rules.key}: {other}"
 
     def _drop_limited(self, left: IntArray) -> tuple[IntArray, tuple[str, ...]]:
         """Return the offers whose limit is not reached yet, and which limits are."""
@@ -163,9 +168,9 @@ class Chooser:
         self, id_: uuid.UUID, left: IntArray, version: int | None, reasons: tuple[str, ...]
     ) -> tuple[int, Choice]:
         campaign = self.campaign
-        weights = self._baseline_weights(left) if version is None else self._policy_weights(left)
+        buckets = self._baseline_buckets(left) if version is None else self._policy_buckets(left)
         seed = draw_seed(campaign.key, version=version or 0, decision_id=id_)
-        draw = draw_offer(weights, seed=seed, customer_key=self.customer_key)
+        draw = draw_from(buckets, seed=seed, customer_key=self.customer_key)
         by_whom = "baseline shares" if version is None else f"policy version {version}"
         number = int(left[draw.index])
         keys = campaign.keys
@@ -180,20 +185,19 @@ class Chooser:
         )
         return number, choice
 
-    def _baseline_weights(self, left: IntArray) -> FloatArray:
+    def _baseline_buckets(self, left: IntArray) -> IntArray:
         shares = self.campaign.shares[left]
-        weights: FloatArray = shares / shares.sum()
-        return weights
+        return quantise(shares / shares.sum())
 
-    def _policy_weights(self, left: IntArray) -> FloatArray:
-        """Return the policy's weights over these offers, in their order."""
-        odds = self.campaign.policy.odds
-        places = self.campaign.places[left]
-        eligible = np.zeros(len(odds.offers), dtype=bool)
-        eligible[places] = True
+    def _policy_buckets(self, left: IntArray) -> IntArray:
+        """Return what the policy gives these offers of the draw, in their order."""
         floor = self.campaign.policy.judging_floor if self.is_held_back else None
-        weights: FloatArray = odds.weights(self.features, eligible, floor=floor)[places]
-        return weights
+        seen = self.foreseen
+        if floor is None and seen is not None and seen.is_about(left):
+            return seen.buckets
+        eligible = to_eligible(self.campaign, left)
+        weights = self.campaign.policy.odds.weights(self.features, eligible, floor=floor)
+        return quantise(weights[self.campaign.places[left]])
 
     def _count(self, offer: RunningOffer) -> None:
         rules, budget = offer.rules, self.campaign.budget

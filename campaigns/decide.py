@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from campaigns.choice import Chooser
 from campaigns.draw import is_held_back
 from campaigns.eligibility import Uses, audience_against, reason_against
+from campaigns.foresight import Foreseen
 from campaigns.holdout import ARM, RunningHoldout
 from campaigns.products import best_of, choose_products, with_products
 from campaigns.recall import Held, Known
@@ -29,7 +30,8 @@ class Asked:
     """One request for the offers of a placement; `context` is what the client knows right now.
 
     `key` is the customer's as the client named it, which falls into an arm: whoever is first asked
-    for as a visitor and later as a customer keeps the arm that was met.
+    for as a visitor and later as a customer keeps the arm that was met. `foreseen` is what the
+    policy that most likely decides thinks of the customer.
     """
 
     placement: str
@@ -37,6 +39,7 @@ class Asked:
     key: str
     context: Mapping[str, Any]
     now: datetime
+    foreseen: Foreseen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,10 @@ def _decided(
     """Choose anew and say how; `zone` is of the site's clock."""
     policy = campaign.policy
     said = describe(campaign, customer, asked.context, now=asked.now)
-    features = policy.odds.features.encode(said)
+    seen = asked.foreseen
+    if seen is not None and seen.campaign != campaign.key:
+        seen = None
+    features = policy.odds.features.encode(said) if seen is None else seen.features
     held_back = is_held_back(policy.key, customer_key=asked.key, share=policy.held_back_share)
     uses = Uses(customer.times, zone_of(customer.attributes, otherwise=zone), zone)
     chooser: Chooser | SlateChooser
@@ -240,6 +246,7 @@ def _decided(
             tally=tally,
             now=asked.now,
             is_held_back=held_back,
+            foreseen=seen,
         )
     else:
         chooser = SlateChooser(

@@ -16,7 +16,8 @@ from audience.finding import Name
 from audience.partitions import Months
 from campaigns.contacting import Watched
 from campaigns.counters import lock_counters, move_counters, read_counters
-from campaigns.decide import Asked, Slate, Slot, decide
+from campaigns.decide import Asked, Slate, Slot, decide, describe
+from campaigns.foresight import Foreseen, foresee
 from campaigns.logbook import OVERTAKEN, NewlyMet, Unlogged, write
 from campaigns.memory import Memory
 from campaigns.recall import Known, Wanted, recall
@@ -25,6 +26,7 @@ from campaigns.spool import Spool
 from campaigns.tally import Tally
 from recommender.decision_ids import decision_partition
 from recommender.ranking.reading import fetch_by, read_lists
+from recommender.weighing import Weigh, weigh_here
 from wire.batches import Batches
 from wire.breaker import Breaker
 from wire.current import Current
@@ -224,20 +226,51 @@ class Batch:
         self.tally = Tally(None)
         self.decide()
 
-    def decide(self) -> None:
-        """Let the first campaign of each placement decide for whom it was recalled."""
+    def decide(self, *, weigh: Weigh = weigh_here) -> None:
+        """Let the first campaign of each placement decide for whom it was recalled.
+
+        Args:
+            weigh: Weighs offers for many of them at once.
+        """
+        foreseen = self._foresee(weigh)
         self.slates = [
             {
                 placement: decide(
                     self.snapshot,
-                    Asked(placement, count, visit.name.key, visit.context, self.now),
+                    Asked(
+                        placement,
+                        count,
+                        visit.name.key,
+                        visit.context,
+                        self.now,
+                        foreseen.get((placement, place)),
+                    ),
                     customer,
                     self.tally,
                 )
                 for placement, count in visit.placements.items()
             }
-            for visit, customer in zip(self.visits, self.known, strict=True)
+            for place, (visit, customer) in enumerate(zip(self.visits, self.known, strict=True))
         ]
+
+    def _foresee(self, weigh: Weigh) -> dict[tuple[str, int], Foreseen]:
+        """Look ahead for those who come for something new, by placement and place in the batch."""
+        foreseen: dict[tuple[str, int], Foreseen] = {}
+        for placement, campaigns in self.snapshot.campaigns.items():
+            for campaign in campaigns[:1]:
+                asking: dict[int, dict[str, Any]] = {}
+                # What is known of somebody who asks twice is more at the second time.
+                met: set[str] = set()
+                for place, (visit, known) in enumerate(zip(self.visits, self.known, strict=True)):
+                    is_new = known.key not in met and campaign.key not in known.held
+                    if is_new and placement in visit.placements:
+                        met.add(known.key)
+                        asking[place] = describe(campaign, known, visit.context, now=self.now)
+                if len(asking) > 1:
+                    found = foresee(campaign, list(asking.values()), now=self.now, weigh=weigh)
+                    for place, each in zip(asking, found, strict=True):
+                        foreseen[placement, place] = each
+        return foreseen
 
     def remember(self, memory: Memory) -> None:
         """Keep in mind what may be needed while the database cannot be asked."""

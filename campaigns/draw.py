@@ -43,9 +43,15 @@ def draw_offer(
     The hash has 10,000 buckets, so the shares are first rounded to whole buckets: what is
     returned is what the draw really gives.
     """
-    buckets = quantise(np.asarray(probabilities, dtype=np.float64)).tolist()
-    index = draw_place(buckets, seed=seed, customer_key=customer_key)
-    return Draw(index=index, weights=tuple([SHARES[n] for n in buckets]))
+    buckets = quantise(np.asarray(probabilities, dtype=np.float64))
+    return draw_from(buckets, seed=seed, customer_key=customer_key)
+
+
+def draw_from(buckets: NDArray[np.int64], *, seed: str, customer_key: str) -> Draw:
+    """Draw a place from whole buckets, which are 10,000 together."""
+    each = buckets.tolist()
+    index = draw_place(each, seed=seed, customer_key=customer_key)
+    return Draw(index=index, weights=tuple([SHARES[n] for n in each]))
 
 
 def draw_place(buckets: Iterable[int], *, seed: str, customer_key: str) -> int:

@@ -127,6 +127,11 @@ class RunningCampaign:
     keys: tuple[str, ...] = field(init=False)
     places: IntArray = field(init=False, compare=False)
     shares: FloatArray = field(init=False, compare=False)
+    # The numbers of the offers that the policy knows, of those that the control arm shows, and why
+    # the policy cannot choose the others.
+    in_odds: IntArray = field(init=False, compare=False)
+    in_control: IntArray = field(init=False, compare=False)
+    waiting: tuple[str, ...] = field(init=False)
     # Which offers go first, by the lowest number; None where all are alike.
     priorities: IntArray | None = field(init=False, compare=False)
     # Whether every offer may be shown at any time to anybody.
@@ -157,6 +162,11 @@ class RunningCampaign:
         object.__setattr__(self, "keys", keys)
         object.__setattr__(self, "places", np.array(places, dtype=np.int64))
         object.__setattr__(self, "shares", np.array(shares, dtype=np.float64))
+        object.__setattr__(self, "in_odds", np.flatnonzero(self.places >= 0))
+        object.__setattr__(self, "in_control", np.flatnonzero(self.shares > 0))
+        waiting = (key for key, place in zip(keys, places, strict=True) if place < 0)
+        reasons = tuple(f"{key} waits for the policy's next version" for key in waiting)
+        object.__setattr__(self, "waiting", reasons)
         priorities = np.array([rule.priority for rule in rules], dtype=np.int64)
         are_alike = len(np.unique(priorities)) < 2
         object.__setattr__(self, "priorities", None if are_alike else priorities)

@@ -6,9 +6,9 @@ between experiments.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 import numpy as np
+from fnv_hash_fast import fnv1a_32
 from numpy.typing import NDArray
 
 BUCKETS = 10_000
@@ -28,8 +28,7 @@ def hash_v2(seed: str, value: str) -> float:
 
 def bucket_of(seed: str, value: str) -> int:
     """Find the bucket, from 0 to 9,999, in which a value falls under a seed."""
-    first = fnv32a(value, _seed_state(seed))
-    return fnv32a(str(first)) % BUCKETS
+    return fnv32a(str(fnv32a(seed + value))) % BUCKETS
 
 
 def ranges(weights: Sequence[int], traffic: int = BUCKETS) -> tuple[tuple[int, int], ...]:
@@ -108,6 +107,24 @@ def quantise(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     return _round(np.where(shared, share, buckets - 1.0), buckets)
 
 
+def quantise_many(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Do as `quantise` does for each row of probabilities, (n, k).
+
+    Raises:
+        ValueError: As `quantise` does.
+    """
+    share = probabilities * (BUCKETS / probabilities.sum(axis=-1, keepdims=True))
+    buckets = share.astype(np.int64)
+    missing = BUCKETS - buckets.sum(axis=-1, keepdims=True)
+    order = np.argsort(buckets - share, axis=-1, kind="stable")
+    more = np.arange(share.shape[-1]) < missing
+    np.put_along_axis(buckets, order, np.take_along_axis(buckets, order, axis=-1) + more, axis=-1)
+    # What has less than a bucket takes it from the others, and what is wrong is refused.
+    for row in np.flatnonzero(~(share.min(axis=-1) >= 1)):
+        buckets[row] = quantise(probabilities[row])
+    return np.asarray(buckets)
+
+
 def _round(share: NDArray[np.float64], buckets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give what is missing of the 10,000 to the largest remainders, the earlier of equal ones."""
     missing = BUCKETS - int(buckets.sum())
@@ -115,27 +132,12 @@ def _round(share: NDArray[np.float64], buckets: NDArray[np.int64]) -> NDArray[np
     return buckets
 
 
-@lru_cache(maxsize=1024)
-def _seed_state(seed: str) -> int:
-    """Hash a seed once: FNV-1a reads left to right, so every value can go on from here."""
-    return fnv32a(seed)
-
-
-def fnv32a(text: str, state: int = _FNV_OFFSET) -> int:
-    """Hash the UTF-16 units of a text, each as a whole, by 32-bit FNV-1a.
-
-    Args:
-        text: What is hashed.
-        state: The hash of what stands before it.
-    """
-    for unit in _units(text):
-        state = ((state ^ unit) * _FNV_PRIME) & 0xFFFFFFFF
-    return state
-
-
-def _units(text: str) -> Iterable[int]:
-    """Return the UTF-16 units of a text; ASCII, which nearly every key is, needs no thought."""
-    if text.isascii():
-        return text.encode()
+def fnv32a(text: str) -> int:
+    """Hash the UTF-16 units of a text, each as a whole, by 32-bit FNV-1a."""
+    if text.isascii():  # as nearly every key is
+        return fnv1a_32(text.encode())
     encoded = text.encode("utf-16-le", "surrogatepass")
-    return [low | high << 8 for low, high in zip(encoded[::2], encoded[1::2], strict=True)]
+    state = _FNV_OFFSET
+    for low, high in zip(encoded[::2], encoded[1::2], strict=True):
+        state = ((state ^ (low | high << 8)) * _FNV_PRIME) & 0xFFFFFFFF
+    return state

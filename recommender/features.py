@@ -1,7 +1,7 @@
 """Turn a customer's attributes into the numbers that a policy learns from."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -12,6 +12,8 @@ from recommender.arrays import FloatArray
 MAX_SIZE = 128  # an artifact holds size² numbers for each offer, so 50 offers take 6.6 MB
 MAX_SCALES = 8.0  # one absurd value must not outweigh a thousand sensible ones
 LARGEST = sys.float_info.max
+NUMBERS = (int, float)
+NAN = float("nan")
 EXACT = 2**53  # up to here, clients of every language mean the same whole number
 
 
@@ -39,11 +41,16 @@ class CategoryFeature:
 
         So 3.0 is the value “3”: to many clients, and to a condition, it is the same number.
         """
+        place = self.find(value)
+        return [float(place == n) for n in range(len(self.values))]
+
+    def find(self, value: object) -> int | None:
+        """Return the place of the value's column, as `encode` marks it; None if it has none."""
         if isinstance(value, bool):
             value = str(value).lower()
         elif isinstance(value, int | float) and abs(value) <= EXACT and value == int(value):
             value = str(int(value))
-        return [float(value == known) for known in self.values]
+        return self.values.index(value) if value in self.values else None
 
     def to_json(self) -> dict[str, Any]:
         """Write the feature as plain JSON."""
@@ -124,9 +131,26 @@ class FeatureSpec:
         return np.array(row)  # (d,)
 
     def encode_many(self, rows: Iterable[Mapping[str, object]]) -> FloatArray:
-        """Describe customers, one row each, shape (n, d)."""
-        encoded = [self.encode(row) for row in rows]
-        return np.array(encoded).reshape(len(encoded), self.size)  # (n, d)
+        """Describe customers as `encode` does, one row each, shape (n, d)."""
+        rows = list(rows)
+        encoded = np.zeros((len(rows), self.size))
+        encoded[:, 0] = 1.0
+        column = 1
+        numbers: list[NumberFeature] = []
+        places: list[int] = []
+        for feature in self.features:
+            if isinstance(feature, NumberFeature):
+                numbers.append(feature)
+                places.append(column)
+            else:
+                for n, row in enumerate(rows):
+                    place = feature.find(row.get(feature.attribute))
+                    if place is not None:
+                        encoded[n, column + place] = 1.0
+            column += len(feature.names)
+        if numbers:
+            encoded[:, places] = _encode_numbers(numbers, rows)
+        return encoded
 
     def to_json(self) -> dict[str, Any]:
         """Write the specification as plain JSON."""
@@ -144,6 +168,32 @@ class FeatureSpec:
         if not isinstance(value["features"], list):
             raise ValueError("“features” must be a list.")
         return cls(tuple(_feature_from_json(item) for item in value["features"]))
+
+
+def _encode_numbers(
+    features: Sequence[NumberFeature], rows: Sequence[Mapping[str, object]]
+) -> FloatArray:
+    """Encode these features of customers, shape (n, features)."""
+    attributes = [feature.attribute for feature in features]
+    # NaN stands for all that says nothing.
+    given = [
+        [value if isinstance(value, NUMBERS) else NAN for value in map(row.get, attributes)]
+        for row in rows
+    ]
+    try:
+        values = np.array(given, dtype=np.float64).reshape(len(rows), len(features))
+    except OverflowError:
+        values = np.array([[_to_float(value) for value in row] for row in given])
+    centre = np.array([feature.centre for feature in features])
+    scale = np.array([feature.scale for feature in features])
+    values[~(np.abs(values) <= LARGEST)] = NAN
+    scales = np.clip((values - centre) / scale, -MAX_SCALES, MAX_SCALES)
+    return np.where(np.isnan(scales), 0.0, scales)
+
+
+def _to_float(value: float) -> float:
+    # A comparison is safe where a conversion raises.
+    return float(value) if -LARGEST <= value <= LARGEST else NAN
 
 
 def _feature_from_json(item: object) -> CategoryFeature | NumberFeature:

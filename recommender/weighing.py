@@ -1,80 +1,47 @@
-"""Weighs offers for many customers beforehand, in parts that fit on the device."""
+"""Weighs the same offers for many customers, in parts that fit on the device."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Callable
 
 import numpy as np
 
 from recommender.arrays import BoolArray, FloatArray
 from recommender.odds import Odds
 
-# Weighs customers, (n, d), of whom the offers (n, K) may be shown, as `Bandit.weights_many` does.
+# Weighs customers, (n, d), who may all be shown the same offers, (K,); shape (n, K).
 Weigh = Callable[[Odds, FloatArray, BoolArray], FloatArray]
+# As `Weigh`, with each customer's offers, (n, K), as `Bandit.weights_many` does it on its device.
+WeighRows = Callable[[Odds, FloatArray, BoolArray], FloatArray]
 # torch says so by this name; the web, which reads odds, never loads it.
 TOO_LARGE = "OutOfMemoryError"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WeighedOdds(Odds):
-    """Odds that have weighed some customers before they are asked.
+def weigh_here(odds: Odds, x: FloatArray, eligible: BoolArray) -> FloatArray:
+    """Weigh a few customers at once, without torch."""
+    return odds.weights_many(x, np.broadcast_to(eligible, (len(x), len(eligible))))
 
-    They answer as the odds that they are made of do: what was not weighed, for other offers or with
-    another floor, they weigh when they are asked.
+
+def weigh_in_parts(
+    odds: Odds, x: FloatArray, eligible: BoolArray, *, weigh: WeighRows, at_once: int
+) -> FloatArray:
+    """Weigh many customers, (n, d), who may all be shown the same offers, (K,); shape (n, K).
+
+    Args:
+        odds: What is known of the offers.
+        x: Encoded customers; who looks the same to the policy is weighed once.
+        eligible: Which offers may be chosen.
+        weigh: Does it, on some device.
+        at_once: For so many customers at most; for fewer, where the device has too little memory.
+
+    Raises:
+        MemoryError: There is too little for a single customer.
     """
-
-    _weighed: dict[tuple[bytes, bytes], FloatArray] = field(
-        default_factory=dict, init=False, repr=False
-    )
-
-    @classmethod
-    def of(cls, odds: Odds) -> Self:
-        """Begin with nobody weighed."""
-        return cls(**odds.given())
-
-    def prepare(self, x: FloatArray, eligible: BoolArray, *, weigh: Weigh, at_once: int) -> None:
-        """Weigh customers who may be shown the same offers, in the place of those before.
-
-        Args:
-            x: Encoded customers, shape (n, d).
-            eligible: Which offers may be chosen, shape (K,).
-            weigh: Does it, on some device.
-            at_once: For so many customers at most; for fewer, where the device has too little
-                memory.
-
-        Raises:
-            MemoryError: There is too little for a single customer.
-        """
-        self._weighed.clear()
-        if not eligible.any():
-            return
-        # Customers who look the same to the policy are weighed once.
-        rows = np.unique(x, axis=0)
-        offers = eligible.tobytes()
-        for some, weights in _in_parts(self, rows, eligible, weigh=weigh, at_once=at_once):
-            for row, weight in zip(some, weights, strict=True):
-                self._weighed[row.tobytes(), offers] = weight
-
-    def weights(
-        self, x: FloatArray, eligible: BoolArray, *, floor: float | None = None
-    ) -> FloatArray:
-        """Weigh the offers for one customer, or return what was weighed."""
-        if floor is None or floor == self.floor:
-            found = self._weighed.get((x.tobytes(), eligible.tobytes()))
-            if found is not None:
-                return found
-        return Odds.weights(self, x, eligible, floor=floor)
-
-
-def _in_parts(
-    odds: Odds, rows: FloatArray, eligible: BoolArray, *, weigh: Weigh, at_once: int
-) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield rows with their weights; after each time that memory was too small, half as many."""
+    rows, place = np.unique(x, axis=0, return_inverse=True)
+    weights = np.empty((len(rows), len(eligible)))
     first = 0
     while first < len(rows):
         some = rows[first : first + at_once]
         try:
-            weights = weigh(odds, some, np.tile(eligible, (len(some), 1)))
+            found = weigh(odds, some, np.tile(eligible, (len(some), 1)))
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and type(error).__name__ != TOO_LARGE:
                 raise
@@ -84,5 +51,6 @@ def _in_parts(
                 ) from error
             at_once = len(some) // 2
             continue
-        yield some, weights
+        weights[first : first + len(some)] = found
         first += len(some)
+    return weights[place]

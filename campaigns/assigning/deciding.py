@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -16,9 +17,9 @@ from django.utils import timezone
 from psycopg import AsyncConnection
 
 from audience.finding import Name
-from campaigns.assigning.planning import find_eligible, follow_plan
+from campaigns.assigning.planning import follow_plan
 from campaigns.counters import move_counters
-from campaigns.decide import Slate, Slot, describe
+from campaigns.decide import Slate, Slot
 from campaigns.desk import Batch, Visit
 from campaigns.logbook import OVERTAKEN, write
 from campaigns.models import Assignment
@@ -28,7 +29,7 @@ from campaigns.workbench import Workbench, alone
 from recommender.decisions import Logged, copy_decisions
 from recommender.models import Policy
 from recommender.sums import make_bandit
-from recommender.weighing import Weigh, WeighedOdds
+from recommender.weighing import Weigh, weigh_here, weigh_in_parts
 
 logger = logging.getLogger(__name__)
 
@@ -90,11 +91,18 @@ class Assigner(Workbench):
             Assignment.objects.filter(pk=assignment.pk).update(problem=NOT_RUNNING)
             return None
         campaign = follow_plan(assignment, campaign, now=now, zone=self.snapshot.zone)
-        return self.runner.run(self._assign(assignment.pk, campaign, self._weigh(assignment)))
+        # What is planned needs no bandit.
+        weigh = weigh_here if campaign.policy.plan else self._weigh(assignment)
+        return self.runner.run(self._assign(assignment.pk, campaign, weigh))
 
     def _weigh(self, assignment: Assignment) -> Weigh:
+        """Return what weighs the offers for many customers on the device."""
         policy: Policy = assignment.campaign.policy
-        return make_bandit(policy, device=self._device).weights_many
+        return partial(
+            weigh_in_parts,
+            weigh=make_bandit(policy, device=self._device).weights_many,
+            at_once=WEIGHED_AT_ONCE["cpu" if self._device == "cpu" else "cuda"],
+        )
 
     async def _assign(
         self, assignment_id: int, campaign: RunningCampaign, weigh: Weigh
@@ -117,9 +125,6 @@ class Assigner(Workbench):
         weigh: Weigh,
         now: datetime,
     ) -> int | None:
-        weighed = None if campaign.policy.plan else WeighedOdds.of(campaign.policy.odds)
-        if weighed is not None:
-            campaign = replace(campaign, policy=replace(campaign.policy, odds=weighed))
         limit = TOGETHER_WHERE_LIMITED if campaign.counters else TOGETHER
         params: dict[str, Any] = {"assignment": assignment_id, "limit": limit, "now": now}
         async with connection.transaction():
@@ -134,25 +139,13 @@ class Assigner(Workbench):
             visits = [Visit(Name(key), {campaign.placement: 1}, {}) for _, key in customers]
             batch = Batch(alone(self.snapshot, campaign), visits, now)
             await batch.recall(connection)
-            if weighed is not None:
-                self._prepare(weighed, campaign, batch, weigh)
-            batch.decide()
+            batch.decide(weigh=weigh)
             await _log(connection, batch, campaign.placement)
             slates = [slates[campaign.placement] for slates in batch.slates]
             ids = [id_ for id_, _ in customers]
             await connection.execute(NOTE, params | _to_notes(ids, slates))
             await connection.execute(MOVE, params | {"reached": ids[-1], "count": len(ids)})
         return len(ids)
-
-    def _prepare(
-        self, weighed: WeighedOdds, campaign: RunningCampaign, batch: Batch, weigh: Weigh
-    ) -> None:
-        """Weigh everybody for the offers that most of them may be shown."""
-        eligible = find_eligible(campaign, now=batch.now)
-        said = (describe(campaign, known, {}, now=batch.now) for known in batch.known)
-        x = weighed.features.encode_many(said)
-        at_once = WEIGHED_AT_ONCE["cpu" if self._device == "cpu" else "cuda"]
-        weighed.prepare(x, eligible, weigh=weigh, at_once=at_once)
 
 
 async def _log(connection: AsyncConnection[Any], batch: Batch, placement: str) -> None:

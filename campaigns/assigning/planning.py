@@ -17,12 +17,13 @@ import numpy as np
 from django.db import connection, transaction
 
 from campaigns.eligibility import reason_against
+from campaigns.foresight import find_open, to_eligible
 from campaigns.limits import Limit
 from campaigns.models import Assignment, AssignmentPlan, Counter
 from campaigns.snapshot import RunningCampaign, Serves
 from experiments.assignment import BUCKETS
 from recommender.allocating import PlannedOdds, divide
-from recommender.arrays import BoolArray, FloatArray
+from recommender.arrays import FloatArray
 from recommender.models import PolicyVersion
 from recommender.odds import Odds
 
@@ -79,17 +80,6 @@ def follow_plan(
     return replace(campaign, policy=followed)
 
 
-def find_eligible(campaign: RunningCampaign, *, now: datetime) -> BoolArray:
-    """Tell which offers of the policy's odds most customers may be shown, shape (K,)."""
-    rules = [offer.rules for offer in campaign.offers]
-    first = min((rule.priority for rule in rules), default=0)
-    eligible = np.zeros(len(campaign.policy.odds.offers), dtype=bool)
-    for place, rule in zip(campaign.places, rules, strict=True):
-        if place >= 0 and rule.priority == first:
-            eligible[place] = reason_against(rule, now=now) is None
-    return eligible
-
-
 def _is_old(plan: AssignmentPlan, assignment: Assignment) -> bool:
     remaining = Assignment.objects.values_list("total", "done").get(pk=assignment.pk)
     left = remaining[0] - remaining[1]
@@ -139,7 +129,7 @@ def _divide(
     zone: ZoneInfo,
 ) -> tuple[dict[str, float], float | None]:
     """Return what offers are asked for, and the division's temperature; none if all is enough."""
-    policy, eligible = campaign.policy, find_eligible(campaign, now=now)
+    policy, eligible = campaign.policy, to_eligible(campaign, find_open(campaign, now=now))
     scarce = _find_scarce(campaign, remaining, now=now, zone=zone)
     columns = np.flatnonzero(eligible)
     if scarce is None or not len(columns):

@@ -63,6 +63,20 @@ def test_whole_numbers_and_booleans_match_by_their_json_text() -> None:
 
 def test_many_rows_are_single_rows_stacked() -> None:
     rows: list[dict[str, object]] = [{"segment": "gold"}, {"age": 30}]
+    for age in (
+        None,
+        "55",
+        math.nan,
+        math.inf,
+        1e308,
+        -1e9,
+        10**400,
+        2**60,
+        True,
+        [5],
+        np.float64(3),
+    ):
+        rows += [{"age": age, "segment": age}, {"segment": "silver", "age": 41.7}]
     np.testing.assert_array_equal(SPEC.encode_many(rows), [SPEC.encode(row) for row in rows])
 
 

@@ -1,4 +1,4 @@
-"""What is weighed beforehand is what would be weighed when it is asked for."""
+"""What is weighed in parts is what would be weighed one by one."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from recommender.arrays import BoolArray, FloatArray
 from recommender.bandits import load_bandit
 from recommender.features import FeatureSpec, NumberFeature
 from recommender.odds import Odds
-from recommender.weighing import WeighedOdds
+from recommender.weighing import weigh_here, weigh_in_parts
 
 FEATURES = FeatureSpec((NumberFeature("age", 40.0, 10.0),))
 ALL = np.array([True, True, True])
@@ -41,26 +41,12 @@ def on_device(odds: Odds, x: FloatArray, eligible: BoolArray) -> FloatArray:
     return load_bandit("linear_thompson")().weights_many(odds, x, eligible)
 
 
-def test_weights_are_those_of_the_odds(odds: Odds, x: FloatArray) -> None:
-    weighed = WeighedOdds.of(odds)
-    weighed.prepare(x, ALL, weigh=on_device, at_once=7)
-    assert len(weighed._weighed) == len(x)
-    for row in x:
-        np.testing.assert_allclose(
-            weighed.weights(row, ALL), odds.weights(row, ALL), rtol=0, atol=1e-12
-        )
-
-
-def test_what_was_not_weighed_is_weighed_when_it_is_asked_for(odds: Odds, x: FloatArray) -> None:
-    weighed = WeighedOdds.of(odds)
-    weighed.prepare(x[:5], ALL, weigh=on_device, at_once=100)
-    for row, eligible, floor in ((x[9], ALL, None), (x[0], OTHERS, None), (x[0], ALL, 0.2)):
-        np.testing.assert_array_equal(
-            weighed.weights(row, eligible, floor=floor), odds.weights(row, eligible, floor=floor)
-        )
-    np.testing.assert_allclose(weighed.weights(x[0], ALL, floor=0.01), odds.weights(x[0], ALL))
-    weighed.prepare(x[:5], np.zeros(3, dtype=bool), weigh=on_device, at_once=100)
-    assert not weighed._weighed
+@pytest.mark.parametrize("eligible", [ALL, OTHERS])
+def test_weights_are_those_of_the_odds(odds: Odds, x: FloatArray, eligible: BoolArray) -> None:
+    expected = [odds.weights(row, eligible) for row in x]
+    in_parts = weigh_in_parts(odds, x, eligible, weigh=on_device, at_once=7)
+    np.testing.assert_allclose(in_parts, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(weigh_here(odds, x, eligible), expected, rtol=0, atol=1e-12)
 
 
 def test_equal_customers_are_weighed_once(odds: Odds, x: FloatArray) -> None:
@@ -70,8 +56,10 @@ def test_equal_customers_are_weighed_once(odds: Odds, x: FloatArray) -> None:
         sizes.append(len(x))
         return odds.weights_many(x, eligible)
 
-    WeighedOdds.of(odds).prepare(np.repeat(x[:4], 10, axis=0), ALL, weigh=weigh, at_once=100)
+    many = np.tile(x[:4], (10, 1))
+    weights = weigh_in_parts(odds, many, ALL, weigh=weigh, at_once=100)
     assert sizes == [4]
+    np.testing.assert_allclose(weights, weigh_here(odds, many, ALL), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("error", [OutOfMemoryError, MemoryError])
@@ -86,10 +74,9 @@ def test_a_device_that_is_too_small_gets_smaller_parts(
             raise error
         return odds.weights_many(x, eligible)
 
-    weighed = WeighedOdds.of(odds)
-    weighed.prepare(x, ALL, weigh=weigh, at_once=64)
+    weights = weigh_in_parts(odds, x, ALL, weigh=weigh, at_once=64)
     assert sizes == [60, 30, 15, 15, 15, 15]
-    assert len(weighed._weighed) == len(x)
+    np.testing.assert_allclose(weights, weigh_here(odds, x, ALL), rtol=0, atol=1e-12)
 
 
 def test_too_little_memory_for_one_customer_is_said(odds: Odds, x: FloatArray) -> None:
@@ -97,7 +84,7 @@ def test_too_little_memory_for_one_customer_is_said(odds: Odds, x: FloatArray) -
         raise OutOfMemoryError
 
     with pytest.raises(MemoryError, match="a single customer"):
-        WeighedOdds.of(odds).prepare(x, ALL, weigh=weigh, at_once=64)
+        weigh_in_parts(odds, x, ALL, weigh=weigh, at_once=64)
 
 
 def test_other_errors_are_not_taken_for_too_little_memory(odds: Odds, x: FloatArray) -> None:
@@ -105,4 +92,4 @@ def test_other_errors_are_not_taken_for_too_little_memory(odds: Odds, x: FloatAr
         raise RuntimeError("no such device")
 
     with pytest.raises(RuntimeError, match="no such device"):
-        WeighedOdds.of(odds).prepare(x, ALL, weigh=weigh, at_once=64)
+        weigh_in_parts(odds, x, ALL, weigh=weigh, at_once=64)
