@@ -7,7 +7,7 @@ from psycopg import AsyncConnection
 
 from audience.finding import PERSON, Found, Name
 from audience.incoming import ANONYMOUS_PREFIX
-from wire.pg_arrays import write_texts
+from wire.pg_values import write_texts
 
 ASKED = "unnest(%(keys)s::text[], %(anonymous_ids)s::text[]) AS asked (key, anonymous_id)"
 

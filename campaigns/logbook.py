@@ -11,7 +11,7 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from audience.meeting import MAKE_BY_KEY, to_visitors
 from recommender.decisions import ITEMS, LOGGED, Logged, to_json
-from wire.pg_arrays import write_numbers, write_texts
+from wire.pg_values import write_numbers, write_texts
 
 # Customers are made only if nobody made them meanwhile: then their decisions have no customer, and
 # the statement is refused as a whole.

@@ -10,6 +10,7 @@ from typing import Any
 import redis.asyncio
 from django.core.asgi import get_asgi_application
 from psycopg import AsyncConnection
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -47,6 +48,7 @@ from recommender.ranking.api import PicksApi  # noqa: E402
 from recommender.reversals import note_reversals  # noqa: E402
 from wire.current import Current  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
+from wire.pg_values import read_json  # noqa: E402
 
 POOL_SIZE = 8
 DECIDING_SIZE = 3
@@ -65,7 +67,11 @@ PLANS = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET
 
 
 async def set_up(connection: AsyncConnection) -> None:
-    """Let statements give up on locks, such as a large import's, and plan them once by indexes."""
+    """Let statements give up on locks, such as a large import's, and plan them once by indexes.
+
+    What they answer in JSON is read by what reads requests.
+    """
+    set_json_loads(read_json, connection)
     await connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'; {PLANS}")
 
 

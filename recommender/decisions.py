@@ -11,7 +11,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import Jsonb
 
 from recommender.decision_ids import DECISIONS
-from wire.pg_arrays import write_numbers, write_texts
+from wire.pg_values import write_numbers, write_texts
 
 # What a decision fills beside its customer, and as what PostgreSQL reads it. Lists come as it
 # writes them itself, which it reads several times faster than lists in JSON.

@@ -1,9 +1,19 @@
-"""Writes lists as PostgreSQL writes them, which costs a tenth of letting the driver do it."""
+"""Writes lists and reads JSON as PostgreSQL writes them, at a fraction of what the driver takes."""
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import msgspec
+
+
+def read_json(text: bytes) -> Any:
+    """Read a value of PostgreSQL's, which knows numbers beyond all floats."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
 
 
 def write_numbers(numbers: Sequence[float | None]) -> str:
