@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 
-def read_json(text: bytes) -> Any:
+def read_json(text: str | bytes) -> Any:
     """Read a value of PostgreSQL's, which knows numbers beyond all floats."""
     try:
         return msgspec.json.decode(text)
