@@ -260,6 +260,42 @@ def test_one_customer_is_given_no_more_than_one_may_be_wherever_the_requests_arr
     assert len(counts) == 8 - held_out
 
 
+@pytest.mark.parametrize("name", [Name("ada"), Name(anonymous_id="browser-1")])
+def test_whoever_is_new_at_two_places_at_once_gets_one_decision(tmp_path: Path, name: Name) -> None:
+    campaign = make_campaign(
+        offers=[make_offer() for _ in range(8)], started_at=timezone.now(), hold_minutes=60
+    )
+    stranger = Visit(name, {campaign.placement.key: 1}, {})
+    with open_office(tmp_path) as office:
+        desks = [Desk(office.pool, office.snapshot, office.spool) for _ in range(3)]
+        outcomes = office.serve(stranger, desks=desks)
+    assert all(outcome.is_logged and not outcome.is_degraded for outcome in outcomes)
+    assert Customer.objects.count() == Decision.objects.count() == Exposure.objects.count() == 1
+    assert Identity.objects.count() == (name.anonymous_id is not None)
+
+
+def test_a_visitors_key_that_somebody_has_as_a_name_is_no_stranger(tmp_path: Path) -> None:
+    campaign = start(offers=[make_offer()])
+    taken = Customer.objects.create(external_key="anonymous:browser-2")
+    stranger = Visit(Name(anonymous_id="browser-2"), {campaign.placement.key: 1}, {})
+    with open_office(tmp_path) as office:
+        (outcome,) = office.serve(stranger)
+    assert outcome.is_logged
+    assert Decision.objects.get().customer == taken
+
+
+def test_whoever_nobody_decides_for_is_not_made_a_customer(tmp_path: Path) -> None:
+    audience = save_rule(
+        Audience.objects.create(key="germans", name="Germans"),
+        {"all": [{"attribute": "country", "is": "one of", "value": ["de"]}]},
+    )
+    campaign = start(offers=[make_offer()], audience=audience)
+    with open_office(tmp_path) as office:
+        (outcome,) = office.serve(visit(campaign, "ada"))
+    assert outcome.slates == {campaign.placement.key: None}
+    assert not Customer.objects.exists()
+
+
 def cap(campaign: Campaign | None = None, offer: Offer | None = None, **values: Any) -> Cap:
     """Limit a campaign or an offer."""
     return Cap.objects.create(campaign=campaign, offer=offer, **{"window": "ever", **values})
