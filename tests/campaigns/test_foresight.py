@@ -29,7 +29,7 @@ def weigh_alone(running: RunningCampaign, seen: Foreseen) -> list[int]:
     eligible = np.zeros(4, dtype=bool)
     eligible[running.places[seen.numbers]] = True
     weights = running.policy.odds.weights(seen.features, eligible)
-    return quantise(weights[running.places[seen.numbers]]).tolist()
+    return [int(n) for n in quantise(weights[running.places[seen.numbers]])]
 
 
 @pytest.mark.parametrize(
