@@ -33,6 +33,7 @@ class Act:
         take: Does it.
         is_possible: Whether it can be done to an experiment as it is.
         asks: What it has to know: `arm`, `traffic` or `planned`.
+        of_holdout: What happens then to a hold-out, where that is something else.
     """
 
     verb: str
@@ -40,6 +41,11 @@ class Act:
     take: Take
     is_possible: Callable[[Experiment], bool]
     asks: str = ""
+    of_holdout: str = ""
+
+    def explain(self, experiment: Experiment) -> str:
+        """Say what happens then to an experiment."""
+        return (experiment.is_holdout and self.of_holdout) or self.explanation
 
 
 def _start(e: Experiment, data: Mapping[str, Any], by: User, now: datetime, why: str) -> None:
@@ -105,13 +111,16 @@ ACTS: dict[str, Act] = {
         _ramp,
         lambda e: e.status in LIVE,
         asks="traffic",
+        of_holdout="Another share of the customers is divided into those held out and the others. "
+        "Nobody changes sides by that. Who is in neither takes part in no experiment that keeps to "
+        "this hold-out.",
     ),
     "pause": Act(
         "Pause",
         "Everybody gets what the control gets, within about two seconds, and nobody new takes "
         "part. Those who took part are measured on, and it can go on as it was.",
         _pause,
-        lambda e: e.status == Status.RUNNING,
+        lambda e: e.status == Status.RUNNING and not e.is_holdout,
     ),
     "resume": Act(
         "Go on",
@@ -150,6 +159,10 @@ ACTS: dict[str, Act] = {
         "back to their own default until it is decided what everybody gets.",
         _stop,
         lambda e: e.status in LIVE,
+        of_holdout="Nobody is held out any more, for good: those who were get what all the others "
+        "get, and the report is brought up to date. A hold-out is not paused, because who was let "
+        "in for some days cannot be held against the others again. To hold people out later, begin "
+        "another one.",
     ),
     "ship": Act(
         "Ship an arm",

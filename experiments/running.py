@@ -110,7 +110,9 @@ def _to_experiment(
         group=None if seed is None else GroupShare(seed, row["group_from"], row["group_until"]),
         prerequisites=tuple((each["key"], each["arm_key"]) for each in required),
         served=next((arm for arm in arms if arm.id == row["served_arm_id"]), None),
-        is_paused=row["status"] == "paused",
+        # Hold-outs are not paused. One that was, before that was refused, holds the same customers
+        # out: with everybody held out no experiment would let anybody in.
+        is_paused=row["status"] == "paused" and not row["is_holdout"],
         is_holdout=row["is_holdout"],
         metadata=row["metadata"],
     )

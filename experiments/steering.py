@@ -19,12 +19,18 @@ def pause_experiment(
 ) -> None:
     """Give everybody what the control gets, and let nobody in; measuring goes on.
 
+    A hold-out is not paused. Its control is kept from every experiment, so everybody would be, and
+    none of them would let a newcomer in; and letting the held-out ones in, if only for some days,
+    would end the comparison for good.
+
     Raises:
-        ValidationError: It does not run.
+        ValidationError: It does not run, or it is a hold-out.
     """
     with transaction.atomic():
         locked = lock(experiment)
         require(locked, Status.RUNNING, message="Only a running experiment can be paused.")
+        if locked.is_holdout:
+            raise ValidationError("A hold-out is not paused: it holds the same people out or ends.")
         _set_status(locked, Status.PAUSED)
         record_change(locked, "paused", by=by, now=now, reason=reason)
     experiment.refresh_from_db()

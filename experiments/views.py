@@ -76,7 +76,12 @@ def act(request: HttpRequest, key: str, verb: str) -> HttpResponse:
         else:
             messages.success(request, f"{experiment}: done.")
             return redirect(experiment)
-    context = {"experiment": experiment, "act": chosen, "form": form}
+    context = {
+        "experiment": experiment,
+        "act": chosen,
+        "explanation": chosen.explain(experiment),
+        "form": form,
+    }
     return render(request, "experiments/act.html", context)
 
 

@@ -12,8 +12,7 @@ from campaigns.models import Campaign
 from experiments.analysis import analyse
 from experiments.assignment import BUCKETS, bucket_of
 from experiments.lifecycle import stop_experiment
-from experiments.models import Experiment, Exposure
-from experiments.steering import pause_experiment
+from experiments.models import Experiment, Exposure, Status
 from recommender.models import Decision, Reward
 from tests.campaigns.test_desk import NOWHERE, open_office, shown, visit
 from tests.makers import (
@@ -25,6 +24,7 @@ from tests.makers import (
     make_offer,
     merge,
 )
+from wire.notices import announce_change
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KEYS = [f"shopper-{n}" for n in range(60)]
@@ -96,7 +96,9 @@ def test_an_epoch_holds_out_also_who_met_a_campaign_before_and_lets_go_at_its_en
         holdout = make_holdout(started_at=timezone.now())
         office.runner.run(office.snapshot.look(at_once=True))
         during = office.serve(*everybody)
-        pause_experiment(holdout, by=None, now=timezone.now(), reason="by mistake")
+        # As it could be done before that was refused.
+        Experiment.objects.filter(pk=holdout.pk).update(status=Status.PAUSED)
+        announce_change()
         office.runner.run(office.snapshot.look(at_once=True))
         paused = office.serve(*everybody)
         stop_experiment(holdout, by=None, now=timezone.now())

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from audience.models import Customer, Identity, Scope
+from experiments.assignment import bucket_of
 from experiments.drafting import ArmPlan
-from experiments.models import Arm, Experiment, Exposure, Prerequisite
+from experiments.models import Arm, Experiment, Exposure, Prerequisite, Status
 from experiments.shipping import roll_back, ship_arm
 from experiments.steering import halt_arm, pause_experiment, ramp_experiment
 from tests.asgi import Answer, Site, open_site
 from tests.makers import NOW, make_campaign, make_customer, make_experiment, make_source
+from wire.notices import announce_change
 
 PATH = "/api/v1/assign"
 # A change is seen within this time.
@@ -130,6 +132,21 @@ def test_a_hold_out_is_measured_on_those_it_keeps_away_too(site: Site, key: str)
     exposed = set(Exposure.objects.filter(experiment=experiment).values_list("customer", flat=True))
     let_in = set(Exposure.objects.filter(arm=required).values_list("customer", flat=True))
     assert exposed == let_in
+
+
+def test_a_hold_out_that_was_paused_once_holds_out_the_same_customers(site: Site, key: str) -> None:
+    experiment, holdout = make(), make(arms=HOLDOUT, is_holdout=True)
+    required = Arm.objects.get(experiment=holdout, key="open")
+    Prerequisite.objects.create(experiment=experiment, arm=required)
+    # As it could be done before that was refused.
+    Experiment.objects.filter(pk=holdout.pk).update(status=Status.PAUSED)
+    announce_change()
+    wait(site)
+    customers = [f"c{number}" for number in range(30)]
+    let_in = {c for c in customers if ask(site, key, customer=c)[experiment.key]["arm"]}
+    share = holdout.arms.get(key="held-out").weight
+    assert let_in == {c for c in customers if bucket_of(holdout.seed, c) >= share}
+    assert 0 < len(let_in) < 30
 
 
 def test_two_experiments_with_one_hold_out_are_met_with_it_in_one_request(

@@ -106,11 +106,13 @@ def test_a_hold_out_is_met_by_those_it_holds_and_by_those_it_lets_in() -> None:
     assert answer.exposures[1][0] == 7
 
 
-def test_a_hold_out_that_is_paused_or_gone_lets_nobody_in() -> None:
-    let_in = customer_in("holdout:s", 1000, 10_000)
-    paused = replace(HOLDOUT, is_paused=True)
-    for others in ([paused], []):
-        assert ask(GUARDED, *others, customer=let_in) == Answer(None, None, Reason.PREREQUISITE)
+def test_a_required_experiment_that_is_paused_or_gone_lets_nobody_in() -> None:
+    required = replace(PLAIN, id=8, key="middle", seed="middle:s")
+    keeping = replace(PLAIN, prerequisites=(("middle", "new"),))
+    let_in = customer_in("middle:s", 5000, 10_000)
+    assert ask(keeping, required, customer=let_in).arm_key is not None
+    for others in ([replace(required, is_paused=True)], []):
+        assert ask(keeping, *others, customer=let_in) == Answer(None, None, Reason.PREREQUISITE)
 
 
 def test_a_prerequisite_that_is_decided_lets_in_whom_it_serves() -> None:

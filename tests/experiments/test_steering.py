@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.test import Client
 
+from experiments.acts import possible_acts
 from experiments.analysis import analyse
 from experiments.lifecycle import stop_experiment
 from experiments.models import Experiment, Status
@@ -35,6 +37,20 @@ def test_a_pause_ends_where_it_began() -> None:
     resume_experiment(experiment, by=user, now=NOW + DAY, reason="fixed")
     assert experiment.status == Status.RUNNING
     assert newest_change(experiment) == ("resumed", "fixed")
+
+
+def test_a_hold_out_is_not_paused_and_its_page_says_why() -> None:
+    holdout = make_experiment(is_holdout=True, is_standalone=True)
+    with pytest.raises(ValidationError, match="A hold-out is not paused"):
+        pause_experiment(holdout, by=None, now=NOW, reason="too many held out")
+    holdout.refresh_from_db()
+    assert holdout.status == Status.RUNNING
+    assert set(possible_acts(holdout)) == {"ramp", "extend", "halt", "stop", "ship", "roll-back"}
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+    page = client.get(f"/experiments/{holdout.key}/do/stop/").content.decode()
+    assert "Nobody is held out any more" in page
+    assert "A hold-out is not paused" in page
 
 
 def test_a_paused_experiment_is_still_analysed() -> None:
