@@ -17,6 +17,12 @@ CANCELLED = "Order Cancelled"
 REVERSALS = (REFUNDED, CANCELLED)
 # Under these names a reversal is kept that says no amount and whose order has not come yet.
 WAITING = {REFUNDED: "Refund Without Order", CANCELLED: "Cancellation Without Order"}
+# Under these names stand events that had come under another name of the same person as well.
+REPEATED = {
+    ORDERED: "Order Repeated",
+    REFUNDED: "Refund Repeated",
+    CANCELLED: "Cancellation Repeated",
+}
 # An order is completed once and cancelled once; it may be refunded in parts.
 ONCE = (ORDERED, CANCELLED)
 

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
+from audience.doubled_orders import correct_orders
 from audience.incoming import GROUP, Incoming
 from audience.linking import NOBODY, find_customers
 from audience.listening import Listener, Told
@@ -186,14 +187,15 @@ class Ingest:
             for (source_id, _), message in fresh.items()
         ]
         await _set_attributes(connection, about)
-        settled = await settle_orders(
-            connection, [told for told in about if told.message.name is not None]
-        )
-        await record_rejections(connection, settled.repeated)
-        if settled.stored:
-            await _store_events(connection, settled.stored)
+        events = [told for told in about if told.message.name is not None]
+        corrected = await correct_orders(connection, found.joined, events)
+        await _store_events(connection, corrected.to_store)
+        settled = await settle_orders(connection, events)
+        await record_rejections(connection, [*corrected.repeated, *settled.repeated])
+        await _store_events(connection, settled.stored)
+        if heard := [*corrected.renamed, *corrected.to_store, *settled.stored]:
             for listen in self._listeners:
-                await listen(connection, settled.stored)
+                await listen(connection, heard)
         return found.by_key
 
     def _remember(self, by_key: Mapping[str, int]) -> None:
@@ -245,6 +247,8 @@ def _add_traits(known: dict[str, Any], traits: Mapping[str, Any]) -> None:
 
 
 async def _store_events(connection: AsyncConnection, events: Sequence[Told]) -> None:
+    if not events:
+        return
     rows = [
         {
             "occurred_at": told.message.occurred_at,

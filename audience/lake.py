@@ -1,6 +1,7 @@
 """Copy what was received for good to Parquet files, each event once, and say which files count.
 
-Events never change. So whatever was received before a time that nobody can write to any more goes
+Events never change, but for the name of an order that counted too often (`RenamedEvent`): its file
+is written anew. So whatever was received before a time that nobody can write to any more goes
 into a file that a `LakeRange` names. The last of these rows is the watermark: claiming a stretch
 and owning a file are one row in one transaction, and a file without a row does not exist. Whoever
 takes the files that rows name, and from PostgreSQL what was received from then on, has every event
@@ -28,7 +29,7 @@ from django.db.models import F, Max
 from psycopg import sql
 
 from audience.closing import LAG, find_closed
-from audience.models import LakeRange
+from audience.models import LakeRange, RenamedEvent
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,12 @@ LONGEST_LINE = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FIRST = "SELECT min(received_at) FROM audience_event WHERE received_at >= %s AND received_at < %s"
+OUTDATED = """
+    SELECT range.received_from, range.received_until FROM audience_renamedevent AS renamed
+    JOIN audience_lakerange AS range ON renamed.event_received_at >= range.received_from
+     AND renamed.event_received_at < range.received_until
+    WHERE NOT renamed.is_in_lake ORDER BY range.received_from LIMIT 1
+"""
 # Texts go as JSON, which has no line breaks, so that a row is a line. Properties become texts here,
 # by PostgreSQL's own `->>`, because every engine writes the same JSON number differently.
 EVENTS = sql.SQL("""
@@ -144,6 +151,7 @@ def _write_next(directory: Path, *, lag: timedelta, step: timedelta) -> bool:
         directory.mkdir(parents=True, exist_ok=True)
         closed = find_closed(lag=lag)
         stretch = None if closed is None else _next_stretch(closed, step=step)
+        stretch = stretch or _next_outdated()
         if stretch is None:
             _remove_leftovers(directory, now=time.time())
             return False
@@ -175,6 +183,14 @@ def _next_stretch(closed: datetime, *, step: timedelta) -> tuple[datetime, datet
     return max(day, written), min(day + DAY, closed)
 
 
+def _next_outdated() -> tuple[datetime, datetime] | None:
+    """Find a file with an event that got another name since it was written."""
+    with connection.cursor() as cursor:
+        cursor.execute(OUTDATED)
+        found: tuple[datetime, datetime] | None = cursor.fetchone()
+        return found
+
+
 def _day_of(moment: datetime) -> datetime:
     return moment - (moment - _EPOCH) % DAY
 
@@ -194,6 +210,11 @@ def _write(
 ) -> None:
     """Write what was received in [start, until), within one day of UTC, in place of what was."""
     replaced = LakeRange.objects.filter(received_from__gte=start, received_until__lte=until)
+    renamed = RenamedEvent.objects.filter(
+        is_in_lake=False, event_received_at__gte=start, event_received_at__lt=until
+    )
+    # Those that are there before the events are read.
+    heeded = list(renamed.values_list("pk", flat=True))
     # The time of day helps people; the rest makes a new name, so that no reader's file changes.
     path = Path(f"received_on={start:%Y-%m-%d}", f"{start:%H%M}-{uuid.uuid4().hex[:12]}.parquet")
     with TemporaryDirectory(prefix=SCRATCH, dir=directory) as scratch:
@@ -215,6 +236,7 @@ def _write(
         with suppress(FileNotFoundError):
             os.utime(directory / old)
     replaced.delete()
+    RenamedEvent.objects.filter(pk__in=heeded).update(is_in_lake=True)
     if not count:
         return
     LakeRange.objects.create(

@@ -6,7 +6,7 @@ that are made, identities that are made, identities that move, customers that ch
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import AsyncConnection
 
@@ -70,6 +70,7 @@ MERGE_VISITORS = """
     JOIN audience_customer AS customer ON customer.id = link.customer_id
     WHERE visitor.external_key = link.visitor AND visitor.merged_into_id IS NULL
       AND visitor.id <> COALESCE(customer.merged_into_id, customer.id)
+    RETURNING visitor.id
 """
 
 NOBODY: Mapping[str, int] = {}
@@ -77,10 +78,17 @@ NOBODY: Mapping[str, int] = {}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The ids of customers, by their own keys and by their anonymous ids."""
+    """The ids of customers.
+
+    Attributes:
+        by_key: By their own keys.
+        by_anonymous_id: By their anonymous ids.
+        joined: Of visitors who turned out to be another just now.
+    """
 
     by_key: Mapping[str, int]
     by_anonymous_id: Mapping[str, int]
+    joined: Sequence[int] = ()
 
     def customer_of(self, message: Incoming) -> int:
         """Return the id of the customer that a message is about."""
@@ -162,7 +170,8 @@ async def find_customers(
         await connection.execute(LOCK_CUSTOMERS, locked)
     if open_visitors:
         merged = {"visitors": visitor_keys, "customers": list(open_visitors.values())}
-        await connection.execute(MERGE_VISITORS, merged)
+        rows = await (await connection.execute(MERGE_VISITORS, merged)).fetchall()
+        found = replace(found, joined=[id_ for (id_,) in rows])
     return found
 
 

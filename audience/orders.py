@@ -82,7 +82,7 @@ async def settle_orders(connection: AsyncConnection[Any], told: Sequence[Told]) 
     A reversal that says no amount and comes before its order waits under another name, and is
     stored under its own, with the amount, together with the order.
     """
-    ids = [_order_id(each) for each in told]
+    ids = [order_id_told(each) for each in told]
     if not any(ids):
         return Settled(told, ())
     asked = {(each.customer_id, id_) for each, id_ in zip(told, ids, strict=True) if id_}
@@ -106,7 +106,13 @@ async def settle_orders(connection: AsyncConnection[Any], told: Sequence[Told]) 
     return Settled(stored, repeated)
 
 
-def _order_id(told: Told) -> str | None:
+async def lock_orders(connection: AsyncConnection[Any], order_ids: Sequence[str]) -> None:
+    """Keep others from storing events of these orders until the transaction ends."""
+    await connection.execute(LOCK, {"orders": order_ids})
+
+
+def order_id_told(told: Told) -> str | None:
+    """Return the id of the order that an event is one of; None if it is of none."""
     name = told.message.name
     return order_id_of(told.message.properties) if name == ORDERED or name in REVERSALS else None
 
@@ -146,7 +152,7 @@ async def _find(
     """Find what was stored of orders, by the customers and the orders' ids; keep others waiting."""
     pairs = sorted(asked)
     params = {"customers": [c for c, _ in pairs], "orders": [o for _, o in pairs], "names": NAMES}
-    await connection.execute(LOCK, params)
+    await lock_orders(connection, [order for _, order in pairs])
     rows = await (await connection.execute(FIND, params)).fetchall()
     # Two customers who are one person share what is known, and each event is met once.
     by_person: dict[tuple[int, str], _Standing] = {}

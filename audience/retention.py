@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, models
 from psycopg import sql
 
-from audience.models import ReceivedMessage, RejectedEvent
+from audience.models import ReceivedMessage, RejectedEvent, RenamedEvent
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ def find_kept() -> tuple[Kept, ...]:
     return (
         Kept(RejectedEvent, settings.KEEP_REJECTED_DAYS),
         Kept(ReceivedMessage, settings.KEEP_MESSAGE_IDS_DAYS),
+        # No column in memory is as old, and the lake is never so far behind.
+        Kept(RenamedEvent, 30),
     )
 
 

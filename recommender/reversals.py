@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from audience.commerce import ORDERED, REVERSALS
+from audience.commerce import ORDERED, REPEATED, REVERSALS
 from audience.listening import Told
 
 # A row for each policy that learns from orders, which slates do not. It is a new one, and never one
@@ -18,9 +18,14 @@ NOTE = """
     WHERE policy.reward_event = %(ordered)s AND policy.ranking_id IS NULL
 """
 
+TAKING_BACK = frozenset([*REVERSALS, *REPEATED.values()])
+
 
 async def note_reversals(connection: AsyncConnection[Any], stored: Sequence[Told]) -> None:
-    """Note the customers whose orders are taken back, in the transaction at hand."""
-    customers = {told.customer_id for told in stored if told.message.name in REVERSALS}
+    """Note the customers whose orders are taken back, in the transaction at hand.
+
+    So is an order that turns out to have come under another name of the person as well.
+    """
+    customers = {told.customer_id for told in stored if told.message.name in TAKING_BACK}
     if customers:
         await connection.execute(NOTE, {"customers": sorted(customers), "ordered": ORDERED})

@@ -73,9 +73,9 @@ class Coded:
         self.codes.add(codes)
         self._masks.clear()
 
-    def reorder(self, order: NDArray[np.intp]) -> None:
-        """Put the rows in another order."""
-        self.codes.view()[:] = self.codes.view()[order]
+    def take(self, places: NDArray[np.intp]) -> None:
+        """Let the rows at these places stay, in this order."""
+        self.codes.take(places)
         self._masks.clear()
 
     def mask(self, test: Test, *, now: datetime) -> Truths:

@@ -29,6 +29,11 @@ class Growing(Generic[Number]):
         if len(rows):
             self._room[self._size - len(rows) : self._size] = rows
 
+    def take(self, places: NDArray[np.intp]) -> None:
+        """Let the rows at these places stay, in this order."""
+        self._room[: len(places)] = self.view()[places]
+        self._size = len(places)
+
     def resize(self, size: int) -> None:
         """Make room for so many rows; new ones are 0."""
         if size > len(self._room):

@@ -61,6 +61,15 @@ class Happenings:
         self.weight += float(np.abs(cents.astype(np.float64)).sum())
         self._people = None
 
+    def drop(self, ids: Numbers) -> None:
+        """Leave out the rows of some events, whether or not they are here."""
+        kept = np.flatnonzero(~np.isin(self.ids.view(), ids))
+        if len(kept) == len(self.ids):
+            return
+        self.weight -= float(np.abs(np.delete(self.cents.view(), kept).astype(np.float64)).sum())
+        self._sorted = int(np.searchsorted(kept, self._sorted))
+        self._take(kept)
+
     def tidy(self) -> None:
         """Put the rows in order if too many of them are not."""
         if len(self.ids) - self._sorted > MOST_UNSORTED:
@@ -68,13 +77,16 @@ class Happenings:
 
     def sort(self) -> None:
         """Put all rows in the order of their times."""
-        order = np.argsort(self.microseconds.view(), kind="stable")
+        self._take(np.argsort(self.microseconds.view(), kind="stable"))
+        self._sorted = len(self.ids)
+
+    def _take(self, order: NDArray[np.intp]) -> None:
+        """Let these rows stay, in this order."""
         columns: list[Growing[Any]] = [self.ids, self.customers, self.microseconds, self.cents]
         for column in columns:
-            column.view()[:] = column.view()[order]
+            column.take(order)
         for coded in self.properties.values():
-            coded.reorder(order)
-        self._sorted = len(self.ids)
+            coded.take(order)
         self._people = None
 
     def between(self, low: int | None, high: int) -> Iterator[Rows]:

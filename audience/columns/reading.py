@@ -52,6 +52,7 @@ RECEIVED = """
            array_agg(occurred_at), array_agg(COALESCE(value, 0)) {values}
     FROM audience_event WHERE name = ANY({names}) AND received_at >= {since} GROUP BY name
 """
+RENAMED = "SELECT array_agg(event_id) FROM audience_renamedevent WHERE received_at >= {since}"
 # Of the year 2000, from which PostgreSQL counts.
 MILLENNIUM = to_microseconds(datetime(2000, 1, 1, tzinfo=UTC))
 # As PostgreSQL sends an array without NULLs: five numbers, then each element after its length.
@@ -182,6 +183,12 @@ def read_received(
         if len(found.ids) > most:
             return None
     return received
+
+
+def read_renamed(since: datetime) -> Numbers:
+    """Return the ids of events that got another name since a time."""
+    ((ids,),) = _read_arrays(sql.SQL(RENAMED).format(since=sql.Literal(since)))
+    return _to_numbers(ids)
 
 
 def _values(column: str, paths: Iterable[str]) -> sql.Composed:

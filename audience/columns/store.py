@@ -18,6 +18,7 @@ from audience.columns.coded import Coded, Truths
 from audience.columns.happenings import Happenings
 from audience.columns.places import Places
 from audience.columns.world import Wanted, World
+from audience.commerce import REPEATED
 from audience.rules.grammar import Rule
 
 # All that came in so long is read again for each question. A clock that is set back by more hides
@@ -112,6 +113,7 @@ class Store:
         received = reading.read_received(since, world.events, most=MOST_CHANGES)
         if changed is None or received is None:
             return False
+        self._drop_renamed(reading.read_renamed(since))
         ids, owners, values = changed
         if len(ids):
             self._add_customers(ids[~np.isin(ids, self._world.ids.view())])
@@ -121,8 +123,18 @@ class Store:
                 coded = world.attributes[path]
                 coded.set(places, coded.encode(column))
         for name, found in received.items():
-            self._add_received(world.events[name], found)
+            if name in world.events:
+                self._add_received(world.events[name], found)
         return True
+
+    def _drop_renamed(self, ids: NDArray[np.int64]) -> None:
+        """Leave out events that have another name now, which is read anew where it is asked for."""
+        if not len(ids):
+            return
+        for name in REPEATED.values():
+            self._world.events.pop(name, None)
+        for block in self._world.events.values():
+            block.drop(ids)
 
     def _add_received(self, block: Happenings, found: reading.Received) -> None:
         """Add the events that are not here yet; who asks what came lately is told some twice."""

@@ -12,7 +12,7 @@ from audience.models.consent import (
     SuppressionReason,
 )
 from audience.models.customers import Customer, Identity, IdentityKind
-from audience.models.events import Event, LakeRange, ReceivedMessage, RejectedEvent
+from audience.models.events import Event, LakeRange, ReceivedMessage, RejectedEvent, RenamedEvent
 from audience.models.sources import SCOPES_OF, Kind, Scope, Source
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Membership",
     "ReceivedMessage",
     "RejectedEvent",
+    "RenamedEvent",
     "Scope",
     "Source",
     "Suppression",

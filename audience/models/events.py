@@ -32,7 +32,9 @@ class ReceivedMessage(models.Model):
 
 
 class Event(models.Model):
-    """Something a customer did or that happened to them; never changed, stored once.
+    """Something a customer did or that happened to them; stored once and never changed.
+
+    But for the name of an order that counted too often, which a `RenamedEvent` tells of.
 
     The table is partitioned by month of `occurred_at` (see `partitions.py`).
     """
@@ -67,6 +69,31 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.occurred_at}"
+
+
+class RenamedEvent(models.Model):
+    """An event that counted too often and stands under another name since (`doubled_orders.py`).
+
+    Whoever holds a copy of events puts it right by this. It is deleted when nobody can need it.
+    """
+
+    event_id = models.BigIntegerField()
+    # By which the file of the lake is found that may hold it.
+    event_received_at = models.DateTimeField()
+    is_in_lake = models.BooleanField(default=False)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["event_received_at"],
+                condition=models.Q(is_in_lake=False),
+                name="renamed_and_not_in_lake",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.event_id)
 
 
 class RejectedEvent(models.Model):

@@ -16,7 +16,7 @@ from pytest_django import Settings
 
 from audience.closing import find_closed
 from audience.lake import GRACE, extend_lake, open_duckdb, quoted, read_lake
-from audience.models import Customer, LakeRange, Source
+from audience.models import Customer, LakeRange, RenamedEvent, Source
 from audience.partitions import event_partition, make_partitions, month_of
 from audience.tasks import extend_lake as extend_lake_task
 from tests.makers import DAY, HOUR, NOW, make_customer
@@ -263,6 +263,45 @@ def test_what_slipped_under_the_watermark_is_found_when_the_day_is_over(tmp_path
     assert extend(tmp_path, closed=MIDNIGHT - HOUR) == 0
     extend(tmp_path, closed=MIDNIGHT)
     assert set(late) < set(seen_by_a_reader(tmp_path))
+
+
+def rename(*ids: int) -> None:
+    """Do as `doubled_orders.py` with orders that came twice."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH renamed AS (UPDATE audience_event SET name = 'Order Repeated'"
+            " WHERE id = ANY(%s) RETURNING id, received_at)"
+            " INSERT INTO audience_renamedevent (event_id, event_received_at, is_in_lake)"
+            " SELECT id, received_at, false FROM renamed",
+            [list(ids)],
+        )
+
+
+def test_a_file_is_written_anew_when_an_event_of_it_has_another_name(tmp_path: Path) -> None:
+    first, second = receive(NOON, NOON + HOUR, name="Order Completed")
+    receive(NOON + DAY)
+    extend(tmp_path, closed=NOON + DAY + 2 * HOUR)
+    rename(second)
+    assert extend(tmp_path, closed=NOON + DAY + 2 * HOUR) == 1
+    files = read_lake(tmp_path, since=LONG_AGO).files
+    names = {(first, "Order Completed"), (second, "Order Repeated")}
+    assert names <= set(query(tmp_path, "id, name", files))
+    assert len(seen_by_a_reader(tmp_path)) == 3
+    assert extend(tmp_path, closed=NOON + DAY + 2 * HOUR) == 0
+
+
+def test_what_is_renamed_before_or_while_it_is_written_is_right_in_the_end(tmp_path: Path) -> None:
+    first, second = receive(NOON, NOON + 2 * HOUR, name="Order Completed")
+    rename(first)
+    assert extend(tmp_path, closed=NOON + HOUR) == 1
+    assert extend(tmp_path, closed=NOON + HOUR) == 0
+    # Nobody has written this one; who is writing it may have read it before.
+    rename(second)
+    assert extend(tmp_path, closed=NOON + HOUR) == 0
+    extend(tmp_path, closed=NOON + 3 * HOUR)
+    files = read_lake(tmp_path, since=LONG_AGO).files
+    assert set(query(tmp_path, "name", files)) == {("Order Repeated",)}
+    assert not RenamedEvent.objects.filter(is_in_lake=False).exists()
 
 
 def test_a_replaced_file_stays_for_those_who_read_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Sum
 from psycopg_pool import AsyncConnectionPool
 from pytest_django import Settings
 
@@ -43,6 +44,21 @@ def tell(
     customer: Customer, name: str, *, at: datetime, value: float | None = None, order: str = "A1"
 ) -> None:
     """Send an event the way the tracking API stores it."""
+    properties = {"order_id": order} | ({} if value is None else {"revenue": value})
+    send(
+        Incoming(
+            f"m{next(_ids)}",
+            at,
+            customer_key=customer.external_key,
+            name=name,
+            value=value,
+            properties=properties,
+        )
+    )
+
+
+def send(message: Incoming) -> None:
+    """Send a message the way the tracking API stores it."""
 
     async def store() -> None:
         async with AsyncConnectionPool(
@@ -51,14 +67,6 @@ def tell(
             ingest = Ingest(pool, listeners=[note_reversals])
             await ingest.store([message], source_id=source.pk)
 
-    message = Incoming(
-        f"m{next(_ids)}",
-        at,
-        customer_key=customer.external_key,
-        name=name,
-        value=value,
-        properties={"order_id": order} | ({} if value is None else {"revenue": value}),
-    )
     source, _ = Source.objects.get_or_create(name="tests")
     asyncio.run(store())
 
@@ -108,6 +116,23 @@ def test_what_is_taken_back_after_the_window_is_taken_from_the_sums(
     assert value_of(customer) == all_gone
     assert_learned_the_log(policy)
     assert stored(policy)["red"].n == 1.0
+
+
+def test_an_order_of_two_names_is_worth_once_what_it_is_when_they_are_one_person() -> None:
+    policy = make_policy(reward_kind="sum")
+    visitor = Customer.objects.create(external_key="anonymous:b1")
+    ann = Customer.objects.create(external_key="ann")
+    for customer in (visitor, ann):
+        make_decision(policy, customer, at=NOW)
+        tell(customer, ORDER, at=NOW + SECOND, value=40.0)
+    learn(policy, now=NOW + 2 * HOUR)
+    assert (value_of(visitor), value_of(ann)) == (40.0, 40.0)
+    send(Incoming("link", NOW, customer_key="ann", anonymous_id="b1"))
+    assert find_due_policies(now=NOW + DAY) == [policy]
+    learn(policy, now=NOW + DAY)
+    total = Reward.objects.aggregate(total=Sum("value"))["total"]
+    assert total == 40.0
+    assert_learned_the_log(policy)
 
 
 def test_a_refund_inside_the_window_counts_from_the_beginning(customer: Customer) -> None:
