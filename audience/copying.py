@@ -1,14 +1,17 @@
 """Bring in many customers and events at once, by COPY; importing twice changes nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.utils.module_loading import import_string
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from audience.listening import ImportListener
 from audience.models import Source
 from audience.partitions import event_partition, make_partitions, month_of
 
@@ -84,6 +87,11 @@ STORE_EVENTS = """
     JOIN audience_customer AS customer ON customer.external_key = incoming.key
     ORDER BY incoming.message_id, incoming.number
 """
+FIND_IMPORTED = """
+    SELECT id FROM audience_customer WHERE external_key = ANY(ARRAY(
+        SELECT DISTINCT key FROM incoming WHERE name = ANY(%s)))
+    ORDER BY id
+"""
 
 
 def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
@@ -135,9 +143,19 @@ def import_events(rows: Iterable[EventRow], *, source: Source) -> Imported:
             analyse("audience_customer")
             cursor.execute(STORE_EVENTS, {"source": source.pk})
             new = cursor.rowcount
+            listeners: list[ImportListener] = [import_string(path) for path in settings.ON_IMPORT]
+            for listen in listeners if new else ():
+                listen(_find_imported)
             analyse("audience_event")
             cursor.execute(DROP_TABLE)
     return Imported(rows=count, new=new)
+
+
+def _find_imported(names: Collection[str]) -> Sequence[int]:
+    """Return the ids of customers with such events among those that are brought in."""
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_IMPORTED, [list(names)])
+        return [id_ for (id_,) in cursor.fetchall()]
 
 
 def _stage(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> int:

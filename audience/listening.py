@@ -1,12 +1,18 @@
 """What listens to the events that are stored, in the same transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import msgspec
 from psycopg import AsyncConnection
 
 from audience.incoming import Incoming
+
+# Given names of events, says whose are among those that are brought in.
+FindImported = Callable[[Collection[str]], Sequence[int]]
+# Does something about events that are brought in by COPY, in the same transaction. There may be
+# millions, so it asks for what it needs; some of it may have come before.
+ImportListener = Callable[[FindImported], None]
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -18,7 +18,8 @@ from recommender.bandits import RATE_KINDS
 from recommender.decision_ids import first_id_at
 from recommender.delays import MOST_LANDMARKS, DelayCurve, choose_landmarks
 from recommender.models import Policy, Reversal, Reward
-from recommender.place_rewards import SETTLE_PLACES
+from recommender.place_rewards import SETTLE_PLACES, SETTLE_PLACES_AGAIN
+from recommender.reversals import SETTLED, TAKE_REVERSALS
 
 # Events arrive a little after they happen; a window is settled when they have had time to.
 GRACE = timedelta(seconds=3)
@@ -32,29 +33,6 @@ PENDING = """
       AND due_at <= %(due_by)s
     ORDER BY due_at, decision_id LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-"""
-# All that persons' decisions of the last months earned: an order that is taken back is one of it.
-SETTLED = """
-    SELECT reward.* FROM recommender_reward AS reward
-    WHERE reward.policy_id = %(policy)s AND reward.settled_at IS NOT NULL
-      AND reward.decision_id = ANY(ARRAY(
-          SELECT decision.id
-          FROM audience_customer AS told
-          CROSS JOIN LATERAL (
-              SELECT COALESCE(told.merged_into_id, told.id) AS id) AS person
-          JOIN audience_customer AS same
-            ON same.id = person.id OR same.merged_into_id = person.id
-          JOIN recommender_decision AS decision ON decision.customer_id = same.id
-          WHERE told.id = ANY(%(customers)s) AND decision.policy_id = %(policy)s
-            AND decision.id >= %(since)s))
-    ORDER BY reward.decision_id
-    FOR UPDATE
-"""
-TAKE_REVERSALS = """
-    DELETE FROM recommender_reversal WHERE id IN (
-        SELECT id FROM recommender_reversal WHERE policy_id = %(policy)s
-        ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    RETURNING customer_id
 """
 
 
@@ -150,7 +128,7 @@ def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled
     window = policy.reward_window_seconds
     shared = {**parameters(policy), "now": now, "limit": limit}
     if policy.ranking_id is not None:
-        return _run(SETTLE_PLACES, {**shared, "window": window, "settled": now - GRACE})
+        return _settle_places(policy, shared, now=now)
     at_the_end: dict[str, Any] = {
         **shared,
         "age": window,
@@ -161,10 +139,8 @@ def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled
     }
     every = list(range(MOST_LANDMARKS + 1))
     seen: list[Settled] = []
-    customers = _take_reversals(shared)
-    if customers:
-        since = first_id_at(_revised_since(policy, now=now))
-        seen += _run(LOOK_AGAIN, {**at_the_end, "customers": customers, "since": since})
+    if again := _take_reversals(policy, shared, now=now):
+        seen += _run(LOOK_AGAIN, {**at_the_end, **again})
     seen += _run_at(every, {**at_the_end, "due_by": now - GRACE}, limit=limit)
     # The latest first, so that none is looked at twice on the way to it.
     for stage, age, arrived in reversed(landmarks_of(policy)):
@@ -179,6 +155,17 @@ def settle_rewards(policy: Policy, *, now: datetime, limit: int) -> list[Settled
         }
         seen += _run_at(range(stage), early, limit=limit)
     return seen
+
+
+def _settle_places(policy: Policy, shared: Mapping[str, Any], *, now: datetime) -> list[Settled]:
+    """Look at the places of slates whose window has passed, and again where orders went back."""
+    window = policy.reward_window_seconds
+    reversed_by = window + REVISED_FOR.total_seconds()
+    params = {**shared, "window": window, "reversed_by": reversed_by, "settled": now - GRACE}
+    seen: list[Settled] = []
+    if again := _take_reversals(policy, shared, now=now):
+        seen += _run(SETTLE_PLACES_AGAIN, {**params, **again})
+    return seen + _run(SETTLE_PLACES, params)
 
 
 def _run_at(stages: Iterable[int], params: Mapping[str, Any], *, limit: int) -> list[Settled]:
@@ -204,10 +191,16 @@ def _revised_since(policy: Policy, *, now: datetime) -> datetime:
     return max(since, now - timedelta(days=settings.KEEP_EVENTS_DAYS))
 
 
-def _take_reversals(params: Mapping[str, Any]) -> list[int]:
+def _take_reversals(
+    policy: Policy, params: Mapping[str, Any], *, now: datetime
+) -> Mapping[str, Any]:
+    """Return whose decisions since when are looked at again; nothing where nobody's are."""
     with connection.cursor() as cursor:
         cursor.execute(TAKE_REVERSALS, params)
-        return sorted({row[0] for row in cursor.fetchall()})
+        customers = sorted({row[0] for row in cursor.fetchall()})
+    if not customers:
+        return {}
+    return {"customers": customers, "since": first_id_at(_revised_since(policy, now=now))}
 
 
 def _run(statement: str, params: Mapping[str, Any]) -> list[Settled]:

@@ -124,6 +124,108 @@ def test_what_is_left_is_a_share_of_what_was_ordered_less_the_fallback_s_cost(
     assert earned(policy, slate)[0] == left
 
 
+ORDERED: Mapping[str, Any] = {
+    "order_id": "1",
+    "products": [
+        {"product_id": "a", "price": 10, "quantity": 2},
+        {"product_id": "b", "price": 20},
+        {"product_id": "z", "price": 40},
+    ],
+}
+
+
+def order(customer: Customer, *, value: float = 80, at: datetime = NOW + HOUR / 2) -> None:
+    make_event(customer, "Order Completed", at=at, value=value, properties=ORDERED)
+
+
+def take_back(
+    customer: Customer, value: float | None, *products: Mapping[str, Any], name: str = "Refunded"
+) -> None:
+    properties = {"order_id": "1"} | ({"products": products} if products else {})
+    at = NOW + 20 * DAY
+    make_event(customer, f"Order {name}", at=at, value=value, properties=properties)
+
+
+A, B = {"product_id": "a", "price": 10}, {"product_id": "b", "price": 20}
+
+
+@pytest.mark.parametrize(
+    ("refunds", "left"),
+    [
+        ([(20.0,)], [15, 15]),
+        ([(10.0, A)], [10, 20]),
+        ([(10.0, A), (10.0, A), (20.0, B)], [0, 0]),
+        # Of what is said to be given back for two products each bears its part.
+        ([(3.0, A, B)], [19, 18]),
+        ([(10.0, {"product_id": "a"})], [10, 20]),
+        ([(40.0, {"product_id": "z", "price": 40})], [20, 20]),
+        ([(0.0, A)], [20, 20]),
+        ([(80.0,)], [0, 0]),
+    ],
+)
+def test_what_is_taken_back_of_an_order_is_taken_from_the_places_of_its_products(
+    refunds: list[Any], left: list[float]
+) -> None:
+    policy, customer = make_slates("Order Completed", "sum")
+    slate = show(policy, customer, "ab")
+    order(customer)
+    assert earned(policy, slate) == [20, 20]
+    for value, *products in refunds:
+        take_back(customer, value, *products)
+    assert earned(policy, slate) == pytest.approx(left)
+    settled_at = set(Reward.objects.values_list("settled_at", flat=True))
+    assert settled_at == {NOW + DAY}
+
+
+def test_of_a_discounted_order_all_products_taken_back_leave_nothing() -> None:
+    policy, customer = make_slates("Order Completed", "sum")
+    slate = show(policy, customer, "ab")
+    order(customer, value=40)
+    take_back(customer, 40.0, *ORDERED["products"])
+    assert earned(policy, slate) == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["any", "count"])
+def test_an_order_that_is_cancelled_never_was_one(kind: str) -> None:
+    policy, customer = make_slates("Order Completed", kind)
+    slate = show(policy, customer, "abc")
+    other = show(policy, make_customer(), "abc")
+    order(customer)
+    assert earned(policy, slate) == [1, 1, 0]
+    take_back(customer, 20.0, {"product_id": "b", "price": 20})
+    assert earned(policy, slate) == [1, 0, 0]
+    take_back(customer, 60.0, name="Cancelled")
+    assert earned(policy, slate) == [0, 0, 0]
+    assert earned(policy, other) == [0, 0, 0]
+
+
+def test_who_is_shown_no_products_earns_what_is_left_of_orders() -> None:
+    policy, customer = make_slates("Order Completed", "sum")
+    slate = show(policy, customer, "-", is_product=False)
+    order(customer)
+    take_back(customer, 10.0, A)
+    assert earned(policy, slate) == [70]
+
+
+def test_an_order_of_other_products_counts_less_what_is_taken_back_for_the_first_place() -> None:
+    policy, customer = make_slates("Order Completed", "sum")
+    slate = show(policy, customer, "xy")
+    order(customer)
+    take_back(customer, 10.0, A)
+    assert earned(policy, slate) == [70, 0]
+
+
+def test_a_refund_of_another_order_takes_nothing_back() -> None:
+    policy, customer = make_slates("Order Completed", "sum")
+    slate = show(policy, customer, "ab")
+    order(customer)
+    properties = {"order_id": "2"}
+    make_event(customer, "Order Refunded", at=NOW + DAY / 2, value=9, properties=properties)
+    order_of_another = make_customer()
+    take_back(order_of_another, 80.0)
+    assert earned(policy, slate) == [20, 20]
+
+
 def test_a_single_product_earns_the_event_s_value() -> None:
     policy, customer = make_slates("Product Added", "sum")
     slate = show(policy, customer, "ab")

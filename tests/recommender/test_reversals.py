@@ -25,9 +25,11 @@ from tests.makers import (
     HOUR,
     NOW,
     SECOND,
+    event_row,
     make_customer,
     make_customers,
     make_decision,
+    make_events,
     make_policy,
     merge,
 )
@@ -142,6 +144,19 @@ def test_a_refund_inside_the_window_counts_from_the_beginning(customer: Customer
     tell(customer, REFUND, at=NOW + 2 * SECOND, value=15.0)
     assert learn(policy, now=NOW + 2 * HOUR) == Learned(settled=1, learned=1, version=1)
     assert value_of(customer) == 25.0
+
+
+def test_a_refund_that_is_imported_is_heard_of_as_well(customer: Customer) -> None:
+    policy = make_policy(reward_kind="sum")
+    settle_two_orders(policy, customer)
+    refund = event_row(customer, REFUND, at=NOW + DAY, value=20.0, properties={"order_id": "A1"})
+    make_events([refund, event_row(make_customer(), "Seen", at=NOW)])
+    learn(policy, now=NOW + 2 * DAY)
+    assert value_of(customer) == 30.0
+    assert_learned_the_log(policy)
+    # To import the same file again says nothing new.
+    make_events([refund])
+    assert find_due_policies(now=NOW + 2 * DAY) == []
 
 
 def test_each_reversal_is_learned_once(customer: Customer) -> None:
