@@ -144,8 +144,9 @@ class Ingest:
         try:
             try:
                 return await self._store_together(requests)
-            except psycopg.errors.ForeignKeyViolation:
-                # Somebody was erased who is remembered here.
+            except (psycopg.errors.ForeignKeyViolation, psycopg.errors.DeadlockDetected):
+                # Somebody was erased who is remembered here; or others waited for this one and it
+                # for them, such as two that log the first decision of a month.
                 self._remembered.clear()
                 return await self._store_together(requests)
         except psycopg.OperationalError as error:

@@ -9,8 +9,6 @@ from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
 EVENTS = "audience_event"
-# Any number: it keeps two processes from making the same partition at once.
-LOCK = 0x0FFE21AB
 
 
 def month_of(moment: datetime) -> datetime:
@@ -30,11 +28,27 @@ def partition_statement(table: str, low: object, high: object, *, month: datetim
 
     The partition is made by itself and then attached: made in place it would wait for every
     reader of the table, a long report for instance, and everybody else would wait for it.
+
+    Attaching locks the tables that it refers to against writers, customers above all. They are
+    locked before anything else, because an import that has written customers goes on to the table
+    itself: so whoever waits here keeps nobody. Nobody else has these locks meanwhile, so that a
+    partition is made once.
     """
     name = f"{table}_{month:%Y_%m}"
     return sql.SQL(
         """
-        DO $make$ BEGIN
+        DO $make$ DECLARE referred regclass; BEGIN
+            IF to_regclass({quoted_name}) IS NOT NULL THEN
+                RETURN;
+            END IF;
+            FOR referred IN
+                SELECT relation.oid FROM pg_constraint AS reference
+                JOIN pg_class AS relation ON relation.oid = reference.confrelid
+                WHERE reference.conrelid = {quoted_table}::regclass AND reference.contype = 'f'
+                ORDER BY relation.relname DESC
+            LOOP
+                EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', referred);
+            END LOOP;
             IF to_regclass({quoted_name}) IS NULL THEN
                 CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
                 ALTER TABLE {table} ATTACH PARTITION {partition}
@@ -44,6 +58,7 @@ def partition_statement(table: str, low: object, high: object, *, month: datetim
         """
     ).format(
         quoted_name=sql.Literal(name),
+        quoted_table=sql.Literal(table),
         partition=sql.Identifier(name),
         table=sql.Identifier(table),
         low=sql.Literal(low),
@@ -57,9 +72,8 @@ def event_partition(month: datetime) -> sql.Composed:
 
 
 def make_partitions(statements: Iterable[sql.Composed]) -> None:
-    """Run the statements in the transaction at hand, one process at a time."""
+    """Run the statements in the transaction at hand."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         for statement in statements:
             cursor.execute(statement.as_string(cursor.cursor))
 
@@ -70,7 +84,6 @@ async def make_months(
     months: Iterable[datetime],
 ) -> None:
     """Do as `make_partitions` for these months, in the transaction of a hot path's connection."""
-    await connection_.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
     for month in months:
         await connection_.execute(partition(month))
 

@@ -8,7 +8,7 @@ from django.db import DataError, connection, transaction
 from audience.copying import CustomerRow, EventRow, Imported, import_customers, import_events
 from audience.models import Customer, Event, ReceivedMessage
 from tests.makers import make_source
-from tests.racing import other_sessions
+from tests.racing import locked_table, other_sessions, wait_for_blocked
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -117,6 +117,21 @@ def test_two_imports_at_once_bring_each_row_once() -> None:
         results = [call(lambda: bring(1)), call(lambda: bring(-1))]
         assert sum(result.result() for result in results) == 500
     assert Customer.objects.count() == 50
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_goes_on_while_another_waits_to_make_a_month() -> None:
+    source, _ = make_source()
+    import_events([row("m0")], source=source)
+    with other_sessions() as call:
+        with locked_table("audience_receivedmessage"):
+            storing = call(lambda: import_events([row("m1", "eve")], source=source).new)
+            wait_for_blocked(1)
+            # It has stored a customer, and is to look over the events yet.
+            at = datetime(1993, 1, 1, tzinfo=UTC)
+            making = call(lambda: import_events([row("m2", occurred_at=at)], source=source).new)
+            wait_for_blocked(2)
+        assert (storing.result(), making.result()) == (1, 1)
 
 
 @pytest.mark.django_db(transaction=True)

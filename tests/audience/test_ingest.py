@@ -14,7 +14,7 @@ from audience.models import Customer, Event, Identity, ReceivedMessage
 from tests.asgi import database_url
 from tests.audience.conftest import Store
 from tests.makers import make_source
-from tests.racing import locked_table
+from tests.racing import locked_table, wait_for_blocked
 from wire.messages import Problem
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -305,3 +305,25 @@ def test_two_batches_that_join_and_meet_each_others_visitors_do_not_deadlock(
             [event(f"3-{y}", "bob", anonymous_id=y), event(f"4-{x}", None, anonymous_id=x)],
         )
     assert Event.objects.count() == 160
+
+
+def test_who_waits_in_a_circle_with_others_begins_again(store: Store) -> None:
+    store(traits("m1", "ann", n=1), traits("m2", "ben", n=1))
+    lock = "SELECT FROM audience_customer WHERE external_key = %s FOR UPDATE"
+
+    async def begin() -> "asyncio.Task[Stored]":
+        both = [traits("m3", "ann", n=2), traits("m4", "ben", n=2)]
+        return asyncio.create_task(store.ingest.store(both, source_id=store.source.pk))
+
+    async def finish(task: "asyncio.Task[Stored]") -> Stored:
+        return await task
+
+    with psycopg.connect(database_url()) as other:
+        other.execute(lock, ["ben"])
+        storing = store.runner.run(begin())
+        store.runner.run(asyncio.sleep(0.1))
+        wait_for_blocked(1)
+        # Ann is locked by then. Whoever waits for longer looks for circles first, and gives way.
+        other.execute(lock, ["ann"])
+    assert store.runner.run(finish(storing)) == Stored(new=2, repeated=0)
+    assert (attributes("ann"), attributes("ben")) == ({"n": 2}, {"n": 2})
