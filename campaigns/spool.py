@@ -58,10 +58,7 @@ class Spool:
 
     def _append(self, line: bytes) -> None:
         if self._file is None:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = self._directory / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-            self._file = path.open("ab")
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            _, self._file = begin_file(self._directory)
             _force_to_disk(self._directory)
         self._file.write(line)
         self._file.flush()
@@ -154,6 +151,19 @@ async def log_later(connection: AsyncConnection, unlogged: Unlogged) -> int:
         if new:
             await move_counters(connection, unlogged.added)
     return int(new)
+
+
+def begin_file(directory: Path) -> tuple[Path, IO[bytes]]:
+    """Make a file that this process holds."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    while True:
+        path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        file = path.open("ab")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return path, file
+        # Somebody who looks for files that nobody holds had it first, and removed it as empty.
+        file.close()
 
 
 def locked(file: IO[bytes]) -> bool:

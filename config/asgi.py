@@ -127,7 +127,7 @@ def build_application(
     views = DrawnOffers(campaigns, others=record_views)
     listeners: list[Listener] = [views, HeardLimits(campaigns), note_reversals]
     intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=listeners)
-    hits = Hits(pool, Ingest(pool, listeners=listeners))
+    hits = Hits(pool, Ingest(pool, listeners=listeners), directory=spool_directory / "hits")
     growthbook = GrowthbookApi(keyring, experiments, providers=[CampaignFeatures(campaigns)])
     desk = Desk(deciding, campaigns, spool)
     held: dict[str, Current[Any]] = {

@@ -1,8 +1,9 @@
 """Keeps requests for links and pictures for a moment, and records those that people made.
 
 Whether somebody follows all links of a mail at once shows only when the others are followed too. So
-what comes waits a few seconds in this process before it is judged and recorded as an event. A
-process that is killed loses these seconds' clicks; none of its redirects.
+what comes waits a few seconds in this process before it is judged and recorded as an event; and for
+longer while the database cannot be reached. Meanwhile it lies in a file (`kept.py`), from which
+another process takes it over if this one ends. No redirect waits for any of that.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
@@ -22,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 from audience.incoming import Incoming
 from audience.ingest import Ingest
 from campaigns.mail.links import place_of
+from campaigns.tracking.kept import KeptHits, Line, Part
 from campaigns.tracking.machines import BURST, SAME, Hit, Kind, find_machines
 from wire.background import beside
 from wire.messages import Problem
@@ -35,6 +38,8 @@ SOURCE = "Messages"
 LOOK_SECONDS = 1.0
 WAITS = BURST + timedelta(seconds=1)
 MOST_WAITING = 100_000
+# So many share a transaction, which is then over long before the intake's patience is.
+AT_ONCE = 1000
 # A second click on the same link so soon is the same click.
 ONCE = timedelta(seconds=10)
 
@@ -56,6 +61,14 @@ MAKE_SOURCE: LiteralString = """
     ON CONFLICT (name) DO NOTHING
 """
 FIND_SOURCE: LiteralString = "SELECT id FROM audience_source WHERE name = %(name)s"
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A hit that is not recorded yet, and the file that holds it, if any."""
+
+    line: Line
+    part: Part | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +93,22 @@ class Hits:
         pool: AsyncConnectionPool[AsyncConnection],
         ingest: Ingest,
         *,
+        directory: Path,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Look deliveries up through the pool, and store events by what stores all others."""
+        """Look deliveries up through the pool, and store events by what stores all others.
+
+        Args:
+            pool: Of connections.
+            ingest: What stores all events.
+            directory: Where hits are kept until they are recorded.
+            clock: Says what time it is.
+        """
+        self._kept = KeptHits(directory)
         self._pool = pool
         self._ingest = ingest
         self._clock = clock
-        self._waiting: deque[tuple[int, Hit, str]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._seen: dict[int, list[Hit]] = {}
         self._source: int | None = None
         self.judged: Counter[str] = Counter()
@@ -94,8 +116,20 @@ class Hits:
     def note(self, delivery_id: int, hit: Hit, target: str) -> None:
         """Keep a hit until it can be judged; where there are far too many, none is kept."""
         if len(self._waiting) < MOST_WAITING:
-            self._waiting.append((delivery_id, hit, target))
-            self._seen.setdefault(delivery_id, []).append(hit)
+            line = Line(delivery_id, hit, target)
+            self._add(line, self._kept.keep(line))
+
+    def _take_over(self, now: datetime) -> None:
+        """Go on with what processes left that ended."""
+        try:
+            for line, part in self._kept.take_over(now):
+                self._add(line, part)
+        except OSError as error:
+            logger.warning("What others left of clicks cannot be read: %s", error)
+
+    def _add(self, line: Line, part: Part | None) -> None:
+        self._waiting.append(_Waiting(line, part))
+        self._seen.setdefault(line.delivery_id, []).append(line.hit)
 
     @asynccontextmanager
     async def recorded(self) -> AsyncIterator[None]:
@@ -106,13 +140,19 @@ class Hits:
         finally:
             try:
                 await self.record(until=self._clock())
+                self._kept.rest(datetime.max.replace(tzinfo=UTC))
             except (psycopg.Error, Problem) as error:
-                logger.error("%s clicks could not be recorded: %s", len(self._waiting), error)
+                logger.error("%s clicks are left on disk: %s", len(self._waiting), error)
+            finally:
+                self._kept.close()
 
     async def _keep_recording(self) -> None:
         while True:
             try:
-                await self.record(until=self._clock() - WAITS)
+                now = self._clock()
+                self._take_over(now)
+                await self.record(until=now - WAITS)
+                self._kept.rest(now)
             except (psycopg.Error, Problem) as error:
                 logger.warning("What was clicked waits: %s", error)
             except Exception:
@@ -121,24 +161,33 @@ class Hits:
 
     async def record(self, *, until: datetime) -> int:
         """Judge and record what came up to a time; return how many events that were."""
-        ready = [entry for entry in self._waiting if entry[1].at <= until]
-        if not ready:
-            return 0
-        about = await self._find({delivery_id for delivery_id, _, _ in ready})
+        recorded = 0
+        ready = deque(entry for entry in self._waiting if entry.line.hit.at <= until)
+        while ready:
+            some = [ready.popleft() for _ in range(min(AT_ONCE, len(ready)))]
+            recorded += await self._record([entry.line for entry in some])
+            for entry in some:
+                self._waiting.remove(entry)
+                if entry.part is not None:
+                    self._kept.release(entry.part)
+        self._forget(until)
+        return recorded
+
+    async def _record(self, lines: Sequence[Line]) -> int:
+        about = await self._find({line.delivery_id for line in lines})
         messages: list[Incoming] = []
-        for delivery_id, hit, target in ready:
-            known = about.get(delivery_id)
+        judged: Counter[str] = Counter()
+        for line in lines:
+            known = about.get(line.delivery_id)
             if known is None:
                 continue
-            reason = self._judge(delivery_id, hit, known)
-            self.judged[reason] += 1
+            reason = self._judge(line.delivery_id, line.hit, known)
+            judged[reason] += 1
             if not reason:
-                messages.append(_to_event(known, hit, target))
+                messages.append(_to_event(known, line.hit, line.target))
         if messages:
             await self._ingest.store(messages, source_id=await self._find_source())
-        for entry in ready:
-            self._waiting.remove(entry)
-        self._forget(until)
+        self.judged += judged
         return len(messages)
 
     def _judge(self, delivery_id: int, hit: Hit, about: About) -> str:
