@@ -10,12 +10,13 @@ from django.db.models import Q
 from django.utils import timezone
 
 from audience.models import Erasure
+from audience.privacy.erasing import find_unsearched
 from campaigns.assigning.asking import ASSIGN_TASK, find_unfinished, note_problem
 from campaigns.assigning.deciding import Assigner
 from campaigns.epochs import end_epoch
 from campaigns.models import LIVE, Campaign
 from campaigns.pricing import find_priced, price_campaign
-from campaigns.privacy import erase_person
+from campaigns.privacy import erase_person, finish_erasure
 from campaigns.results.computing import compute_result, find_due
 from campaigns.retention import forget_old as forget
 from campaigns.scheduling import finish_due, start_due
@@ -126,11 +127,15 @@ def evaluate_campaign(campaign: Campaign) -> PolicyEvaluation | None:
 
 @shared_task(name=ERASE_TASK)
 def erase_due() -> int:
-    """Erase everybody whose erasure was asked for; return how many were."""
+    """Erase everybody whose erasure was asked for or not finished; return how many were."""
     done = 0
-    for erasure in Erasure.objects.filter(customer_id__isnull=False).order_by("requested_at"):
+    wished = Erasure.objects.filter(customer_id__isnull=False).order_by("requested_at")
+    for erasure in [*wished, *find_unsearched(now=timezone.now())]:
         try:
-            erase_person(erasure, now=timezone.now())
+            if erasure.erased_at is None:
+                erase_person(erasure, now=timezone.now())
+            else:
+                finish_erasure(erasure)
         except Exception:
             # The wish stays, and the next beat takes it up.
             logger.exception("A customer could not be erased now")

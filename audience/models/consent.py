@@ -92,7 +92,8 @@ class Erasure(models.Model):
 
     Until then `customer_id` says whom, and no more after it. `left` is what a search of the whole
     database still found of the person, by column; it is empty where nothing is left, and null
-    until it was searched.
+    until it was searched. Meanwhile `unsearched` holds the names to search for, so that a worker
+    that dies leaves what another can finish.
     """
 
     key_hash = models.BinaryField(max_length=32)
@@ -100,6 +101,7 @@ class Erasure(models.Model):
     customer_id = models.BigIntegerField(null=True)
     removed = models.JSONField(default=dict)  # rows, by table
     left = models.JSONField(null=True)
+    unsearched = models.JSONField(null=True)
     requested_by = models.CharField(max_length=150)
     requested_at = models.DateTimeField(db_default=Now())
     erased_at = models.DateTimeField(null=True)
@@ -110,6 +112,11 @@ class Erasure(models.Model):
                 condition=models.Q(customer_id__isnull=False, erased_at__isnull=True)
                 | models.Q(customer_id__isnull=True, erased_at__isnull=False),
                 name="erasure_names_nobody_once_done",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(unsearched__isnull=True)
+                | models.Q(erased_at__isnull=False, left__isnull=True),
+                name="erasure_keeps_names_only_to_search",
             ),
             models.UniqueConstraint(fields=["customer_id"], name="one_open_erasure_per_customer"),
         ]

@@ -1,20 +1,21 @@
 """Erases a person from every table, the lake, and Valkey, and proves that nothing is left.
 
-A crash at any point leaves a wish that is taken up again: everything before the one transaction
-that removes the person's own rows can be done twice, and what comes after it only removes copies.
+A crash at any point leaves what is taken up again: everything before the one transaction that
+removes the person's own rows can be done twice, and so can what comes after it, which removes
+copies and searches. Until that is done, the proof itself keeps the names to search for.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, models, transaction
 
 from audience.models import (
     AuditEntry,
@@ -36,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 # Others may want the same rows in another order, and then one of us begins again.
 TRIES = 5
+# Removing copies and searching takes no longer, so whoever began it is dead by then.
+UNFINISHED_AFTER = timedelta(minutes=10)
+UNSEARCHED = "audience_erasure.unsearched"
 FORGET_MESSAGES = """
     DELETE FROM audience_receivedmessage AS message USING audience_event AS event
     WHERE event.customer_id = ANY(%s)
@@ -92,12 +96,28 @@ def erase(erasure: Erasure, *, tables: Tables, files: Files, now: datetime) -> E
         return erasure
     lake = None if files.lake is None else import_module("audience.privacy.lake_files")
     with nullcontext() if lake is None else lake.held_lake():
-        person, removed = _erase_rows(erasure, customer, tables=tables, files=files, now=now)
-    removed["valkey"] = keyvalue.remove_names(person.texts)
-    removed["spool"] = removed.get("spool", 0) + files.clear(person)
+        _erase_rows(erasure, customer, tables=tables, files=files, now=now)
+    return finish(erasure, files=files)
+
+
+def find_unsearched(*, now: datetime) -> "models.QuerySet[Erasure]":
+    """Find erasures that a worker began and did not search after."""
+    return Erasure.objects.filter(unsearched__isnull=False, erased_at__lt=now - UNFINISHED_AFTER)
+
+
+def finish(erasure: Erasure, *, files: Files) -> Erasure:
+    """Remove the copies of somebody whose rows are deleted, and search for what is left."""
+    assert erasure.unsearched is not None, "its rows are deleted"
+    person = Person.from_json(erasure.unsearched["person"])
+    removed = dict(erasure.removed)
+    if files.lake is not None and (replaced := erasure.unsearched["replaced"]):
+        import_module("audience.privacy.lake_files").remove_files(files.lake, replaced)
+        removed["lake"] = len(replaced)
+    _add(removed, {"valkey": keyvalue.remove_names(person.texts), "spool": files.clear(person)})
     erasure.removed = {name: count for name, count in sorted(removed.items()) if count}
     erasure.left = find_left(person, files=files)
-    erasure.save(update_fields=["removed", "left"])
+    erasure.unsearched = None
+    erasure.save(update_fields=["removed", "left", "unsearched"])
     logger.info("A customer was erased: %s", erasure.removed)
     if erasure.left:
         logger.warning("Of a customer who was erased there is left: %s", erasure.left)
@@ -107,6 +127,8 @@ def erase(erasure: Erasure, *, tables: Tables, files: Files, now: datetime) -> E
 def find_left(person: Person, *, files: Files) -> Mapping[str, int]:
     """Search every text of every table, the lake, Valkey and the spool for a person's names."""
     left = dict(columns.count_matches(pattern_of(person.texts)))
+    # The names that this is looked for by.
+    left.pop(UNSEARCHED, None)
     if files.lake is not None and files.lake.exists():
         lake = import_module("audience.privacy.lake_files")
         left["lake"] = lake.count_left(files.lake, person.ids, person.distinct_texts)
@@ -117,7 +139,7 @@ def find_left(person: Person, *, files: Files) -> Mapping[str, int]:
 
 def _erase_rows(
     erasure: Erasure, customer: Customer, *, tables: Tables, files: Files, now: datetime
-) -> tuple[Person, dict[str, int]]:
+) -> None:
     """Take the person out of others' rows and of files, then delete the person's own rows."""
     removed: dict[str, int] = {}
     for _ in range(TRIES):
@@ -134,16 +156,16 @@ def _erase_rows(
                     continue
                 _add(removed, delete_rows(person, tables=tables))
                 Erasure.objects.filter(pk=erasure.pk).update(
-                    customer_id=None, erased_at=now, removed=removed
+                    customer_id=None,
+                    erased_at=now,
+                    removed=removed,
+                    unsearched={"person": person.to_json(), "replaced": list(replaced)},
                 )
         except OperationalError as error:
             logger.warning("A customer cannot be erased yet: %s", error)
             continue
-        if files.lake is not None:
-            import_module("audience.privacy.lake_files").remove_files(files.lake, replaced)
-            _add(removed, {"lake": len(replaced)})
         erasure.refresh_from_db()
-        return person, removed
+        return
     raise Unerased("Others change this customer all the time; try again later.")
 
 

@@ -7,8 +7,9 @@ only where JSON says that it names a customer.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from django.db.models import Q
@@ -40,6 +41,15 @@ class Person:
     keys: tuple[str, ...]
     names: tuple[str, ...]
     addresses: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Sequence[Any]]:
+        """Return what `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Sequence[Any]]) -> "Person":
+        """Return the person that was written by `to_json`."""
+        return cls(**{name: tuple(values) for name, values in document.items()})
 
     @property
     def texts(self) -> tuple[str, ...]:

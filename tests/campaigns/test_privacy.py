@@ -34,7 +34,7 @@ from audience.models import (
     Scope,
     Source,
 )
-from audience.privacy.erasing import request_erasure
+from audience.privacy.erasing import UNFINISHED_AFTER, request_erasure
 from audience.privacy.exporting import escape_cell
 from audience.privacy.tables import Tables, check_tables
 from audience.suppression import find_suppressed
@@ -222,6 +222,33 @@ def test_a_worker_takes_wishes_up_and_a_second_time_does_nothing(disks: Path) ->
         request_erasure(ann, by="officer", now=timezone.now())
     assert (erase_due(), erase_due()) == (1, 0)
     assert Erasure.objects.get().requested_by == "officer"
+
+
+def test_an_erasure_that_broke_off_after_the_rows_were_deleted_is_finished(
+    disks: Path, settings: Settings
+) -> None:
+    ann = make_ann()
+    extend_lake(settings.LAKE_DIR, lag=timedelta(0), step=timedelta(microseconds=1))
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    client.set(f"cap:{ann.external_key}:home", 1)
+    request_erasure(ann, by="officer", now=timezone.now())
+    there, settings.REDIS_URL = settings.REDIS_URL, "redis://127.0.0.1:1/0"
+    assert erase_due() == 0
+    settings.REDIS_URL = there
+    erasure = Erasure.objects.get()
+    assert (erasure.customer_id, erasure.left) == (None, None)
+    assert not Customer.objects.filter(pk=ann.pk).exists()
+    # Somebody may be at it still.
+    assert erase_due() == 0
+    erased_at = timezone.now() - UNFINISHED_AFTER - timedelta(seconds=1)
+    Erasure.objects.update(erased_at=erased_at)
+    assert (erase_due(), erase_due()) == (1, 0)
+    erasure.refresh_from_db()
+    assert (erasure.left, erasure.unsearched, erasure.erased_at) == ({}, None, erased_at)
+    assert erasure.removed["audience_event"] == 2
+    assert erasure.removed["valkey"] >= 1
+    assert not client.exists(f"cap:{ann.external_key}:home")
+    assert search_everything(ann.external_key, ADDRESS, BROWSER) == []
 
 
 def test_another_customer_of_the_same_address_is_reported_and_stays(disks: Path) -> None:
