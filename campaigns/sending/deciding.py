@@ -34,9 +34,11 @@ NOTE: LiteralString = """
         AS made (id, decision_id, offer, reason)
     WHERE delivery.id = made.id
 """
+STILL_THERE: LiteralString = "SELECT id FROM campaigns_delivery WHERE id = ANY(%s)"
 HOLD_OUT = "hold-out"
 NO_OFFER = "No offer may be shown to this customer now."
 CHOSE_NOTHING = "To send nothing was drawn for this customer."
+ERASED = "The customer was erased."
 NOT_DECIDED = "The campaign does not decide for this customer now."
 
 
@@ -48,6 +50,10 @@ class Decided:
     offer: str
     content: Mapping[str, Any] | None
     reason: str = ""
+
+
+class Vanished(LookupError):
+    """Somebody was erased while it was decided what to send them."""
 
 
 class Decider(Workbench):
@@ -80,8 +86,13 @@ class Decider(Workbench):
         connection = await self.connect(now=now)
         try:
             return await _serve(connection, campaign, claimed, self.snapshot, now)
-        except OVERTAKEN:
-            return await _serve(connection, campaign, claimed, self.snapshot, now)
+        except (*OVERTAKEN, Vanished):
+            # Somebody may have been erased just now, who is not to be made anew: with the customer
+            # goes the delivery.
+            there = await _find_there(connection, claimed)
+            decided = {each.id: Decided(None, "", None, ERASED) for each in claimed}
+            left = [each for each in claimed if each.id in there]
+            return decided | await _serve(connection, campaign, left, self.snapshot, now)
         except psycopg.OperationalError:
             await self.disconnect()
             raise
@@ -122,7 +133,14 @@ async def _serve(
     claimed: Sequence[Claimed],
     snapshot: Snapshot,
     now: datetime,
-) -> Mapping[int, Decided]:
+) -> dict[int, Decided]:
+    """Decide, log and note it in one transaction.
+
+    Raises:
+        Vanished: Somebody was erased meanwhile; nothing is written.
+    """
+    if not claimed:
+        return {}
     slate = campaign.policy.slate
     places = {campaign.placement: 1 if slate is None else slate.places}
     visits = [Visit(Name(each.customer_key), places, {}) for each in claimed]
@@ -136,7 +154,7 @@ async def _serve(
             each.id: _to_decided(campaign, slate)
             for each, slate in zip(claimed, slates, strict=True)
         }
-        await connection.execute(
+        noted = await connection.execute(
             NOTE,
             {
                 "ids": list(decided),
@@ -145,7 +163,14 @@ async def _serve(
                 "reasons": [made.reason for made in decided.values()],
             },
         )
+        if noted.rowcount < len(decided):
+            raise Vanished("A delivery went while it was decided what it brings.")
     return decided
+
+
+async def _find_there(connection: AsyncConnection[Any], claimed: Sequence[Claimed]) -> set[int]:
+    cursor = await connection.execute(STILL_THERE, [[each.id for each in claimed]])
+    return {id_ for (id_,) in await cursor.fetchall()}
 
 
 def _to_decided(campaign: RunningCampaign, slate: Slate | None) -> Decided:

@@ -6,18 +6,23 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
+from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 from django.db import connection
 from django.utils import timezone
+from pytest_django import Settings
 
 from audience.models import Audience, AudienceKind, Customer, Membership
+from audience.privacy.erasing import request_erasure
 from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
 from campaigns.models import Campaign, Cap, CapWindow, Delivery, Enrolment, Offer
 from campaigns.models import DeliveryState as State
+from campaigns.privacy import erase_person
 from campaigns.sending import claiming
+from campaigns.sending.deciding import Decider
 from campaigns.sending.enrolling import enrol, enrol_due
 from campaigns.sending.worker import Worker
 from experiments.assignment import bucket_of
@@ -103,6 +108,27 @@ def test_who_did_not_agree_is_not_even_decided_for(sink: Sink) -> None:
     assert reasons([merged]) == {"The customer turned out to be another one."}
     assert reasons([nameless]) == {"No address of the customer is known."}
     assert Decision.objects.count() == 0
+
+
+def test_who_is_erased_while_a_batch_is_prepared_gets_nothing_and_is_not_made_anew(
+    sink: Sink, settings: Settings, tmp_path: Path
+) -> None:
+    settings.SPOOL_DIR, settings.LAKE_DIR = tmp_path, None
+    ann, ben = make_readers(2)
+    campaign, now = make_mailed(), timezone.now()
+    enrol_due(now=now)
+    claimed = claiming.claim(campaign.pk, limit=10, now=now, until=now + HOUR)
+    erase_person(request_erasure(ann, by="officer", now=now), now=now)
+    with Decider() as decider:
+        decider.refresh()
+        running = decider.find(campaign.key)
+        assert running is not None
+        decided = decider.decide(running, claimed, now=now)
+    got = {each.customer_key: decided[each.id] for each in claimed}
+    assert (got[ann.external_key].content, got[ann.external_key].decision_id) == (None, None)
+    assert got[ben.external_key].content is not None
+    assert not Customer.objects.filter(external_key=ann.external_key).exists()
+    assert [decision.customer_id for decision in Decision.objects.all()] == [ben.pk]
 
 
 def test_who_does_not_meet_a_steps_condition_skips_it_and_goes_on(sink: Sink) -> None:
