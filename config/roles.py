@@ -5,9 +5,10 @@ They are made, and put right, after every migration. Groups of your own stay as 
 
 from typing import Any
 
-from django.apps import apps
+from django.apps import AppConfig
+from django.apps import apps as current_apps
+from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
-from django.contrib.auth.models import Group, Permission
 
 _SEE = (
     "audience.view_audience",
@@ -82,15 +83,36 @@ ROLES: dict[str, tuple[str, ...]] = {
 # An administrator is a superuser, who may do everything.
 
 
-def make_roles(**_: Any) -> None:
-    """Make the groups and give them what they may do, as far as it is known yet."""
-    for app in apps.get_app_configs():
-        # Each app's come with its own signal, which may follow this one.
-        create_permissions(app, verbosity=0)
+def make_roles(*, app_config: AppConfig | None = None, apps: Apps = current_apps, **_: Any) -> None:
+    """Make the groups and give them what they may do, as far as it is known yet.
+
+    Args:
+        app_config: The app that was migrated last; Django makes its permissions only after this.
+        apps: The models as they were migrated, which may be some of them only.
+    """
+    if app_config is not None:
+        create_permissions(app_config, verbosity=0, apps=apps)
+    try:
+        groups, permissions = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
+    except LookupError:
+        return
     known = {
-        f"{permission.content_type.app_label}.{permission.codename}": permission
-        for permission in Permission.objects.select_related("content_type")
+        f"{app}.{codename}": pk
+        for pk, app, codename in permissions.objects.values_list(
+            "pk", "content_type__app_label", "codename"
+        )
     }
-    for name, wanted in ROLES.items():
-        group, _created = Group.objects.get_or_create(name=name)
-        group.permissions.set([known[one] for one in dict.fromkeys(wanted) if one in known])
+    # In few queries, for tests that empty the database come by here each time.
+    groups.objects.bulk_create([groups(name=name) for name in ROLES], ignore_conflicts=True)
+    made = dict(groups.objects.filter(name__in=ROLES).values_list("name", "pk"))
+    wanted = {
+        (made[name], known[one]) for name, role in ROLES.items() for one in role if one in known
+    }
+    grants = groups.permissions.through.objects
+    given = set(grants.filter(group__in=made.values()).values_list("group_id", "permission_id"))
+    grants.bulk_create(
+        [grants.model(group_id=group, permission_id=one) for group, one in wanted - given],
+        ignore_conflicts=True,
+    )
+    for group, one in given - wanted:
+        grants.filter(group_id=group, permission_id=one).delete()

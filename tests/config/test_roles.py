@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
 from django.test import Client
 
 from config.roles import ROLES, make_roles
@@ -81,11 +82,6 @@ def log_in(role: str) -> Client:
     return client
 
 
-@pytest.fixture(autouse=True)
-def _roles(db: None) -> None:
-    make_roles()
-
-
 @pytest.mark.parametrize("name", ACTIONS)
 @pytest.mark.parametrize("role", EVERYBODY)
 def test_each_role_may_do_what_it_is_for(role: str, name: str) -> None:
@@ -112,12 +108,19 @@ def test_only_approvers_approve(role: str, may: bool) -> None:
 
 def test_a_group_of_one_s_own_stays_and_a_role_is_put_right() -> None:
     own = Group.objects.create(name=unique("group"))
-    Group.objects.get(name="Viewer").permissions.clear()
+    viewer = Group.objects.get(name="Viewer")
+    kept = Permission.objects.get(codename="view_metric")
+    viewer.permissions.set([kept, Permission.objects.get(codename="delete_metric")])
     make_roles()
     assert Group.objects.filter(pk=own.pk).exists()
-    viewer = Group.objects.get(name="Viewer")
     granted = {f"{p.content_type.app_label}.{p.codename}" for p in viewer.permissions.all()}
     assert granted == set(ROLES["Viewer"])
+
+
+def test_a_migration_makes_the_roles() -> None:
+    Group.objects.all().delete()
+    call_command("migrate", verbosity=0)
+    assert {group.name for group in Group.objects.all()} == set(ROLES)
 
 
 @pytest.mark.parametrize("role", ROLES)
