@@ -8,10 +8,9 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils.text import slugify
 
 from audience.models import Audience
-from audience.naming import free_key
+from audience.naming import free_key, to_stem
 from campaigns.models import Campaign, CampaignOffer, Offer, Pacing, Placement
 from campaigns.snapshot import Serves
 from experiments.assignment import BUCKETS
@@ -166,7 +165,7 @@ def draft_campaign(plan: CampaignPlan, *, arms: Sequence[ArmPlan] | None = None)
 
 def free_campaign_key(name: str) -> str:
     """Make a key from a name that no campaign, experiment or policy has: its own have the same."""
-    return free_key(slugify(name)[:54], Campaign, Experiment, Policy)
+    return free_key(to_stem(name, otherwise="campaign"), Campaign, Experiment, Policy)
 
 
 def find_nothing() -> Offer:

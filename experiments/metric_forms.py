@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 import msgspec
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.text import slugify
 
-from audience.naming import free_key
+from audience.naming import free_key, has_letters, to_stem
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
 from experiments.models import Metric
@@ -44,7 +43,7 @@ class MetricForm(forms.Form):
         raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:
-        """Check the parameters by the type's own rules, and the name for a key."""
+        """Check the parameters by the type's own rules, and the name."""
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
@@ -53,7 +52,7 @@ class MetricForm(forms.Form):
             read_params(METRICS[self.kind], params)
         except msgspec.ValidationError as error:
             raise ValidationError(f"{error}.") from error
-        if not slugify(cleaned["name"]):
+        if not has_letters(cleaned["name"]):
             self.add_error("name", "Use at least one letter or digit.")
         cleaned["params"] = params
         return cleaned
@@ -62,7 +61,7 @@ class MetricForm(forms.Form):
         """Make the metric; its key follows from its name."""
         cleaned = self.cleaned_data
         return Metric.objects.create(
-            key=free_key(slugify(cleaned["name"])[:54], Metric),
+            key=free_key(to_stem(cleaned["name"], otherwise="metric"), Metric),
             name=cleaned["name"],
             kind=self.kind,
             params=cleaned["params"],

@@ -11,7 +11,6 @@ from django.db import transaction
 from django.db.models import ProtectedError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
 
 from audience.audiences import REFRESH_TASK, delete_audience, save_rule
@@ -20,7 +19,7 @@ from audience.counting import find_overlaps, find_sample, look_at, paths_in
 from audience.guarding import reason_against_change
 from audience.lists import write_members
 from audience.models import Audience, AudienceKind
-from audience.naming import free_key
+from audience.naming import free_key, to_stem
 from audience.pages.builder import AboutForm, Builder, Offered
 from audience.pages.rows import ROWS
 from audience.rules.draft import Draft, to_draft
@@ -34,7 +33,6 @@ CHANGE = "audience.change_audience"
 DELETE = "audience.delete_audience"
 
 PAGE = 50
-LONGEST_KEY = 60
 
 
 @require_safe
@@ -133,7 +131,7 @@ def say(found: Audience, names: dict[str, str]) -> str:
 
 def free_audience_key(name: str) -> str:
     """Return a key for a new audience that no other has."""
-    return free_key(slugify(name)[: LONGEST_KEY - 5].strip("-") or "audience", Audience)
+    return free_key(to_stem(name, otherwise="audience"), Audience)
 
 
 def _build(request: HttpRequest, found: Audience) -> HttpResponse:

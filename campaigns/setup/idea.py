@@ -5,8 +5,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.text import slugify
 
+from audience.naming import has_letters
 from campaigns.drafting import reward_of
 from campaigns.models import Campaign, Placement
 from campaigns.redrafting import change_goal
@@ -51,9 +51,9 @@ class IdeaStep(Step):
         }
 
     def clean_name(self) -> str:
-        """Refuse a name of which no key can be made."""
+        """Refuse a name that says nothing."""
         name: str = self.cleaned_data["name"]
-        if not slugify(name):
+        if not has_letters(name):
             raise ValidationError("Use at least one letter or digit.")
         return name
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.text import slugify
 
-from audience.naming import free_key
+from audience.naming import free_key, has_letters, to_stem
 from campaigns.drafting import find_nothing
 from campaigns.models import Campaign, Offer
 from campaigns.offer_forms import FactsField
@@ -124,7 +123,7 @@ class OffersStep(Step):
         name = cleaned.get("new_name")
         if not name and any(cleaned.get(field) for field in NEW[1:]):
             self.add_error("new_name", "Name the new offer.")
-        if name and not slugify(name):
+        if name and not has_letters(name):
             self.add_error("new_name", "Use at least one letter or digit.")
         if name and not cleaned.get("new_headline"):
             self.add_error("new_headline", "Say what customers read.")
@@ -157,7 +156,7 @@ class OffersStep(Step):
     def _make_offer(self) -> Offer:
         cleaned = self.cleaned_data
         return Offer.objects.create(
-            key=free_key(slugify(cleaned["new_name"])[:54], Offer),
+            key=free_key(to_stem(cleaned["new_name"], otherwise="offer"), Offer),
             name=cleaned["new_name"],
             headline=cleaned["new_headline"],
             text=cleaned["new_text"],

@@ -202,8 +202,13 @@ class AudienceStep(Step):
             experiment.group = group
             experiment.group_from = experiment.group_until = 0
             if group is not None:
+                # Whoever saves at the same moment looks for room after this one has taken its own.
+                ExclusionGroup.objects.select_for_update(no_key=True).get(pk=group.pk)
                 share = _buckets(cleaned["group_share"])
-                experiment.group_from = find_room(group, share, besides=experiment)
+                try:
+                    experiment.group_from = find_room(group, share, besides=experiment)
+                except NoRoom as error:
+                    raise forms.ValidationError(str(error)) from error
                 experiment.group_until = experiment.group_from + share
             experiment.save(
                 update_fields=["audience", "traffic", "group", "group_from", "group_until"]

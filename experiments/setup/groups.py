@@ -4,6 +4,7 @@ import secrets
 
 from django.utils.text import slugify
 
+from audience.naming import free_key, has_letters
 from experiments.assignment import BUCKETS
 from experiments.models import LIVE, UNSTARTED, ExclusionGroup, Experiment
 
@@ -14,9 +15,13 @@ class NoRoom(ValueError):
 
 def read_group(name: str) -> ExclusionGroup | None:
     """Return the group of a name, made if it is new; None without a name."""
-    key = slugify(name)[:60]
-    if not key:
+    if not has_letters(name):
         return None
+    known = ExclusionGroup.objects.filter(name=name).first()
+    if known is not None:
+        return known
+    # Spelt alike is meant alike; in other letters than Latin ones nothing is left to compare.
+    key = slugify(name)[:60] or free_key("group", ExclusionGroup)
     group, _ = ExclusionGroup.objects.get_or_create(
         key=key, defaults={"name": name, "seed": f"group:{key}:{secrets.token_hex(4)}"}
     )

@@ -3,8 +3,8 @@
 from typing import Any
 
 from django import forms
-from django.utils.text import slugify
 
+from audience.naming import has_letters
 from experiments.models import Experiment
 from experiments.setup.base import Step
 
@@ -29,9 +29,9 @@ class IdeaStep(Step):
         return {"name": experiment.name, "hypothesis": experiment.hypothesis}
 
     def clean_name(self) -> str:
-        """Refuse a name of which no key can be made."""
+        """Refuse a name that says nothing."""
         name: str = self.cleaned_data["name"]
-        if not slugify(name):
+        if not has_letters(name):
             raise forms.ValidationError("Use at least one letter or digit.")
         return name
 

@@ -12,12 +12,11 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
 
 from audience.conditions import describe
 from audience.matching import NotInSql, count_customers
-from audience.naming import free_key
+from audience.naming import free_key, to_stem
 from experiments.assignment import BUCKETS
 from experiments.drafting import ArmPlan, plan_experiment
 from experiments.lifecycle import APPROVE, record_change
@@ -54,7 +53,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         user = _user(request)
         with transaction.atomic():
-            key = free_key(slugify(form.cleaned_data["name"])[:54], Experiment)
+            key = free_key(to_stem(form.cleaned_data["name"], otherwise="experiment"), Experiment)
             experiment = plan_experiment(
                 key=key,
                 name=form.cleaned_data["name"],

@@ -67,6 +67,12 @@ def test_a_second_one_of_the_name_gets_a_key_of_its_own(client: Client, draft: E
     assert "at least one letter or digit" in nameless.content.decode()
 
 
+def test_a_name_in_other_letters_than_latin_ones_is_a_name(client: Client) -> None:
+    client.post("/setup/", {"name": "Бесплатная доставка", "hypothesis": "Ещё раз."})
+    made = Experiment.objects.get(name="Бесплатная доставка")
+    assert made.key == "experiment"
+
+
 def test_arms_keep_their_keys_and_carry_typed_values(client: Client, draft: Experiment) -> None:
     assert send(client, draft, "arms", **ARMS)["location"] == "/setup/free-shipping/audience/"
     control, free = draft.arms.all()
@@ -215,6 +221,20 @@ def test_a_group_gives_each_experiment_buckets_of_its_own(
     send(client, other, "audience", **base, group=group.pk, group_share=40)
     other.refresh_from_db()
     assert (other.group_from, other.group_until) == (6000, 10_000)
+
+
+def test_a_group_may_have_a_name_in_other_letters_than_latin_ones(
+    client: Client, draft: Experiment
+) -> None:
+    base = {"condition_count": 1, "traffic": 100, "group_share": 60}
+    send(client, draft, "audience", **base, new_group="Корзина")
+    draft.refresh_from_db()
+    assert draft.group == ExclusionGroup.objects.get(name="Корзина")
+    client.post("/setup/", {"name": "Other", "hypothesis": "Too."})
+    full = send(
+        client, Experiment.objects.get(key="other"), "audience", **base, new_group="Корзина"
+    )
+    assert "has 40% left in one piece" in full.content.decode()
 
 
 def test_a_new_draft_keeps_to_hold_outs_until_somebody_says_otherwise(client: Client) -> None:
