@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -76,7 +77,7 @@ def one_list(request: HttpRequest, key: str) -> HttpResponse:
     filled = None
     if form.is_bound:
         if not request.user.has_perm(CHANGE):
-            return HttpResponse("You may look at lists and not change them.", status=403)
+            raise PermissionDenied("You may look at lists and not change them.")
         if against := reason_against_change(found, by=request.user):
             form.add_error(None, against)
         if form.is_valid():

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import ProtectedError
@@ -61,7 +61,7 @@ def audience(request: HttpRequest, key: str) -> HttpResponse:
     if found.kind == AudienceKind.LIST:
         return redirect("audience-list", key=key)
     if request.method == "POST" and not request.user.has_perm(CHANGE):
-        return HttpResponse("You may look at audiences and not change them.", status=403)
+        raise PermissionDenied("You may look at audiences and not change them.")
     return _build(request, found)
 
 
