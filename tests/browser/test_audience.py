@@ -113,3 +113,21 @@ def test_a_list_is_uploaded_and_builds_another_audience_without_scripts(
     page.click("button.primary:has-text('Save')")
     page.wait_for_selector("text=No guests is saved.")
     assert Audience.objects.get(key="no-guests").rule == {"not": {"audience": "guests"}}
+
+
+def test_who_was_logged_out_meanwhile_is_told_and_keeps_what_is_typed(
+    log_in: Callable[..., Page],
+) -> None:
+    prepare()
+    page = log_in("ann")
+    page.goto("/audiences/new/")
+    page.wait_for_selector("text=300 of 300 people")
+    page.fill("[name=name]", "Typed before")
+    page.context.clear_cookies(name="sessionid")
+    page.click("button:has-text('What is known of them')")
+    page.wait_for_selector("#notice >> text=You are logged out")
+    assert page.input_value("[name=name]") == "Typed before"
+    assert "300 of 300 people" in page.inner_text("#look")
+    check_access(page)
+    page.click("#notice >> text=log in again")
+    page.wait_for_url("**/admin/login/?next=*")
