@@ -1,6 +1,6 @@
 """A campaign's report, and the pages that start, pause and finish it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
-from campaigns.models import Campaign, CampaignResult, Pacing
+from campaigns.models import LIVE, UNSTARTED, Campaign, CampaignResult, Pacing, Status
 from campaigns.results.maturity import to_maturity_page
 from campaigns.results.page import to_result_page
 from campaigns.snapshot import Serves
@@ -31,11 +31,12 @@ from recommender.models import PolicyEvaluation
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change of a campaign's state, as its page explains it."""
+    """A change of a campaign's state, as its page explains it, and from which states."""
 
     verb: str
     explanation: str
     take: Callable[..., None]
+    statuses: Collection[Status]
 
 
 STEPS = {
@@ -44,17 +45,20 @@ STEPS = {
         "Customers who come to the placement from now on are divided between the arms, and every "
         "decision is logged with its probability.",
         start_campaign,
+        (*UNSTARTED, Status.PAUSED),
     ),
     "pause": Step(
         "Pause",
         "No more offers are decided, within about a second. The experiment goes on measuring "
         "those who were in it, and the campaign can be started again.",
         pause_campaign,
+        (Status.RUNNING,),
     ),
     "finish": Step(
         "Finish",
         "The campaign and its experiment end for good, and the report is brought up to date.",
         finish_campaign,
+        LIVE,
     ),
 }
 
@@ -83,6 +87,8 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
     context: dict[str, Any] = {
         **report_context(campaign.experiment, user=request.user, now=timezone.now()),
         "campaign": campaign,
+        "steps": [(verb, one) for verb, one in STEPS.items() if campaign.status in one.statuses],
+        "is_set_up": campaign.status not in UNSTARTED,
         "version": version,
         "evaluation": evaluation,
         "result": None if result is None else to_result_page(result),
@@ -137,6 +143,10 @@ def step(request: HttpRequest, key: str, verb: str) -> HttpResponse:
                 request, f"{campaign.name} is {campaign.get_status_display().lower()}."
             )
         return redirect("admin:campaigns_campaign_change", campaign.pk)
+    if campaign.status not in chosen.statuses:
+        label = campaign.get_status_display().lower()
+        messages.error(request, f"{chosen.verb}: that cannot be done. {campaign} is {label}.")
+        return redirect(campaign)
     context = {
         "campaign": campaign,
         "step": chosen,

@@ -67,9 +67,11 @@ def begin(request: HttpRequest) -> HttpResponse:
 @permission_required(CHANGE, raise_exception=True)
 def step(request: HttpRequest, key: str, name: str) -> HttpResponse:
     """Show one step of a draft, and save it."""
-    campaign = _draft(key)
+    campaign = _find(key)
     if name not in STEPS:
         raise Http404
+    if campaign.status not in UNSTARTED:
+        return _lead_on(request, campaign)
     if campaign.status != Status.DRAFT:
         return redirect("campaign-setup", key=key)
     form = STEPS[name](campaign, request.POST if request.method == "POST" else None)
@@ -112,7 +114,9 @@ def count_live(request: HttpRequest) -> HttpResponse:
 @permission_required(VIEW, raise_exception=True)
 def review(request: HttpRequest, key: str) -> HttpResponse:
     """Show the whole campaign, what is wrong with it, and what can be done with it."""
-    campaign = _draft(key)
+    campaign = _find(key)
+    if campaign.status not in UNSTARTED:
+        return _lead_on(request, campaign)
     if request.method == "POST":
         try:
             return _act(request, campaign)
@@ -175,14 +179,20 @@ def _user(request: HttpRequest) -> User:
     return request.user
 
 
-def _draft(key: str) -> Campaign:
+def _find(key: str) -> Campaign:
     return get_object_or_404(
         Campaign.objects.select_related(
             "experiment", "policy", "placement", "audience", "fallback"
         ),
         key=key,
-        status__in=UNSTARTED,
     )
+
+
+def _lead_on(request: HttpRequest, campaign: Campaign) -> HttpResponse:
+    """Lead whoever comes late, or clicked twice, from the set-up to what became of it."""
+    label = campaign.get_status_display().lower()
+    messages.info(request, f"{campaign} is {label}: it is not set up any more.")
+    return redirect(campaign)
 
 
 def _pages(campaign: Campaign | None) -> list[tuple[str, str, str]]:

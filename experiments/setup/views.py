@@ -83,9 +83,11 @@ def begin(request: HttpRequest) -> HttpResponse:
 @permission_required(CHANGE, raise_exception=True)
 def step(request: HttpRequest, key: str, name: str) -> HttpResponse:
     """Show one step of a draft, and save it."""
-    experiment = _draft(key)
+    experiment = _find(key)
     if name not in STEPS:
         raise Http404
+    if experiment.status not in UNSTARTED:
+        return _lead_on(request, experiment)
     if experiment.status != Status.DRAFT:
         return redirect("setup-review", key=key)
     form = STEPS[name](experiment, request.POST if request.method == "POST" else None)
@@ -143,7 +145,9 @@ def count_live(request: HttpRequest, key: str) -> HttpResponse:
 @permission_required(VIEW, raise_exception=True)
 def review(request: HttpRequest, key: str) -> HttpResponse:
     """Show the whole design, what is wrong with it, and what can be done with it."""
-    experiment = _draft(key)
+    experiment = _find(key)
+    if experiment.status not in UNSTARTED:
+        return _lead_on(request, experiment)
     now = timezone.now()
     if request.method == "POST":
         try:
@@ -193,13 +197,24 @@ def _user(request: HttpRequest) -> User:
     return request.user
 
 
-def _draft(key: str) -> Experiment:
+def _find(key: str) -> Experiment:
     return get_object_or_404(
-        Experiment.objects.select_related("group"),
-        key=key,
-        is_standalone=True,
-        status__in=UNSTARTED,
+        Experiment.objects.select_related("group"), key=key, is_standalone=True
     )
+
+
+def _draft(key: str) -> Experiment:
+    experiment = _find(key)
+    if experiment.status not in UNSTARTED:
+        raise Http404
+    return experiment
+
+
+def _lead_on(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Lead whoever comes late from the set-up to what became of it."""
+    label = experiment.get_status_display().lower()
+    messages.info(request, f"{experiment} is {label}: it is not set up any more.")
+    return redirect(experiment)
 
 
 def _steps(current: str) -> list[dict[str, Any]]:

@@ -364,6 +364,17 @@ def test_what_waits_for_an_answer_is_listed(marketer: Client, draft: Campaign) -
     assert draft.name in marketer.get(address).content.decode()
 
 
+def test_who_clicks_twice_on_start_finds_it_running(marketer: Client) -> None:
+    campaign = make_campaign()
+    address = reverse("campaign-setup", args=[campaign.key])
+    for page in (
+        marketer.post(address, {"do": "start"}, follow=True),
+        marketer.get(at_step(campaign, "offers"), follow=True),
+    ):
+        assert page.redirect_chain == [(campaign.get_absolute_url(), HTTPStatus.FOUND)]
+        assert "is running: it is not set up any more." in page.content.decode()
+
+
 def test_a_copy_is_a_draft_of_its_own(marketer: Client, draft: Campaign) -> None:
     response = marketer.post(reverse("campaign-setup", args=[draft.key]), {"do": "clone"})
     copy = Campaign.objects.exclude(pk=draft.pk).get()

@@ -146,6 +146,27 @@ def test_a_step_out_of_turn_says_why_not() -> None:
     assert f"{campaign.name} is running: it cannot be started." in response.content.decode()
 
 
+def test_a_page_of_a_step_out_of_turn_leads_to_the_report() -> None:
+    campaign = make_campaign()
+    client = browse(VIEW, CHANGE)
+    response = client.get(reverse("campaign-step", args=[campaign.key, "start"]), follow=True)
+    assert response.redirect_chain == [(campaign.get_absolute_url(), HTTPStatus.FOUND)]
+    assert "Start: that cannot be done." in response.content.decode()
+
+
+def test_the_report_offers_the_steps_that_somebody_may_take() -> None:
+    campaign = make_campaign()
+    for rights, verbs in (((VIEW, CHANGE), ["pause", "finish"]), ((VIEW,), [])):
+        body = browse(*rights).get(campaign.get_absolute_url()).content.decode()
+        offered = [
+            verb
+            for verb in ("start", "pause", "finish")
+            if reverse("campaign-step", args=[campaign.key, verb]) in body
+        ]
+        assert offered == verbs
+        assert "Analyse now" not in body
+
+
 def test_a_step_is_confirmed_in_words() -> None:
     campaign = make_campaign()
     client = browse(VIEW, CHANGE)

@@ -60,6 +60,15 @@ def test_a_draft_has_two_arms_and_a_trace(draft: Experiment) -> None:
     assert draft.changes.get().action == "drafted"
 
 
+def test_who_comes_late_to_the_set_up_finds_the_report(client: Client) -> None:
+    running = make_experiment(is_standalone=True)
+    for address in (f"/setup/{running.key}/", f"/setup/{running.key}/arms/"):
+        page = client.post(address, {"do": "approve"}, follow=True)
+        assert page.redirect_chain == [(running.get_absolute_url(), 302)]
+        assert "is running: it is not set up any more." in page.content.decode()
+    assert client.get(f"/setup/{running.key}/planner/").status_code == 404
+
+
 def test_a_second_one_of_the_name_gets_a_key_of_its_own(client: Client, draft: Experiment) -> None:
     client.post("/setup/", {"name": "Free shipping!", "hypothesis": "Again."})
     assert Experiment.objects.filter(key="free-shipping-2").exists()
@@ -322,7 +331,7 @@ def test_the_whole_way_from_idea_to_running(draft: Experiment) -> None:
     draft.refresh_from_db()
     assert draft.status == Status.RUNNING
     assert "please look" in started.content.decode()
-    assert client.get(review).status_code == HTTPStatus.NOT_FOUND
+    assert client.get(review)["location"] == draft.get_absolute_url()
 
 
 def test_what_is_not_possible_is_refused_in_words(client: Client, draft: Experiment) -> None:
