@@ -91,7 +91,7 @@ def find_customer(pk: int) -> Customer:
 
 def _answer(about: str, person: Customer, ids: list[int]) -> list[str]:
     """Answer what was asked about: `campaign:<key>` or `offer:<key>`; nothing for nothing."""
-    kind, _, key = about.partition(":")
+    kind, _, key = about.replace("\0", "").partition(":")
     now = timezone.now()
     if kind == "campaign":
         campaigns = Campaign.objects.select_related("experiment", "placement", "audience")

@@ -6,6 +6,7 @@ from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -33,11 +34,15 @@ def doubt(request: HttpRequest, key: str) -> HttpResponse:
         assert isinstance(request.user, User), "the page is for people with an account"
         ids = [int(id_) for id_ in request.POST.getlist("delivery") if id_.isdecimal()]
         again = request.POST.get("deed") == "again"
+        if not ids:
+            messages.error(request, "Tick at least one message.")
+            return redirect("campaign-doubt", key=key)
         count = resolve_doubt(
             campaign, ids[:1000], again=again, by=request.user, now=timezone.now()
         )
-        deed = "are sent again" if again else "count as sent"
-        messages.success(request, f"{count} messages {deed}.")
+        verb = pluralize(count, "is,are") if again else pluralize(count, "counts,count")
+        deed = f"{verb} sent again" if again else f"{verb} as sent"
+        messages.success(request, f"{count:,} message{pluralize(count)} {deed}.")
         return redirect("campaign-doubt", key=key)
     context = {"campaign": campaign, "deliveries": find_doubtful(campaign)}
     return render(request, "campaigns/doubt.html", context)

@@ -134,7 +134,7 @@ def step(request: HttpRequest, key: str, verb: str) -> HttpResponse:
                 campaign,
                 by=request.user,
                 now=timezone.now(),
-                reason=request.POST.get("reason", "")[:1000],
+                reason=request.POST.get("reason", "")[:1000].replace("\0", ""),
             )
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))

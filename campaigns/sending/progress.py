@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count
+from django.template.defaultfilters import pluralize
 
 from campaigns.models import Campaign, Delivery, DeliveryState
 from campaigns.sending.claiming import follow
@@ -116,7 +117,7 @@ def resolve_doubt(
             follow(list(find_nexts(steps, hours_of(campaign), done, now=now)), now=now)
         if locked:
             deed = "sent again" if again else "counted as sent"
-            words = f"{len(locked)} messages in doubt {deed}"
+            words = f"{len(locked)} message{pluralize(len(locked))} in doubt {deed}"
             record_change(campaign.experiment, words, by=by, now=now)
     return len(locked)
 

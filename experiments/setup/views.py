@@ -175,7 +175,7 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
 def _act(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Do what a button of the review page asks for."""
     user, now = _user(request), timezone.now()
-    note = request.POST.get("note", "")[:1000]
+    note = request.POST.get("note", "")[:1000].replace("\0", "")
     match request.POST.get("do"):
         case "request" if user.has_perm(CHANGE):
             request_review(experiment, by=user, now=now, note=note)

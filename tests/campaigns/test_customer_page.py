@@ -294,3 +294,9 @@ def test_the_admin_leads_to_the_page() -> None:
     ann = make_customer()
     page = browse(SEE).get(reverse("admin:audience_customer_change", args=[ann.pk]))
     assert reverse("customer", args=[ann.pk]) in page.content.decode()
+
+
+def test_nothing_is_asked_about_what_no_key_can_hold() -> None:
+    address = reverse("customer", args=[make_customer().pk])
+    asked = browse(SEE).get(address, {"about": "campaign:a\0b"})
+    assert asked.status_code == HTTPStatus.NOT_FOUND

@@ -211,7 +211,10 @@ def test_somebody_says_what_becomes_of_what_is_in_doubt(browser: Client) -> None
     first, second = doubtful(campaign)
     page = f"/campaigns/{campaign.key}/in-doubt/"
     assert first.customer.external_key in browser.get(page).content.decode()
-    browser.post(page, {"delivery": [first.pk], "deed": "sent"})
+    done = browser.post(page, {"delivery": [first.pk], "deed": "sent"}, follow=True)
+    assert "1 message counts as sent." in done.content.decode()
+    nothing = browser.post(page, {"deed": "again"}, follow=True)
+    assert "Tick at least one message." in nothing.content.decode()
     browser.post(page, {"delivery": [second.pk, "x"], "deed": "again"})
     browser.post(page, {"delivery": [first.pk], "deed": "again"})
     first.refresh_from_db()
@@ -220,7 +223,7 @@ def test_somebody_says_what_becomes_of_what_is_in_doubt(browser: Client) -> None
     # Whose message counts as sent goes on to the next one.
     assert campaign.deliveries.filter(customer=first.customer).count() == 2
     actions = list(campaign.experiment.changes.values_list("action", flat=True))
-    assert "1 messages in doubt counted as sent" in actions
+    assert "1 message in doubt counted as sent" in actions
 
 
 @pytest.mark.parametrize("design", DESIGNS)

@@ -174,6 +174,13 @@ def test_a_step_is_confirmed_in_words() -> None:
     assert f"{campaign.name} is paused." in response.content.decode()
 
 
+def test_a_reason_is_kept_without_what_the_database_cannot_hold() -> None:
+    campaign = make_campaign()
+    address = reverse("campaign-step", args=[campaign.key, "pause"])
+    browse(VIEW, CHANGE).post(address, {"reason": "wrong\0 price"})
+    assert campaign.experiment.changes.filter(reason="wrong price").exists()
+
+
 def test_a_step_that_there_is_not_is_not_found() -> None:
     address = reverse("campaign-step", args=[make_campaign().key, "explode"])
     assert browse(CHANGE).post(address).status_code == HTTPStatus.NOT_FOUND
