@@ -188,3 +188,8 @@ class ExperimentAdmin(ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Experiments begin with their campaign."""
         return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Experiment | None = None) -> bool:
+        """Only a draft goes; exposures name the others, and finding all of them takes minutes."""
+        is_draft = obj is not None and obj.status == Status.DRAFT
+        return is_draft and super().has_delete_permission(request, obj)

@@ -1,5 +1,6 @@
 """Experiments and metrics in the admin: to look at, and kept once something depends on them."""
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http import HTTPStatus
@@ -134,4 +135,13 @@ def test_lists_take_as_many_queries_for_two_rows_as_for_ten(
         make_experiment()
     with django_assert_max_num_queries(8):
         page = admin.get(address).content.decode()
-    assert page.count('name="_selected_action"') == 10
+    assert len(set(re.findall(rf"/admin/experiments/{name}/\d+/change/", page))) == 10
+
+
+def test_only_a_draft_can_be_deleted(admin: Client) -> None:
+    draft, running = make_experiment(started_at=None), make_experiment()
+    for experiment, status in ((running, HTTPStatus.FORBIDDEN), (draft, HTTPStatus.OK)):
+        address = reverse("admin:experiments_experiment_delete", args=[experiment.pk])
+        assert admin.get(address).status_code == status
+    everything = reverse("admin:experiments_experiment_changelist")
+    assert "delete_selected" not in admin.get(everything).content.decode()
