@@ -10,6 +10,7 @@ from django.urls import reverse_lazy
 from config import environment
 from config.embedded import paths
 from config.schedule import SCHEDULE
+from config.sidebar import NAVIGATION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -143,133 +144,7 @@ UNFOLD = {
     "STYLES": [lambda request: static("offerlab/admin.css")],
     "SIDEBAR": {
         "show_search": True,
-        "navigation": [
-            {
-                "title": "Marketing",
-                "items": [
-                    {
-                        "title": "Campaigns",
-                        "icon": "campaign",
-                        "link": reverse_lazy("admin:campaigns_campaign_changelist"),
-                    },
-                    {
-                        "title": "Audiences",
-                        "icon": "groups",
-                        "link": reverse_lazy("audiences"),
-                    },
-                    {
-                        "title": "To approve",
-                        "icon": "fact_check",
-                        "link": reverse_lazy("campaign-approvals"),
-                    },
-                    {
-                        "title": "Rankings",
-                        "icon": "format_list_numbered",
-                        "link": reverse_lazy("admin:recommender_ranking_changelist"),
-                    },
-                    {
-                        "title": "Calendar",
-                        "icon": "calendar_month",
-                        "link": reverse_lazy("campaign-calendar"),
-                    },
-                    {
-                        "title": "Offers",
-                        "icon": "sell",
-                        "link": reverse_lazy("admin:campaigns_offer_changelist"),
-                    },
-                    {
-                        "title": "Placements",
-                        "icon": "dashboard_customize",
-                        "link": reverse_lazy("admin:campaigns_placement_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Proof",
-                "items": [
-                    {
-                        "title": "Experiments",
-                        "icon": "science",
-                        "link": reverse_lazy("experiments"),
-                    },
-                    {
-                        "title": "Metrics",
-                        "icon": "monitoring",
-                        "link": reverse_lazy("metrics"),
-                    },
-                    {
-                        "title": "A/A replays",
-                        "icon": "replay",
-                        "link": reverse_lazy("replays"),
-                    },
-                    {
-                        "title": "All campaigns",
-                        "icon": "join",
-                        "link": reverse_lazy("campaign-holdout"),
-                    },
-                    {
-                        "title": "Programme",
-                        "icon": "trending_up",
-                        "link": reverse_lazy("programme"),
-                    },
-                    {
-                        "title": "Digest",
-                        "icon": "mail",
-                        "link": reverse_lazy("admin:experiments_subscriber_changelist"),
-                    },
-                    {
-                        "title": "Webhooks",
-                        "icon": "webhook",
-                        "link": reverse_lazy("admin:experiments_endpoint_changelist"),
-                    },
-                    {
-                        "title": "Policies",
-                        "icon": "psychology",
-                        "link": reverse_lazy("admin:recommender_policy_changelist"),
-                    },
-                    {
-                        "title": "Challengers",
-                        "icon": "swords",
-                        "link": reverse_lazy("admin:recommender_challenger_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Data",
-                "items": [
-                    {
-                        "title": "Customers",
-                        "icon": "group",
-                        "link": reverse_lazy("admin:audience_customer_changelist"),
-                    },
-                    {
-                        "title": "Find a customer",
-                        "icon": "person_search",
-                        "link": reverse_lazy("customer-search"),
-                    },
-                    {
-                        "title": "Sources and keys",
-                        "icon": "key",
-                        "link": reverse_lazy("admin:audience_source_changelist"),
-                    },
-                    {
-                        "title": "Changes",
-                        "icon": "history",
-                        "link": reverse_lazy("admin:audience_auditentry_changelist"),
-                    },
-                    {
-                        "title": "Erasures",
-                        "icon": "person_off",
-                        "link": reverse_lazy("admin:audience_erasure_changelist"),
-                    },
-                    {
-                        "title": "Rejected events",
-                        "icon": "report",
-                        "link": reverse_lazy("admin:audience_rejectedevent_changelist"),
-                    },
-                ],
-            },
-        ],
+        "navigation": NAVIGATION,
     },
 }
 
