@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -27,6 +28,8 @@ from audience.models import (
 from wire.notices import announce_change
 
 OLD_KEY_LIVES = timedelta(days=7)
+# So long a text stands in a list.
+LONGEST_LINE = 80
 
 
 class SourceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -143,7 +146,7 @@ class IdentityInline(TabularInline):
 class CustomerAdmin(ModelAdmin):
     """Customers."""
 
-    list_display = ["external_key", "attributes", "merged_into", "created_at"]
+    list_display = ["external_key", "known", "merged_into", "created_at"]
     # The index finds how a key begins; looking inside every key would read the whole table.
     search_fields = ["external_key__startswith"]
     search_help_text = "How the key begins"
@@ -153,6 +156,12 @@ class CustomerAdmin(ModelAdmin):
     # Counting every row of a large table takes longer than showing a page of it.
     show_full_result_count = False
     list_select_related = ["merged_into"]
+
+    @admin.display(description="Attributes")
+    def known(self, customer: Customer) -> str:
+        """Say in one line what is known; the customer's page has all of it."""
+        words = ", ".join(f"{name}: {value}" for name, value in customer.attributes.items())
+        return Truncator(words).chars(LONGEST_LINE)
 
     def get_readonly_fields(self, request: HttpRequest, obj: object = None) -> list[str]:
         """Keep a known customer's key: arms are drawn by it, and senders go on using it."""
@@ -253,8 +262,15 @@ class ErasureAdmin(KeptAdmin):
 class AuditEntryAdmin(KeptAdmin):
     """Who changed what."""
 
-    list_display = ["at", "table", "row_id", "by", "before", "after"]
+    list_display = ["at", "table", "row_id", "by", "changed"]
     list_filter = ["table"]
     search_fields = ["=row_id", "=by"]
     search_help_text = "A row's number, or an account's name"
     show_full_result_count = False
+
+    @admin.display(description="What was changed")
+    def changed(self, entry: AuditEntry) -> str:
+        """Name the fields; the entry's own page has what they were and are."""
+        if entry.before is None:
+            return "Made"
+        return "Removed" if entry.after is None else ", ".join(sorted(entry.after))

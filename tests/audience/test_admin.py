@@ -178,3 +178,15 @@ def test_who_was_erased_can_be_looked_at_and_not_touched() -> None:
     assert hash_address(gone.external_key).hex() in page
     boss = signed_in(is_superuser=True)
     assert boss.post(reverse("admin:audience_erasure_delete", args=[done.pk])).status_code == 403
+
+
+def test_lists_say_in_a_line_what_was_changed_and_what_is_known(admin: Client) -> None:
+    source, _ = make_source()
+    Source.objects.filter(pk=source.pk).update(name="Other", requests_per_second=7)
+    changes = admin.get(reverse("admin:audience_auditentry_changelist")).content.decode()
+    assert "name, requests_per_second" in changes
+    assert "Made" in changes
+    make_customers(1, attributes={"country": "de", "interests": "x" * 500})
+    customers = admin.get(reverse("admin:audience_customer_changelist")).content.decode()
+    assert "country: de, interests: x" in customers
+    assert "x" * 80 not in customers
