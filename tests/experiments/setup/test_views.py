@@ -60,6 +60,10 @@ def test_a_draft_has_two_arms_and_a_trace(draft: Experiment) -> None:
     assert draft.changes.get().action == "drafted"
 
 
+def test_a_review_says_that_nothing_is_measured_yet(client: Client, draft: Experiment) -> None:
+    assert "None yet" in client.get(f"/setup/{draft.key}/").content.decode()
+
+
 def test_who_comes_late_to_the_set_up_finds_the_report(client: Client) -> None:
     running = make_experiment(is_standalone=True)
     for address in (f"/setup/{running.key}/", f"/setup/{running.key}/arms/"):
