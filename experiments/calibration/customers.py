@@ -13,8 +13,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr
+
+from experiments.stats.roots import find_root
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -125,7 +126,7 @@ class Amounts:
         def excess(log_value: float) -> float:
             return float(_ORDER_SHARES @ ndtr((log_value - medians) / self.log_sd)) - level
 
-        return math.exp(brentq(excess, -20.0, 30.0, xtol=1e-12))
+        return math.exp(find_root(excess, -20.0, 30.0, xtol=1e-12))
 
 
 class Behaviour(Protocol):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import chdtrc, gammaln
+
+from experiments.stats.roots import find_root
 
 FloatArray = NDArray[np.float64]
 
@@ -106,7 +107,7 @@ def find_variance(
     around = y - (np.average(y, weights=1 / v) if mean is None else mean)
     # Each square over v + x is below its share of this x; a mean of its own only lowers the sum.
     most = float(around @ around) / expected
-    return float(brentq(excess, 0.0, most, xtol=1e-14 * most, rtol=1e-12))
+    return find_root(excess, 0.0, most, xtol=1e-14 * most, rtol=1e-12)
 
 
 def shrink(effects: ArrayLike, squared_errors: ArrayLike) -> Shrunk:

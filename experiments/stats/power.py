@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
+from experiments.stats.roots import find_root
 from experiments.stats.sequential import (
     SPENDING,
     Boundary,
@@ -184,7 +184,7 @@ def find_effect(outcome: Outcome, design: Design, *, customers: float, power: fl
     most = _least_too_large(outcome, design, needed)
     if most is None:
         raise ValueError(f"{customers:,.0f} customers are too few to find any rise")
-    return float(brentq(lambda effect: _drift(outcome, design, effect) - needed, least, most))
+    return find_root(lambda effect: _drift(outcome, design, effect) - needed, least, most)
 
 
 def find_drift(boundaries: Sequence[Boundary], *, power: float, is_benefit: bool = True) -> float:
@@ -206,7 +206,7 @@ def find_drift(boundaries: Sequence[Boundary], *, power: float, is_benefit: bool
         raise ValueError(f"power must lie between the error allowed and 1, not at {power}")
     # At this drift the last look alone would do, but for the few who crossed the other way before.
     enough = last + max(float(ndtri(power)), 0.0) + 1.0
-    return float(brentq(shortfall, 0.0, enough, xtol=1e-10))
+    return find_root(shortfall, 0.0, enough, xtol=1e-10)
 
 
 def find_inflation(design: Design, *, power: float = 0.8) -> float:

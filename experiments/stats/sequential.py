@@ -20,8 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
+
+from experiments.stats.roots import find_root
 
 FloatArray = NDArray[np.float64]
 Spending = Callable[[float, float], float]
@@ -247,7 +248,7 @@ class _Density:
         # What is too little to place a boundary by is left for the next look.
         if newly <= max(tail(far), _LEAST):
             return sign * math.inf
-        return float(brentq(lambda s: tail(s) - newly, -far, far, xtol=1e-12, rtol=1e-14))
+        return find_root(lambda s: tail(s) - newly, -far, far, xtol=1e-12, rtol=1e-14)
 
     def cut(self, *, low: float, high: float) -> "_Density":
         """Take away what crosses at t, and carry on with the rest."""
