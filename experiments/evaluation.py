@@ -26,7 +26,7 @@ class Reason(StrEnum):
 
 _SENTENCES: Mapping[Reason, str] = {
     Reason.UNKNOWN: "No experiment of this key runs or was decided.",
-    Reason.SERVED: "The experiment is decided, and everybody in its audience gets this arm.",
+    Reason.SERVED: "The experiment is decided; all of its audience but the held-out get this arm.",
     Reason.PAUSED: "The experiment is paused, and everybody gets what the control gets.",
     Reason.KEPT: "The customer met this arm before and keeps it.",
     Reason.NOT_IN_AUDIENCE: "The customer is not in the audience.",
@@ -69,7 +69,8 @@ class RunningExperiment:
     """All that answering needs to know of an experiment that runs, is paused or was decided.
 
     `prerequisites` are pairs of an experiment's key and the arm of it that a customer must have;
-    `metadata` are what clients are told beside an arm.
+    `holdouts` are the keys of those among them that hold customers out. `metadata` are what clients
+    are told beside an arm.
     """
 
     id: int
@@ -81,10 +82,24 @@ class RunningExperiment:
     traffic: int
     group: GroupShare | None = None
     prerequisites: tuple[tuple[str, str], ...] = ()
+    holdouts: frozenset[str] = frozenset()
     served: RunningArm | None = None
     is_paused: bool = False
     is_holdout: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def keeps_to(self) -> tuple[tuple[str, str], ...]:
+        """The prerequisites that count now.
+
+        Of what was shipped these are its hold-outs: they measure all that was shipped while they
+        last, so who is held out gets none of it. What was rolled back everybody has anyway.
+        """
+        if self.served is None:
+            return self.prerequisites
+        if self.served.is_control:
+            return ()
+        return tuple(pair for pair in self.prerequisites if pair[0] in self.holdouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +151,7 @@ class _Evaluation:
         if experiment is None:
             return _nothing(Reason.UNKNOWN)
         if experiment.served is not None:
-            if not matches(experiment.audience, self.attributes):
-                return _nothing(Reason.NOT_IN_AUDIENCE)
-            return _given(experiment.served, Reason.SERVED)
+            return self._answer_decided(experiment, experiment.served, above=above)
         if experiment.is_paused:
             return _given(experiment.control, Reason.PAUSED)
         known = self.met.get(experiment.id)
@@ -146,6 +159,25 @@ class _Evaluation:
             if arm.id == known:
                 return _own(experiment, arm, Reason.KEPT)
         return self._answer_newcomer(experiment, above=above)
+
+    def _answer_decided(
+        self, experiment: RunningExperiment, served: RunningArm, *, above: frozenset[str]
+    ) -> Answer:
+        """Give the arm that was decided for to all of the audience but the held-out.
+
+        Who is on neither side of a hold-out is not measured by it, and gets the arm. Nor is anybody
+        on a side who has no key to be hashed.
+        """
+        if not matches(experiment.audience, self.attributes):
+            return _nothing(Reason.NOT_IN_AUDIENCE)
+        exposures: tuple[tuple[int, int], ...] = ()
+        above = above | {experiment.key}
+        for holdout, arm_key in experiment.keeps_to if self.customer_key else ():
+            answer = self.answer(holdout, above=above)
+            exposures += answer.exposures
+            if answer.arm_key not in (None, arm_key):
+                return _nothing(Reason.PREREQUISITE, exposures)
+        return _given(served, Reason.SERVED, exposures)
 
     def _answer_newcomer(self, experiment: RunningExperiment, *, above: frozenset[str]) -> Answer:
         if not matches(experiment.audience, self.attributes):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import OuterRef, Subquery
 
-from experiments.models import Analysis, Experiment, ExperimentQuerySet, Outcome
+from experiments.models import Analysis, Experiment, ExperimentQuerySet, Outcome, Prerequisite
 from experiments.past import find_prior
 from experiments.stats.bayes import Prior, find_log_ratio, read_effect
 from experiments.stats.estimate import Estimate, result_from_json
@@ -38,12 +38,21 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True)
 class HoldoutSays:
-    """A hold-out's own estimate of everything that was shipped since it began."""
+    """A hold-out's own estimate of what was shipped while it lasted and keeps to it.
+
+    Attributes:
+        experiment: The hold-out.
+        estimate: What it says of the metric.
+        reconciled: How that fits the sum of what was shipped.
+        shipped: How many were shipped that it measures.
+        others: How many both of its sides got meanwhile, because they do not keep to it.
+    """
 
     experiment: Experiment
     estimate: Estimate
     reconciled: Reconciled
     shipped: int
+    others: int
 
     @property
     def agrees(self) -> bool:
@@ -139,8 +148,14 @@ def _read_shipped(experiment: Experiment, prior: Prior) -> tuple[str, str, Shipp
 def _hold_against(
     holdout: Experiment, metric: str, shipped: Sequence[Shipped]
 ) -> HoldoutSays | None:
-    """Compare a hold-out with what was shipped since it began."""
-    since = [one for one in shipped if holdout.started_at and one.at >= holdout.started_at]
+    """Compare a hold-out with what was shipped while it lasted and withheld from its held-out."""
+    keeping = set(
+        Prerequisite.objects.filter(arm__experiment=holdout, arm__is_control=False).values_list(
+            "experiment_id", flat=True
+        )
+    )
+    meanwhile = [one for one in shipped if _is_during(holdout, one.at)]
+    since = [one for one in meanwhile if one.experiment.pk in keeping]
     metrics = getattr(holdout, "metrics_found", None) or []
     found = next((m for m in metrics if m["key"] == metric), None)
     if found is None or not since:
@@ -151,4 +166,10 @@ def _hold_against(
     if estimate is None or log_ratio is None:
         return None
     total = accumulate([(one.log_ratio, one.sd) for one in since])[-1]
-    return HoldoutSays(holdout, estimate, reconcile(total, *log_ratio), len(since))
+    reconciled = reconcile(total, *log_ratio)
+    return HoldoutSays(holdout, estimate, reconciled, len(since), len(meanwhile) - len(since))
+
+
+def _is_during(holdout: Experiment, at: datetime) -> bool:
+    start, end = holdout.started_at, holdout.stopped_at
+    return start is not None and start <= at and (end is None or at <= end)

@@ -37,7 +37,7 @@ ARMS = """
 """
 # A hold-out that has ended holds nobody out any more.
 PREREQUISITES = """
-    SELECT prerequisite.experiment_id, required.key, arm.key AS arm_key
+    SELECT prerequisite.experiment_id, required.key, arm.key AS arm_key, required.is_holdout
     FROM experiments_prerequisite AS prerequisite
     JOIN experiments_arm AS arm ON arm.id = prerequisite.arm_id
     JOIN experiments_experiment AS required ON required.id = arm.experiment_id
@@ -90,7 +90,7 @@ def _to_experiment(
             weight=arm["weight"],
             payload=arm["payload"],
             is_control=arm["is_control"],
-            is_halted=arm["is_halted"],
+            is_halted=arm["is_halted"] and not row["is_holdout"],
         )
         for arm in arm_rows
     )
@@ -109,9 +109,10 @@ def _to_experiment(
         traffic=row["traffic"],
         group=None if seed is None else GroupShare(seed, row["group_from"], row["group_until"]),
         prerequisites=tuple((each["key"], each["arm_key"]) for each in required),
+        holdouts=frozenset(each["key"] for each in required if each["is_holdout"]),
         served=next((arm for arm in arms if arm.id == row["served_arm_id"]), None),
-        # Hold-outs are not paused. One that was, before that was refused, holds the same customers
-        # out: with everybody held out no experiment would let anybody in.
+        # Hold-outs are not paused, nor their arms halted. One that was, before that was refused,
+        # holds the same customers out: with everybody held out no experiment would let anybody in.
         is_paused=row["status"] == "paused" and not row["is_holdout"],
         is_holdout=row["is_holdout"],
         metadata=row["metadata"],

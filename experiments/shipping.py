@@ -7,7 +7,15 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from experiments.lifecycle import lock, record_change, require, stop_experiment
-from experiments.models import LIVE, Arm, Experiment, Exposure, Outcome, Status
+from experiments.models import (
+    LIVE,
+    Arm,
+    Experiment,
+    ExperimentQuerySet,
+    Exposure,
+    Outcome,
+    Status,
+)
 from experiments.plan import Extension
 from experiments.planning import record_plan
 from wire.notices import announce_change
@@ -17,6 +25,8 @@ def ship_arm(
     experiment: Experiment, arm_key: str, *, by: User | None, now: datetime, reason: str
 ) -> None:
     """Give everybody in the audience an arm's payload, and stop the experiment if it runs.
+
+    Whom a hold-out keeps from it, that it keeps to, gets nothing until the hold-out ends.
 
     Raises:
         ValidationError: It was never started or is decided already, or there is no such arm.
@@ -88,6 +98,18 @@ def extend_experiment(
         what = f"extended from {before:,} to {planned:,} customers (plan {version.number})"
         record_change(locked, what, by=by, now=now, reason=reason)
     experiment.refresh_from_db()
+
+
+def find_holdouts(experiment: Experiment) -> ExperimentQuerySet:
+    """Find the hold-outs that keep their customers from what was shipped, for as long as they run.
+
+    What was rolled back is kept from nobody.
+    """
+    if experiment.served_arm is None or experiment.served_arm.is_control:
+        return Experiment.objects.none()
+    return Experiment.objects.filter(
+        is_holdout=True, status__in=LIVE, arms__required_by__experiment=experiment
+    ).distinct()
 
 
 def _decide(

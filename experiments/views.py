@@ -18,6 +18,7 @@ from experiments.lifecycle import request_analysis, right_to_run
 from experiments.models import Analysis, Experiment
 from experiments.reports import to_page
 from experiments.reports.differences import find_differences
+from experiments.shipping import find_holdouts
 from experiments.timeline import draw_timelines
 
 VIEW = "experiments.view_experiment"
@@ -144,6 +145,7 @@ def report_context(
         "hidden_until": hidden_until,
         "is_hidden": is_hidden,
         "is_waiting": experiment.analysis_requested_at is not None,
+        "holdouts": find_holdouts(experiment),
         "halted": experiment.arms.exclude(halted_at=None) if experiment.is_standalone else (),
         "exports": EXPORTS,
         "acts": possible_acts(experiment) if user.has_perm(right_to_run(experiment)) else {},

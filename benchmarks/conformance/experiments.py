@@ -65,7 +65,7 @@ def seed() -> None:
     made = [_make(f"flag-{i}", plan, group) for i, plan in enumerate(PLANS)]
     open_arm = made[-1].arms.get(key="v1")
     for experiment, plan in zip(made, PLANS, strict=True):
-        if plan.fate == "prerequisite":
+        if plan.fate == "prerequisite" or (plan.fate == "shipped" and plan.audience):
             Prerequisite.objects.create(experiment=experiment, arm=open_arm)
 
 

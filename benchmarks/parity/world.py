@@ -73,7 +73,7 @@ halted = make("halted", (3000, 3000, 4000), requires=[*held, (season, "arm-1")])
 halt_arm(halted, "arm-2", by=None, now=now, reason="harm")
 paused = make("paused", traffic=100)
 pause_experiment(paused, by=None, now=now, reason="look")
-shipped = make("shipped", audience={"plan": "pro"})
+shipped = make("shipped", audience={"plan": "pro"}, requires=[*held, (season, "arm-1")])
 ship_arm(shipped, "arm-1", by=None, now=now, reason="won")
 print("KEY=" + create_source("parity", scopes=[Scope.FLAGS])[1])
 """

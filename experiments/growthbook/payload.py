@@ -8,7 +8,8 @@ Features whose key holds a colon help others, and nobody asks for them: `price:a
 the arm, because two arms may have equal payloads and what is required is an arm; `price:open` says
 who is let in. The SDKs look at prerequisites before anything else, and each look exposes the
 customer to what is required. So an experiment that requires others requires `price:open` first:
-who is not in its audience, or belongs to the rest of its group, is exposed to nothing.
+who is not in its audience, or belongs to the rest of its group, is exposed to nothing. What was
+shipped requires of its hold-outs only that they do not hold the customer out.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -47,9 +48,9 @@ def to_payload(
     features: Document = {}
     for key, experiment in running.items():
         features[key] = _to_feature(experiment, _payload_of)
-        if experiment.prerequisites:
+        if experiment.keeps_to:
             features[_open(key)] = _to_gate(experiment)
-        for required, _ in experiment.prerequisites:
+        for required, _ in experiment.keeps_to:
             features[_arm(required)] = _to_arm_feature(running.get(required))
     payload: Document = {"features": features}
     bandits: Document = {}
@@ -101,7 +102,7 @@ def _to_feature(experiment: RunningExperiment, value_of: ValueOf) -> Document:
     # The Python SDK passes over a rule that forces null, and the next one has its turn. None of
     # those here applies to the same customers, so they get the default value, which is null too.
     if experiment.served is not None:
-        rules = [{"force": value_of(experiment.served), **_condition(experiment)}]
+        rules = [{"force": value_of(experiment.served), **_whom(experiment)}]
     elif experiment.is_paused:
         rules = [{"force": value_of(experiment.control)}]
     else:
@@ -118,7 +119,7 @@ def _to_rules(experiment: RunningExperiment, value_of: ValueOf) -> list[Document
         "seed": experiment.seed,
         "hashAttribute": DEFAULT_ATTRIBUTE,
         "hashVersion": HASH_VERSION,
-        **(_requirements(experiment) if experiment.prerequisites else _who(experiment)),
+        **_whom(experiment),
     }
     pairs = list(zip(experiment.arms, laid, strict=True))
     rule = {
@@ -137,16 +138,21 @@ def _to_rules(experiment: RunningExperiment, value_of: ValueOf) -> list[Document
     return [rule, *halted]
 
 
-def _requirements(experiment: RunningExperiment) -> Document:
+def _whom(experiment: RunningExperiment) -> Document:
+    """Say whom a rule is for: who is let in and meets what is required."""
+    if not experiment.keeps_to:
+        return _who(experiment)
     wanted: list[tuple[str, Any]] = [(_open(experiment.key), True)]
-    wanted += [(_arm(required), key) for required, key in experiment.prerequisites]
+    for required, key in experiment.keeps_to:
+        # Who is on neither side of a hold-out gets what was shipped, too.
+        wanted.append((_arm(required), key if experiment.served is None else {"$in": [key, None]}))
     return {"parentConditions": [{"id": id_, "condition": {"value": v}} for id_, v in wanted]}
 
 
 def _who(experiment: RunningExperiment) -> Document:
-    """Say who is let in: the audience, and a share of the group."""
+    """Say who is let in: the audience, and a share of the group, until it is decided."""
     group = experiment.group
-    if group is None:
+    if group is None or experiment.served is not None:
         return _condition(experiment)
     share = {
         "seed": group.seed,

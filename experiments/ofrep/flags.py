@@ -8,7 +8,7 @@ from msgspec import UNSET
 from experiments.evaluation import Answer, Reason, RunningArm, RunningExperiment
 from experiments.ofrep.documents import Flag, FlagReason
 
-# "Served" is said by the audience; see `_reason_of`. "Unknown" is no flag at all.
+# "Served" is said by the audience and hold-outs; see `_reason_of`. "Unknown" is no flag at all.
 _REASONS: Mapping[Reason, FlagReason] = {
     Reason.ASSIGNED: "SPLIT",
     Reason.KEPT: "SPLIT",
@@ -24,12 +24,15 @@ _REASONS: Mapping[Reason, FlagReason] = {
 def needs_customer(experiment: RunningExperiment) -> bool:
     """Say whether it matters who asks: not where everybody gets the same."""
     if experiment.served is not None:
-        return bool(experiment.audience)
+        return bool(experiment.audience or experiment.keeps_to)
     return not experiment.is_paused
 
 
 def needs_key(experiment: RunningExperiment) -> bool:
-    """Say whether the customer's key is hashed; what was decided or paused asks no key."""
+    """Say whether nothing can be said without a key; what was decided or paused asks none.
+
+    Who has no key is on no side of a hold-out, and gets what was shipped.
+    """
     return experiment.served is None and not experiment.is_paused
 
 
@@ -64,7 +67,7 @@ def to_flag(experiment: RunningExperiment, made: Answer, *, is_degraded: bool = 
 
 def _reason_of(experiment: RunningExperiment, reason: Reason) -> FlagReason:
     if reason is Reason.SERVED:
-        return "TARGETING_MATCH" if experiment.audience else "STATIC"
+        return "TARGETING_MATCH" if needs_customer(experiment) else "STATIC"
     return _REASONS[reason]
 
 

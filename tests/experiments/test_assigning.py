@@ -10,6 +10,7 @@ import pytest
 from audience.models import Customer, Identity, Scope
 from experiments.assignment import bucket_of
 from experiments.drafting import ArmPlan
+from experiments.lifecycle import stop_experiment
 from experiments.models import Arm, Experiment, Exposure, Prerequisite, Status
 from experiments.shipping import roll_back, ship_arm
 from experiments.steering import halt_arm, pause_experiment, ramp_experiment
@@ -132,6 +133,29 @@ def test_a_hold_out_is_measured_on_those_it_keeps_away_too(site: Site, key: str)
     exposed = set(Exposure.objects.filter(experiment=experiment).values_list("customer", flat=True))
     let_in = set(Exposure.objects.filter(arm=required).values_list("customer", flat=True))
     assert exposed == let_in
+
+
+def test_what_was_shipped_is_withheld_until_the_hold_out_ends(site: Site, key: str) -> None:
+    experiment, holdout = make(), make(arms=HOLDOUT, is_holdout=True)
+    required = Arm.objects.get(experiment=holdout, key="open")
+    Prerequisite.objects.create(experiment=experiment, arm=required)
+    ship_arm(experiment, "new", by=None, now=NOW, reason="it won")
+    customers = [f"c{number}" for number in range(30)]
+
+    def arms() -> set[tuple[str, str | None]]:
+        wait(site)
+        return {(c, ask(site, key, customer=c)[experiment.key]["arm"]) for c in customers}
+
+    share = holdout.arms.get(key="held-out").weight
+    held = {c for c in customers if bucket_of(holdout.seed, c) < share}
+    assert 0 < len(held) < 30
+    assert arms() == {(c, None if c in held else "new") for c in customers}
+    # Both sides are measured, by what was shipped too, and nobody meets the experiment any more.
+    met = Exposure.objects.filter(arm__key="held-out").values_list("customer__external_key")
+    assert {c for (c,) in met} == held
+    assert Exposure.objects.filter(experiment=holdout).count() == Exposure.objects.count() == 30
+    stop_experiment(holdout, by=None, now=NOW)
+    assert arms() == {(c, "new") for c in customers}
 
 
 def test_a_hold_out_that_was_paused_once_holds_out_the_same_customers(site: Site, key: str) -> None:

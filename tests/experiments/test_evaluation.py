@@ -23,7 +23,9 @@ from tests.experiments.served import CONTROL, NEW, PLAIN, customer_in, hold_out
 
 HOLDOUT = hold_out(1000)
 HELD_OUT, OPEN = HOLDOUT.arms
-GUARDED = replace(PLAIN, prerequisites=(("holdout", "open"),))
+GUARDED = replace(PLAIN, prerequisites=(("holdout", "open"),), holdouts=frozenset({"holdout"}))
+SHIPPED = replace(GUARDED, served=NEW)
+HELD, LET_IN = customer_in("holdout:s", 0, 1000), customer_in("holdout:s", 1000, BUCKETS)
 
 
 def ask(
@@ -70,6 +72,58 @@ def test_a_decided_experiment_gives_nothing_outside_its_audience() -> None:
     decided = replace(PLAIN, served=NEW, audience={"country": "DE"})
     assert ask(decided, country="FR") == Answer(None, None, Reason.NOT_IN_AUDIENCE)
     assert ask(decided, country="DE").arm_key == "new"
+
+
+def test_who_is_held_out_gets_nothing_of_what_was_shipped_and_is_measured() -> None:
+    assert ask(SHIPPED, HOLDOUT, customer=HELD) == Answer(
+        None, None, Reason.PREREQUISITE, ((70, 11),)
+    )
+    assert ask(SHIPPED, HOLDOUT, customer=LET_IN) == Answer(
+        "new", {"price": 8}, Reason.SERVED, ((70, 12),)
+    )
+
+
+def test_a_hold_out_keeps_its_sides_for_what_was_shipped() -> None:
+    assert ask(SHIPPED, HOLDOUT, customer=LET_IN, met={70: 11}).reason == Reason.PREREQUISITE
+    assert ask(SHIPPED, HOLDOUT, customer=HELD, met={70: 12}) == Answer(
+        "new", {"price": 8}, Reason.SERVED
+    )
+
+
+def test_who_is_on_neither_side_of_a_hold_out_gets_what_was_shipped() -> None:
+    given = Answer("new", {"price": 8}, Reason.SERVED)
+    narrow, small = replace(HOLDOUT, audience={"vip": True}), replace(HOLDOUT, traffic=0)
+    for holdout in (narrow, small):
+        assert ask(SHIPPED, holdout, customer=HELD) == given
+        assert ask(GUARDED, holdout, customer=HELD).reason == Reason.PREREQUISITE
+    # One that cannot be read holds nobody out, and no key is on no side.
+    assert ask(SHIPPED, customer=HELD) == given
+    assert ask(SHIPPED, hold_out(BUCKETS), customer="") == given
+
+
+def test_who_is_outside_the_audience_of_what_was_shipped_does_not_meet_the_hold_out() -> None:
+    shipped = replace(SHIPPED, audience={"country": "DE"})
+    assert ask(shipped, HOLDOUT, customer=HELD) == Answer(None, None, Reason.NOT_IN_AUDIENCE)
+
+
+def test_of_what_is_shipped_only_hold_outs_count_on_and_of_what_is_rolled_back_none() -> None:
+    pairs = (("gone", "x"), ("holdout", "open"))
+    both = replace(SHIPPED, prerequisites=pairs)
+    assert (both.keeps_to, replace(both, served=None).keeps_to) == (pairs[1:], pairs)
+    assert ask(both, HOLDOUT, customer=LET_IN).arm_key == "new"
+    for customer in (HELD, LET_IN):
+        assert ask(replace(both, served=CONTROL), HOLDOUT, customer=customer) == Answer(
+            "control", {"price": 10}, Reason.SERVED
+        )
+
+
+def test_who_is_held_out_from_what_was_shipped_lacks_its_arm() -> None:
+    shipped = replace(SHIPPED, id=8, key="first")
+    later = replace(PLAIN, prerequisites=(("first", "new"),))
+    assert ask(later, shipped, HOLDOUT, customer=HELD) == Answer(
+        None, None, Reason.PREREQUISITE, ((70, 11),)
+    )
+    assert ask(later, shipped, HOLDOUT, customer=LET_IN).exposures[0] == (70, 12)
 
 
 def test_a_paused_experiment_gives_everybody_the_control_and_exposes_nobody() -> None:

@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments.analysis import analyse
+from experiments.lifecycle import stop_experiment
 from experiments.models import Arm, Experiment, Metric, Prerequisite
 from experiments.programme import find_impact
 from experiments.shipping import ship_arm
@@ -146,6 +147,35 @@ def test_a_hold_out_checks_the_sum(open_orders: int, agrees: bool) -> None:  # a
     text = page("/programme/")
     assert ("Both agree" in text) is agrees
     assert ("disagree by" in text) is not agrees
+
+
+def test_a_hold_out_is_held_against_what_it_withholds_and_nothing_else() -> None:
+    goal = make_metric()
+    holdout = make_experiment(
+        goal=goal, is_standalone=True, is_holdout=True, planned_customers=800, started_at=NOW - DAY
+    )
+    fill_arms(holdout, control=(400, 100), new=(400, 130))
+    analyse(holdout, now=LATER)
+    stop_experiment(holdout, by=None, now=LATER)
+    one, two, later, before, free = (analysed(new=130, goal=goal) for _ in range(5))
+    required = Arm.objects.get(experiment=holdout, key="new")
+    for keeping in (one, two, later, before):
+        Prerequisite.objects.create(experiment=keeping, arm=required)
+    for shipped, at in (
+        (one, LATER), (two, LATER), (later, LATER + DAY), (before, NOW - 2 * DAY), (free, LATER),
+    ):  # fmt: skip
+        ship_arm(shipped, "new", by=None, now=at, reason="")
+    (impact,), _ = find_impact()
+    assert len(impact.shipped) == 5
+    (says,) = impact.holdouts
+    assert (says.shipped, says.others) == (2, 1)
+    text = page("/programme/")
+    assert "whose customers get none of the 2 shipped while it lasted that keep to it" in text
+    assert "1 more, which does not keep to it, went to both of its sides" in text
+    # Without any that keeps to it, there is nothing to hold it against.
+    Prerequisite.objects.all().delete()
+    (impact,), _ = find_impact()
+    assert impact.holdouts == []
 
 
 def test_nothing_shipped_is_said_in_words() -> None:

@@ -106,6 +106,13 @@ def test_a_halted_arm_is_marked() -> None:
     assert [arm.is_halted for arm in load()[experiment.key].arms] == [False, True]
 
 
+def test_an_arm_of_a_hold_out_that_was_halted_once_goes_on() -> None:
+    holdout = make(is_holdout=True)
+    # As it could be done before that was refused.
+    holdout.arms.filter(key="new").update(halted_at=NOW)
+    assert [arm.is_halted for arm in load()[holdout.key].arms] == [False, False]
+
+
 @pytest.mark.parametrize("damage", ["audience", "control", "weights"])
 def test_a_damaged_experiment_does_not_keep_the_others_from_being_served(
     damage: str, caplog: pytest.LogCaptureFixture
@@ -130,3 +137,17 @@ def test_a_hold_out_that_has_ended_holds_nobody_out() -> None:
     assert load()[experiment.key].prerequisites == ((holdout.key, "new"),)
     stop_experiment(holdout, by=None, now=NOW)
     assert load()[experiment.key].prerequisites == ()
+
+
+def test_it_is_known_which_of_what_is_required_holds_customers_out() -> None:
+    holdout, other, experiment = make(is_holdout=True), make(), make()
+    for required in (holdout, other):
+        Prerequisite.objects.create(
+            experiment=experiment, arm=Arm.objects.get(experiment=required, key="new")
+        )
+    act(ship_arm, experiment, "new")
+    found = load()[experiment.key]
+    assert found.holdouts == {holdout.key}
+    assert found.keeps_to == ((holdout.key, "new"),)
+    stop_experiment(holdout, by=None, now=NOW)
+    assert load()[experiment.key].keeps_to == ()

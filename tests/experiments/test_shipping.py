@@ -3,10 +3,18 @@
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.test import Client
 
 from experiments.analysis import analyse
-from experiments.models import Experiment, Outcome, Status
-from experiments.shipping import extend_experiment, roll_back, ship_arm, undo_decision
+from experiments.lifecycle import stop_experiment
+from experiments.models import Arm, Experiment, Outcome, Prerequisite, Status
+from experiments.shipping import (
+    extend_experiment,
+    find_holdouts,
+    roll_back,
+    ship_arm,
+    undo_decision,
+)
 from tests.makers import DAY, HOUR, NOW, make_experiment, make_user
 from tests.worlds import fill_arms
 
@@ -24,6 +32,31 @@ def test_shipping_stops_what_runs_and_serves_the_arm_to_all() -> None:
     assert experiment.served_arm is not None
     assert experiment.served_arm.key == "new"
     assert actions(experiment) == ["shipped New", "stopped", "started"]
+
+
+def test_a_report_says_whom_a_hold_out_keeps_from_what_was_shipped() -> None:
+    holdout = make_experiment(is_standalone=True, is_holdout=True)
+    other, experiment = make_experiment(is_standalone=True), make_experiment(is_standalone=True)
+    for required in (holdout, other):
+        arm = Arm.objects.get(experiment=required, key="new")
+        Prerequisite.objects.create(experiment=experiment, arm=arm)
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+
+    def told() -> str:
+        page = client.get(experiment.get_absolute_url()).content.decode()
+        return page.partition("Everybody in the audience gets ")[2].partition("</p>")[0]
+
+    assert (list(find_holdouts(experiment)), told()) == ([], "")
+    roll_back(experiment, by=None, now=NOW + DAY, reason="")
+    assert (list(find_holdouts(experiment)), told()) == ([], "Control.")
+    undo_decision(experiment, by=None, now=NOW + DAY, reason="")
+    ship_arm(experiment, "new", by=None, now=NOW + DAY, reason="")
+    assert list(find_holdouts(experiment)) == [holdout]
+    link = f'<a href="{holdout.get_absolute_url()}">{holdout}</a>'
+    assert told() == f"New, but for those whom {link} holds out until it ends."
+    stop_experiment(holdout, by=None, now=NOW + DAY)
+    assert (list(find_holdouts(experiment)), told()) == ([], "New.")
 
 
 def test_rolling_back_serves_the_control() -> None:

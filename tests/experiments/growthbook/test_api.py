@@ -27,8 +27,10 @@ from experiments.growthbook.evaluator import Evaluator
 from experiments.growthbook.payload import Extras
 from experiments.models import Arm, Experiment, Exposure, Prerequisite
 from experiments.running import load_running
+from experiments.shipping import ship_arm
 from experiments.steering import pause_experiment
 from tests.asgi import Answer, Site, committing, database_url, serve
+from tests.experiments.served import customer_in
 from tests.makers import NOW, make_experiment, make_source
 from wire.current import Current
 from wire.dispatcher import Dispatcher
@@ -189,7 +191,10 @@ def evaluate(site: Site, key: str, **visit: Any) -> Answer:
     return site.post(f"/api/eval/{key}", visit)
 
 
-def test_remote_evaluation_gives_values_and_what_to_track(key: str, experiment: Experiment) -> None:
+@pytest.mark.parametrize("is_shipped", [False, True])
+def test_remote_evaluation_gives_values_and_what_to_track(
+    key: str, experiment: Experiment, *, is_shipped: bool
+) -> None:
     holdout = make_experiment(
         arms=(
             ArmPlan("held-out", "Held out", 5000, is_control=True),
@@ -201,16 +206,23 @@ def test_remote_evaluation_gives_values_and_what_to_track(key: str, experiment: 
     Prerequisite.objects.create(
         experiment=experiment, arm=Arm.objects.get(experiment=holdout, key="open")
     )
+    if is_shipped:
+        ship_arm(experiment, "new", by=None, now=NOW, reason="it won")
+    held, let_in = (customer_in(holdout.seed, start, start + 5000) for start in (0, 5000))
     with open_api() as site:
         whole = features(site, key).json()
-        for customer in ("ada", "bob", "cleo", "dan"):
+        for customer, is_held in ((held, True), (let_in, False)):
             answer = evaluate(site, key, attributes={"id": customer})
             assert answer.headers["cache-control"] == "no-store"
             assert "x-sse-support" not in answer.headers
             resolved = Evaluator(Context(features=answer.json()["features"]))
             local = Evaluator(Context(features=whole["features"], attributes={"id": customer}))
             assert resolved.feature(experiment.key).value == local.feature(experiment.key).value
+            assert (local.feature(experiment.key).value is None) is is_held
             assert resolved.tracks == local.tracks
+            told = [str(track["experiment"]["key"]) for track in local.tracks]
+            is_met = not is_held and not is_shipped
+            assert told == [holdout.key, *([experiment.key] if is_met else [])]
     assert Exposure.objects.count() == 0
 
 

@@ -18,7 +18,7 @@ from tests.experiments.served import CONTROL, NEW, PLAIN, customer_in, hold_out
 
 HOLDOUT = hold_out(5000)
 HELD_OUT, OPEN = HOLDOUT.arms
-GUARDED = replace(PLAIN, prerequisites=(("holdout", "open"),))
+GUARDED = replace(PLAIN, prerequisites=(("holdout", "open"),), holdouts=frozenset({"holdout"}))
 
 
 def visit(running: Mapping[str, RunningExperiment], customer: str, **attributes: Any) -> Evaluator:
@@ -52,7 +52,7 @@ def test_an_sdk_gives_the_arm_and_tells_the_exposures_that_our_evaluation_does(
 def test_a_helper_gives_the_key_of_the_arm(
     running: dict[str, RunningExperiment], customer: str, attributes: dict[str, Any]
 ) -> None:
-    required = {key for e in running.values() for key, _ in e.prerequisites if key in running}
+    required = {key for e in running.values() for key, _ in e.keeps_to if key in running}
     for key in required:
         expected = evaluate(key, customer, attributes, running, {})
         assert visit(running, customer, **attributes).feature(f"{key}:arm").value == (
@@ -129,6 +129,37 @@ def test_what_is_paused_or_decided_gives_all_the_same_and_exposes_nobody(
     client = visit({"price": decided}, "ada", plan="free")
     assert client.feature("price").value == expected
     assert exposures(client) == []
+
+
+SHIPPED = replace(GUARDED, served=NEW, audience={"plan": "pro"}, group=GroupShare("g", 0, 0))
+
+
+def test_what_was_shipped_is_withheld_from_who_is_held_out_and_measured_by_the_hold_out() -> None:
+    running = {"price": SHIPPED, "holdout": HOLDOUT}
+    held, let_in = customer_in("holdout:s", 0, 5000), customer_in("holdout:s", 5000, BUCKETS)
+    for customer, value, arm in ((held, None, "held-out"), (let_in, {"price": 8}, "open")):
+        client = visit(running, customer, plan="pro")
+        assert client.feature("price").value == value
+        assert exposures(client) == [("holdout", arm)]
+        outside = visit(running, customer, plan="free")
+        assert (outside.feature("price").value, exposures(outside)) == (None, [])
+
+
+def test_who_is_on_neither_side_of_a_hold_out_gets_what_was_shipped() -> None:
+    half = replace(HOLDOUT, traffic=5000)
+    for bucket in (2500, 7500):
+        client = visit(
+            {"price": SHIPPED, "holdout": half},
+            customer_in("holdout:s", bucket, bucket + 1),
+            plan="pro",
+        )
+        assert (client.feature("price").value, exposures(client)) == ({"price": 8}, [])
+
+
+def test_what_was_rolled_back_asks_no_hold_out() -> None:
+    payload = to_payload({"price": replace(GUARDED, served=CONTROL), "holdout": HOLDOUT})
+    assert payload["features"]["price"]["rules"] == [{"force": {"price": 10}}]
+    assert payload["features"].keys() == {"price", "holdout"}
 
 
 def test_what_is_required_and_does_not_run_lets_nobody_in() -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from experiments.assignment import BUCKETS
 from experiments.evaluation import GroupShare, RunningArm, RunningExperiment
 
-KEYS = ["price", "banner", "checkout", "hold-out", "search"]
+HOLDOUT = "hold-out"
+KEYS = ["price", "banner", "checkout", HOLDOUT, "search"]
 ARM_KEYS = ["control", "new", "bold", "quiet"]
 AUDIENCES: list[dict[str, Any]] = [
     {},
@@ -40,6 +41,8 @@ def prerequisites(number: int) -> st.SearchStrategy[tuple[str, str]]:
 
 @st.composite
 def experiments(draw: st.DrawFn, key: str, number: int) -> RunningExperiment:
+    # A hold-out requires nothing, and is neither paused nor halted nor decided while it holds out.
+    is_holdout = key == HOLDOUT
     weights = draw(st.sampled_from(WEIGHTS))
     arms = tuple(
         RunningArm(
@@ -48,13 +51,14 @@ def experiments(draw: st.DrawFn, key: str, number: int) -> RunningExperiment:
             weight=weight,
             payload=draw(PAYLOADS),
             is_control=index == 0,
-            is_halted=draw(st.sampled_from([False, False, True])),
+            is_halted=not is_holdout and draw(st.sampled_from([False, False, True])),
         )
         for index, weight in enumerate(weights)
     )
     start = draw(st.sampled_from([0, 0, 1, 5000]))
     end = draw(st.sampled_from([start, 5000, BUCKETS, BUCKETS]))
     group = GroupShare(draw(st.sampled_from("gh")), start, end)
+    required = [] if is_holdout else draw(st.lists(prerequisites(number), max_size=2))
     return RunningExperiment(
         id=number,
         key=key,
@@ -64,9 +68,11 @@ def experiments(draw: st.DrawFn, key: str, number: int) -> RunningExperiment:
         audience=draw(st.sampled_from(AUDIENCES)),
         traffic=draw(st.sampled_from([0, 1, 5000, 9999, BUCKETS, BUCKETS, BUCKETS])),
         group=draw(st.sampled_from([None, None, group])),
-        prerequisites=tuple(draw(st.lists(prerequisites(number), max_size=2))),
-        served=draw(st.sampled_from([*[None] * 20, *arms])),
-        is_paused=draw(st.sampled_from([*[False] * 9, True])),
+        prerequisites=tuple(required),
+        holdouts=frozenset(key for key, _ in required if key == HOLDOUT),
+        served=None if is_holdout else draw(st.sampled_from([*[None] * 10, *arms])),
+        is_paused=not is_holdout and draw(st.sampled_from([*[False] * 9, True])),
+        is_holdout=is_holdout,
     )
 
 

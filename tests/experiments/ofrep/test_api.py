@@ -13,6 +13,7 @@ from experiments.shipping import roll_back, ship_arm
 from experiments.steering import pause_experiment
 from tests.asgi import Answer, Site
 from tests.experiments.ofrep.conftest import NO_DATABASE, OpenOfrep, make_flag
+from tests.experiments.served import customer_in
 from tests.makers import NOW, make_customer, make_experiment, make_source
 from tests.racing import end_sessions, locked_table
 
@@ -122,6 +123,27 @@ def test_a_required_hold_out_is_met_too(site: Site, key: str) -> None:
     for number in range(5):
         evaluate(site, key, experiment.key, targetingKey=f"c{number}")
     assert Exposure.objects.filter(experiment=holdout).count() == 5
+
+
+def test_what_was_shipped_is_the_controls_for_the_held_out(site: Site, key: str) -> None:
+    holdout = make_flag("held", "open", is_holdout=True)
+    experiment = make_flag("a", "b")
+    required = Arm.objects.get(experiment=holdout, key="v1")
+    Prerequisite.objects.create(experiment=experiment, arm=required)
+    ship_arm(experiment, "v1", **DECIDED)
+    held, given = (customer_in(holdout.seed, start, start + 5000) for start in (0, 5000))
+    for customer, value in ((held, "a"), (given, "b")):
+        one = evaluate(site, key, experiment.key, targetingKey=customer).json()
+        flags = flags_of(evaluate_all(site, key, targetingKey=customer))
+        assert (one["value"], flags[experiment.key]) == (value, one)
+    met = Exposure.objects.values_list("customer__external_key", "arm__key")
+    assert set(met) == {(held, "v0"), (given, "v1")}
+    # The side that was met is kept, whatever the hash says.
+    Exposure.objects.filter(customer__external_key=given).update(arm=holdout.arms.get(key="v0"))
+    assert evaluate(site, key, experiment.key, targetingKey=given).json()["value"] == "a"
+    # Who has no key is on no side of it.
+    assert post(site, key, f"{ALL}/{experiment.key}", {}).json()["value"] == "b"
+    assert flags_of(post(site, key, ALL, {}))[experiment.key]["value"] == "b"
 
 
 def test_without_a_key_only_what_is_drawn_is_missing(site: Site, key: str) -> None:

@@ -8,9 +8,14 @@ import pytest
 
 from experiments.evaluation import Reason, RunningArm, RunningExperiment, evaluate
 from experiments.ofrep.flags import needs_customer, needs_key, to_flag
+from tests.experiments.served import customer_in, hold_out
 
 EVERYBODY: dict[str, Any] = {}
 GERMANS = {"country": "DE"}
+KEEPING: dict[str, Any] = {
+    "prerequisites": (("holdout", "open"),),
+    "holdouts": frozenset({"holdout"}),
+}
 # What OpenFeature's Python provider looks up by name; any other word loses the value.
 STANDARD = {"STATIC", "DEFAULT", "TARGETING_MATCH", "SPLIT", "DISABLED", "CACHED", "UNKNOWN"}
 
@@ -73,6 +78,22 @@ def test_what_an_audience_gets_is_a_match_and_the_others_get_the_default() -> No
     assert (inside["reason"], inside["variant"], inside["value"]) == ("TARGETING_MATCH", "v1", "b")
     assert (outside["reason"], outside["variant"], outside["value"]) == ("DEFAULT", "v0", "a")
     assert outside["metadata"] == {"experiment": "flag", "reason": "not_in_audience"}
+
+
+def test_what_was_shipped_is_the_controls_for_who_is_held_out_and_a_match_for_the_others() -> None:
+    shipped, holdout = make("a", "b", served=1, **KEEPING), hold_out(5000)
+    running = {"flag": shipped, "holdout": holdout}
+
+    def ask_as(customer: str) -> Any:
+        made = evaluate("flag", customer, {}, running, {})
+        return json.loads(msgspec.json.encode(to_flag(shipped, made)))
+
+    held = ask_as(customer_in(holdout.seed, 0, 5000))
+    assert (held["reason"], held["variant"], held["value"]) == ("DEFAULT", "v0", "a")
+    assert held["metadata"] == {"experiment": "flag", "reason": "prerequisite"}
+    for customer in (customer_in(holdout.seed, 5000, 10_000), ""):
+        given = ask_as(customer)
+        assert (given["reason"], given["variant"]) == ("TARGETING_MATCH", "v1")
 
 
 @pytest.mark.parametrize(
@@ -154,9 +175,18 @@ def test_a_degraded_flag_says_so() -> None:
         (make("a", "b"), True, True),
         (make("a", "b", served=0), False, False),
         (make("a", "b", served=0, audience=GERMANS), True, False),
+        (make("a", "b", served=1, **KEEPING), True, False),
+        (make("a", "b", served=0, **KEEPING), False, False),
         (make("a", "b", is_paused=True, audience=GERMANS), False, False),
     ],
-    ids=["running", "decided", "decided for an audience", "paused"],
+    ids=[
+        "running",
+        "decided",
+        "decided for an audience",
+        "shipped but for a hold-out",
+        "rolled back",
+        "paused",
+    ],
 )
 def test_it_is_known_what_a_flag_depends_on(
     experiment: RunningExperiment, *, customer: bool, hashed: bool
