@@ -109,11 +109,11 @@ ACTS: dict[str, Act] = {
         "Let more in, or fewer",
         "Another share of the audience takes part. Nobody changes arms by that.",
         _ramp,
-        lambda e: e.status in LIVE,
+        lambda e: e.status in LIVE and not (e.is_holdout and e.traffic == BUCKETS),
         asks="traffic",
-        of_holdout="Another share of the customers is divided into those held out and the others. "
-        "Nobody changes sides by that. Who is in neither takes part in no experiment that keeps to "
-        "this hold-out.",
+        of_holdout="A larger share of the customers is divided into those held out and the others. "
+        "Nobody changes sides by that, and it cannot be made smaller again. Who is in neither gets "
+        "what is shipped, but takes part in no experiment that keeps to this hold-out.",
     ),
     "pause": Act(
         "Pause",
@@ -142,7 +142,7 @@ ACTS: dict[str, Act] = {
         "Its customers get what the control gets, and nobody new is given it. The others keep "
         "their arms.",
         _halt,
-        lambda e: e.status in LIVE and _has_arm(e, is_halted=False),
+        lambda e: e.status in LIVE and not e.is_holdout and _has_arm(e, is_halted=False),
         asks="arm",
     ),
     "release": Act(
@@ -160,14 +160,15 @@ ACTS: dict[str, Act] = {
         _stop,
         lambda e: e.status in LIVE,
         of_holdout="Nobody is held out any more, for good: those who were get what all the others "
-        "get, and the report is brought up to date. A hold-out is not paused, because who was let "
-        "in for some days cannot be held against the others again. To hold people out later, begin "
-        "another one.",
+        "get, what was shipped meanwhile too, and the report is brought up to date. A hold-out is "
+        "not paused, because who was let in for some days cannot be held against the others again; "
+        "nor is an arm of it halted, because everybody would be held out. To hold people out "
+        "later, begin another one.",
     ),
     "ship": Act(
         "Ship an arm",
-        "Everybody in the audience gets the arm's values, within about two seconds. The experiment "
-        "stops if it runs.",
+        "Everybody in the audience gets the arm's values, within about two seconds; but for those "
+        "whom a hold-out keeps from it, who do when that ends. The experiment stops if it runs.",
         _ship,
         _is_undecided,
         asks="arm",

@@ -34,7 +34,8 @@ FIND = """
                  WHERE experiment_id = experiment.id ORDER BY position, id) AS arm_keys,
            ARRAY(SELECT name FROM experiments_arm
                  WHERE experiment_id = experiment.id ORDER BY position, id) AS arm_names,
-           ARRAY(SELECT halted_at FROM experiments_arm
+           ARRAY(SELECT CASE WHEN NOT experiment.is_holdout THEN halted_at END
+                 FROM experiments_arm
                  WHERE experiment_id = experiment.id ORDER BY position, id) AS arm_halts
     FROM experiments_experiment AS experiment
     WHERE experiment.key = ANY(%(said)s) OR experiment.name = ANY(%(said)s)

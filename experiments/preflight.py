@@ -181,6 +181,20 @@ def check_requirements(experiment: Experiment, now: datetime) -> Iterator[Issue]
         )
 
 
+def check_sides(experiment: Experiment, now: datetime) -> Iterator[Issue]:
+    """Look for a hold-out that leaves customers on neither side."""
+    if not experiment.is_holdout or experiment.is_global:
+        return
+    if experiment.audience or experiment.traffic < BUCKETS:
+        yield Issue(
+            "sides",
+            False,
+            "Who is not in its audience, or not in the share that it takes, is on neither side of "
+            "it: they get what is shipped, but take part in no experiment that keeps to it.",
+            "audience",
+        )
+
+
 def check_global(experiment: Experiment, now: datetime) -> Iterator[Issue]:
     """Look whether a hold-out from everything is one of everybody, and whether one runs already."""
     if not experiment.is_global:
@@ -214,6 +228,7 @@ PREFLIGHT: tuple[Callable[[Experiment, datetime], Iterator[Issue]], ...] = (
     check_overlaps,
     check_group,
     check_requirements,
+    check_sides,
     check_global,
     check_end,
 )

@@ -65,13 +65,19 @@ def ramp_experiment(
         reason: Why, for those who read the report.
 
     Raises:
-        ValidationError: It does not run, or the share is none.
+        ValidationError: It does not run, the share is none, or it is a hold-out that fewer would be
+            on a side of: they would be let into no experiment that keeps to it.
     """
     if not 0 < traffic <= BUCKETS:
         raise ValidationError("Between 0.01% and 100% of the audience can take part.")
     with transaction.atomic():
         locked = lock(experiment)
         require(locked, *LIVE, message="Only a running experiment can be ramped.")
+        if locked.is_holdout and traffic < locked.traffic:
+            raise ValidationError(
+                "A hold-out only grows: who is on neither side of it is let into no experiment "
+                "that keeps to it. To hold fewer people out, end it and begin another one."
+            )
         before, locked.traffic = locked.traffic, traffic
         locked.save(update_fields=["traffic"])
         what = f"traffic from {before / 100:g}% to {traffic / 100:g}%"
@@ -88,12 +94,22 @@ def halt_arm(
     The others keep their arms: no range of buckets moves. It is a new version of the plan, by
     which the arm has no share of the customers to come.
 
+    No arm of a hold-out is halted. Its customers would be held out like its control's, so everybody
+    would be: no experiment that keeps to it would let a newcomer in, and what was shipped would be
+    taken from all.
+
     Raises:
-        ValidationError: The experiment is over, the arm is its control, unknown or halted already.
+        ValidationError: The experiment is over or a hold-out, or the arm is its control, unknown or
+            halted already.
     """
     with transaction.atomic():
         locked = lock(experiment)
         require(locked, *LIVE, message="Only an arm of a running experiment can be halted.")
+        if locked.is_holdout:
+            raise ValidationError(
+                "No arm of a hold-out is halted: everybody would be held out. Roll back what does "
+                "the harm, or end the hold-out."
+            )
         arm = _find_arm(locked, arm_key)
         if arm.is_control or arm.halted_at is not None:
             raise ValidationError(f"{arm} cannot be halted.")

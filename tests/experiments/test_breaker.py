@@ -1,14 +1,15 @@
 """An arm that surely does harm is halted at once, unless people say otherwise."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from experiments.drafting import ArmPlan
 from experiments.lifecycle import request_analysis
-from experiments.models import Arm, Experiment
+from experiments.models import Arm, Experiment, Notice
 from experiments.steering import release_arm
 from experiments.tasks import analyse_due
-from tests.makers import NOW, make_experiment, make_metric
+from tests.makers import NOW, make_experiment, make_metric, make_user
 from tests.worlds import fill_arms
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +68,31 @@ def test_the_arm_of_a_campaign_is_left_to_the_campaign() -> None:
     analyse_due()
     assert made.analyses.latest().report["verdict"]["harmful_arms"] == ["new"]
     assert halted(made) == []
+
+
+@pytest.mark.parametrize("is_global", [False, True])
+def test_of_a_hold_out_nothing_is_halted_and_people_are_told_once(*, is_global: bool) -> None:
+    holdout = make_experiment(
+        goal=make_metric("Cart Viewed"),
+        guardrails={make_metric(): None},
+        planned_customers=2000,
+        is_standalone=True,
+        is_holdout=True,
+        is_global=is_global,
+    )
+    ada = make_user()
+    User.objects.filter(pk=ada.pk).update(email="ada@shop.example")
+    Experiment.objects.filter(pk=holdout.pk).update(created_by=ada)
+    fill_arms(holdout, control=(400, 200), new=(400, 50))
+    for _ in range(2):
+        request_analysis(holdout, now=timezone.now())
+        assert analyse_due() == 1
+        assert holdout.analyses.latest().report["verdict"]["harmful_arms"] == ["new"]
+        assert halted(holdout) == []
+        notice = Notice.objects.get(event="experiment.harm")
+        assert notice.email == "ada@shop.example"
+        assert "Nothing was halted" in notice.payload["text"]
+        assert notice.payload["subject"] == f"Harm: {holdout.name}"
 
 
 def test_harm_is_found_before_the_minimum_duration(experiment: Experiment) -> None:

@@ -244,6 +244,15 @@ def test_nobody_meets_a_halted_arm(tracking: Site, key: str) -> None:
     assert "'new' had been halted by then" in RejectedEvent.objects.get().reason
 
 
+def test_an_arm_of_a_hold_out_that_was_halted_once_is_met(tracking: Site, key: str) -> None:
+    holdout = make_experiment(is_holdout=True, is_standalone=True)
+    # As it could be done before that was refused.
+    holdout.arms.filter(key="new").update(halted_at=LATER)
+    said = {"experiment_id": holdout.key, "variation_id": "new"}
+    send(tracking, key, viewed(at=LATER + SECOND, customer="bob", **said))
+    assert Exposure.objects.get().arm.key == "new"
+
+
 def test_a_retry_is_the_same_view(tracking: Site, key: str) -> None:
     view = {**viewed(experiment_id="x7"), "messageId": "m1"}
     send(tracking, key, view)

@@ -120,6 +120,15 @@ def test_a_hold_out_that_is_left_aside_is_told() -> None:
     assert codes(kept) == {}
 
 
+def test_a_hold_out_with_customers_on_neither_side_says_what_becomes_of_them() -> None:
+    assert codes(draft(is_holdout=True)) == {}
+    assert codes(draft(is_holdout=True, traffic=9999)) == {"sides": False}
+    make_customer(attributes={"vip": True})
+    part = draft(is_holdout=True, audience={"vip": True})
+    assert codes(part) == {"sides": False, "audience_size": False}
+    assert codes(draft(traffic=5000)) == {}
+
+
 def test_an_end_before_the_minimum_duration_blocks() -> None:
     early = draft(minimum_days=14, planned_end=(NOW + 7 * DAY).date())
     assert codes(early) == {"end": True}

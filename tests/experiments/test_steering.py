@@ -45,12 +45,36 @@ def test_a_hold_out_is_not_paused_and_its_page_says_why() -> None:
         pause_experiment(holdout, by=None, now=NOW, reason="too many held out")
     holdout.refresh_from_db()
     assert holdout.status == Status.RUNNING
-    assert set(possible_acts(holdout)) == {"ramp", "extend", "halt", "stop", "ship", "roll-back"}
+    assert set(possible_acts(holdout)) == {"extend", "stop", "ship", "roll-back"}
     client = Client(headers={"x-forwarded-proto": "https"})
     client.force_login(make_user(is_superuser=True))
     page = client.get(f"/experiments/{holdout.key}/do/stop/").content.decode()
     assert "Nobody is held out any more" in page
     assert "A hold-out is not paused" in page
+    assert "nor is an arm of it halted" in page
+
+
+def test_no_arm_of_a_hold_out_is_halted() -> None:
+    holdout = make_experiment(is_holdout=True, is_standalone=True)
+    with pytest.raises(ValidationError, match="everybody would be held out"):
+        halt_arm(holdout, "new", by=None, now=NOW, reason="it does harm")
+    assert holdout.arms.get(key="new").halted_at is None
+    assert holdout.plans.count() == 1
+    # One that was halted before that was refused can go on.
+    holdout.arms.filter(key="new").update(halted_at=NOW)
+    assert "release" in possible_acts(holdout)
+    release_arm(holdout, "new", by=None, now=NOW, reason="")
+    assert holdout.arms.get(key="new").halted_at is None
+
+
+def test_a_hold_out_only_grows() -> None:
+    holdout = make_experiment(is_holdout=True, is_standalone=True, traffic=5000)
+    assert "ramp" in possible_acts(holdout)
+    with pytest.raises(ValidationError, match="A hold-out only grows"):
+        ramp_experiment(holdout, 4999, by=None, now=NOW, reason="")
+    ramp_experiment(holdout, 10_000, by=None, now=NOW, reason="")
+    assert (holdout.traffic, newest_change(holdout)[0]) == (10_000, "traffic from 50% to 100%")
+    assert "ramp" not in possible_acts(holdout)
 
 
 def test_a_paused_experiment_is_still_analysed() -> None:
