@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from experiments.models import Experiment
+from tests.browser.conftest import check_access
 from tests.makers import make_campaign, make_experiment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,3 +35,17 @@ def test_pages_of_campaigns_and_experiments_fit_a_phone(log_in: Callable[..., Pa
         *(f"/setup/{planned.key}/{name}/" for name in ("arms", "audience", "metrics", "plan")),
     ]
     assert [address for address in addresses if is_too_wide(page, address)] == []
+
+
+def test_who_is_logged_in_and_the_way_out_fit_a_phone(log_in: Callable[..., Page]) -> None:
+    """However long the name is: here the longest that an account may have."""
+    name = "x" * 150
+    page = log_in(name)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    assert not is_too_wide(page, "/experiments/")
+    assert page.locator("header").get_by_text(name).is_visible()
+    check_access(page)
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/admin/logout/")
+    assert page.goto("/experiments/") is not None
+    assert "/admin/login/" in page.url
