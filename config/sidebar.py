@@ -31,7 +31,12 @@ NAVIGATION = [
             _lead("Audiences", "groups", "audiences", seen_by="audience.view_audience"),
             _lead("To approve", "fact_check", "campaign-approvals", seen_by=_CAMPAIGNS),
             _list("Rankings", "format_list_numbered", "recommender.ranking"),
-            _lead("Calendar", "calendar_month", "campaign-calendar", seen_by=_CAMPAIGNS),
+            _lead(
+                "Calendar of campaigns",
+                "calendar_month",
+                "campaign-calendar",
+                seen_by=_CAMPAIGNS,
+            ),
             _list("Offers", "sell", "campaigns.offer"),
             _list("Placements", "dashboard_customize", "campaigns.placement"),
         ],
@@ -40,6 +45,7 @@ NAVIGATION = [
         "title": "Proof",
         "items": [
             _lead("Experiments", "science", "experiments", seen_by=_EXPERIMENTS),
+            _lead("Calendar of experiments", "calendar_month", "calendar", seen_by=_EXPERIMENTS),
             _lead("Metrics", "monitoring", "metrics", seen_by="experiments.view_metric"),
             _lead("A/A replays", "replay", "replays", seen_by=_EXPERIMENTS),
             _lead("All campaigns", "join", "campaign-holdout", seen_by=_CAMPAIGNS),

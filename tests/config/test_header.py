@@ -5,6 +5,7 @@ import re
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from audience.consent_links import make_unsubscribe_url
 from audience.models import Channel
@@ -54,3 +55,21 @@ def test_pages_for_people_without_an_account_offer_no_log_out() -> None:
             assert answer.status_code == 200
             assert "<header" not in answer.content.decode(), address
             assert "Log out" not in answer.content.decode(), address
+
+
+def test_the_menu_and_the_sidebar_call_each_page_by_a_name_of_its_own() -> None:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+    admin = client.get("/admin/").content.decode()
+    menu = header_of(client.get("/experiments/").content.decode())
+    sidebar = admin[admin.index('id="nav-sidebar-apps"') : admin.index('id="main"')]
+    named: dict[str, set[str]] = {}
+    for address, words in re.findall(
+        r'<a\b[^>]*href="(/[^"]+)"[^>]*>(.*?)</a>', menu + sidebar, re.S
+    ):
+        # The theme writes the name of an icon before the title.
+        title = re.sub(r'<span class="material[^>]*>.*?</span>', "", words, flags=re.S)
+        named.setdefault(" ".join(strip_tags(title).split()), set()).add(address)
+    assert named["Calendar of experiments"] == {reverse("calendar")}
+    assert named["Calendar of campaigns"] == {reverse("campaign-calendar")}
+    assert {name for name, addresses in named.items() if len(addresses) > 1} == set()
