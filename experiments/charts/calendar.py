@@ -1,8 +1,9 @@
 """Draws from when to when things last, as bars over dates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 from experiments.charts import svg
 
@@ -10,7 +11,18 @@ LEFT = svg.MARGIN
 ROW = 40
 TOP = 8
 BOTTOM = 26
-MOST_MONTH_LABELS = 8
+# Of a label on a phone, where letters are twice as large: what each takes, and the gap between two.
+LETTER = 14
+GAP = 12
+
+Unit = Literal["day", "month", "year"]
+# How far apart dates on the axis may be; the first where all labels have room is taken.
+STEPS: tuple[tuple[Unit, int], ...] = (
+    *(("day", n) for n in (1, 2, 7, 14)),
+    *(("month", n) for n in (1, 2, 3, 6)),
+    *(("year", n * 10**zeros) for zeros in range(4) for n in (1, 2, 5)),
+)
+FORMATS: dict[Unit, str] = {"day": "%-d %b", "month": "%b %Y", "year": "%Y"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,7 @@ def calendar_chart(bars: Sequence[Bar], *, today: date, title: str) -> str:
     def across(day: date) -> float:
         return LEFT + width * (day - first).days / days
 
-    drawn = [_tick(across(day), bottom, f"{day:%-d %b %y}") for day in _dates(first, last)]
+    drawn = [_tick(tick, bottom) for tick in _find_ticks(first, last, across)]
     for index, bar in enumerate(bars):
         y = TOP + ROW * index
         x, length = across(bar.begins), max(across(bar.ends) - across(bar.begins), 3.0)
@@ -69,15 +81,57 @@ def calendar_chart(bars: Sequence[Bar], *, today: date, title: str) -> str:
     )
 
 
-def _dates(first: date, last: date) -> list[date]:
-    """Return some dates, evenly apart, the first among them."""
-    days = max((last - first).days, 1)
-    step = max(1, -(-days // (MOST_MONTH_LABELS - 1)))
-    return [first + timedelta(days=n) for n in range(0, days + 1, step)]
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """A date on the axis, its label, and where both are."""
+
+    x: float
+    label: str
+    label_x: float
 
 
-def _tick(x: float, bottom: float, label: str) -> str:
+def _find_ticks(first: date, last: date, across: Callable[[date], float]) -> list[_Tick]:
+    """Return dates of the axis that are as near to each other as their labels allow."""
+    for unit, step in STEPS:
+        ticks = _place(_dates(first, last, unit, step), FORMATS[unit], across)
+        if ticks is not None:
+            return ticks
+    raise AssertionError("no two labels of the widest step meet")
+
+
+def _place(days: Iterator[date], said: str, across: Callable[[date], float]) -> list[_Tick] | None:
+    """Put a label below each date, within the picture; None if two of them meet."""
+    ticks: list[_Tick] = []
+    free_from = 0.0
+    for day in days:
+        label = day.strftime(said)
+        half = LETTER * len(label) / 2
+        x = across(day)
+        label_x = min(max(x, half), svg.WIDTH - half)
+        if label_x - half < free_from:
+            return None
+        ticks.append(_Tick(x, label, label_x))
+        free_from = label_x + half + GAP
+    return ticks
+
+
+def _dates(first: date, last: date, unit: Unit, step: int) -> Iterator[date]:
+    """Give every so many days from the first on, or first days of months or years."""
+    if unit == "day":
+        for n in range(0, (last - first).days + 1, step):
+            yield first + timedelta(days=n)
+        return
+    months = step if unit == "month" else 12 * step
+    begun = first.year * 12 + first.month - 1
+    # Rounded up to a whole step; the first may still lie before the day on which it begins.
+    for month in range(-(-begun // months) * months, last.year * 12 + last.month, months):
+        day = date(month // 12, month % 12 + 1, 1)
+        if day >= first:
+            yield day
+
+
+def _tick(tick: _Tick, bottom: float) -> str:
     style = f'stroke="{svg.TEXT}" stroke-opacity="0.18"'
-    return svg.line(x, TOP, x, bottom, style=style) + svg.text(
-        x, bottom + 16, label, anchor="middle", style='font-size="11"'
+    return svg.line(tick.x, TOP, tick.x, bottom, style=style) + svg.text(
+        tick.label_x, bottom + 16, tick.label, anchor="middle", style='font-size="11"'
     )

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from experiments.charts import (
     Bar,
@@ -94,6 +96,52 @@ def test_bars_lie_where_their_dates_are() -> None:
     assert (first.attrib["fill"], second.attrib["fill"] != "none") == ("none", True)
     with pytest.raises(ValueError, match="at least one"):
         calendar_chart([], today=today, title="Runs")
+
+
+def dates_on(drawn: str) -> list[tuple[float, str]]:
+    """Return the dates below a calendar, from left to right, and where their middles are."""
+    texts = ElementTree.fromstring(drawn).findall(f".//{SVG}text")  # noqa: S314 - our own
+    below = [text for text in texts if text.attrib["text-anchor"] == "middle"]
+    return [(float(text.attrib["x"]), text.text or "") for text in below]
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "dates"),
+    [
+        ((2026, 3, 1), (2026, 3, 3), ["1 Mar", "2 Mar", "3 Mar"]),
+        ((2026, 3, 1), (2026, 3, 31), ["1 Mar", "8 Mar", "15 Mar", "22 Mar", "29 Mar"]),
+        ((2026, 3, 20), (2026, 7, 2), ["Apr 2026", "May 2026", "Jun 2026", "Jul 2026"]),
+        ((2025, 11, 1), (2026, 10, 31), ["Jan 2026", "Apr 2026", "Jul 2026", "Oct 2026"]),
+        ((2019, 11, 24), (2026, 11, 27), [str(year) for year in range(2020, 2027)]),
+    ],
+)
+def test_dates_below_a_calendar_are_days_months_or_years(
+    begins: tuple[int, int, int], ends: tuple[int, int, int], dates: list[str]
+) -> None:
+    first, last = date(*begins), date(*ends)
+    bars = [Bar("One", first, last, "a while", is_over=True)]
+    drawn = calendar_chart(bars, today=first, title="Runs")
+    assert [label for _, label in dates_on(drawn)] == dates
+
+
+@given(
+    begins=st.dates(date(1990, 1, 1), date(2040, 1, 1)),
+    days=st.integers(0, 120) | st.integers(0, 12_000) | st.integers(0, 2_900_000),
+)
+def test_dates_below_a_calendar_never_meet_on_a_phone(begins: date, days: int) -> None:
+    """There letters are as large as the style sheet says, and at most two thirds as wide."""
+    ends = begins + timedelta(days=days)
+    bars = [Bar("One", begins, ends, "a while", is_over=True)]
+    dates = dates_on(calendar_chart(bars, today=begins, title="Runs"))
+    edges = [
+        edge
+        for x, label in dates
+        for edge in (x - len(label) * 22 * 0.63 / 2, x + len(label) * 22 * 0.63 / 2)
+    ]
+    assert edges
+    assert edges == sorted(edges)
+    assert edges[0] >= 0
+    assert edges[-1] <= 640
 
 
 def draw_arrivals(shares: Sequence[float]) -> Chart:
