@@ -194,4 +194,4 @@ def _take_some(found: Found, mask: Truths) -> list[int]:
 
 
 def _percent(share: float) -> str:
-    return "all" if share >= 1 else f"{100 * share:.1f} %"
+    return "all" if share >= 1 else f"{100 * share:.1f}%"

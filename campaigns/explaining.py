@@ -6,6 +6,7 @@ from datetime import datetime
 
 from campaigns.holdout import epoch_in
 from campaigns.snapshot import Serves
+from experiments.wording import say_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class CampaignState:
 
 def say_share(share: float) -> str:
     """Write a probability as people do."""
-    return f"{share * 100:.3g} %"
+    return say_value(share, unit="percent")
 
 
 def say_time(moment: datetime) -> str:

@@ -61,7 +61,7 @@ def test_a_draft_that_nobody_meets_and_one_that_hardly_anybody_meets_are_warned_
     make_customers(99)
     make_customers(1, attributes={"country": "DE"})
     assert look_at(draft(FR)).warnings == ["Nobody is in this audience."]
-    assert look_at(draft(DE)).warnings == ["Row 1 removes 99.0 % of those before it."]
+    assert look_at(draft(DE)).warnings == ["Row 1 removes 99.0% of those before it."]
     assert look_at(draft(FR, DE)).rows[1].share == 0.0
 
 

@@ -52,7 +52,7 @@ def test_a_customer_is_found_read_and_explained(
 
     page.select_option("#about", label="Winter sale")
     page.click("text=Explain")
-    page.wait_for_selector("text=“Free shipping”, in “Personalised”. Its chance was 50 %.")
+    page.wait_for_selector("text=“Free shipping”, in “Personalised”. Its chance was 50.0%.")
     check_access(page)
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -184,11 +184,11 @@ def test_an_offer_that_was_given_and_one_that_was_not_are_explained() -> None:
     red, blue = make_offer(name="Red shoes"), make_offer(name="Blue hat")
     campaign, ann = make_campaign(offers=[red, blue]), make_customer()
     decide(campaign, ann, red.key, at=NOW)
-    assert "“Red shoes”, in “Personalised”. Its chance was 50 %." in page_of(
+    assert "“Red shoes”, in “Personalised”. Its chance was 50.0%." in page_of(
         ann, about=f"campaign:{campaign.key}"
     )
     page = page_of(ann, about=f"offer:{blue.key}")
-    assert "“Blue hat” could have been drawn, by a chance of 50 %" in page
+    assert "“Blue hat” could have been drawn, by a chance of 50.0%" in page
     assert f"“Blue hat” is offered by “{campaign.name}”." in page
 
 

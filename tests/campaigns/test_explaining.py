@@ -24,8 +24,8 @@ STATE = CampaignState(
 
 def test_an_offer_is_explained_by_its_chances() -> None:
     assert say_draw(DRAW, NAMES) == [
-        f"{WHEN}: “Red shoes”, in “Personalised”. Its chance was 25 %.",
-        "The chances were: “Red shoes” 25 %, “Blue hat” 75 %.",
+        f"{WHEN}: “Red shoes”, in “Personalised”. Its chance was 25.0%.",
+        "The chances were: “Red shoes” 25.0%, “Blue hat” 75.0%.",
         "Drawn by policy version 3.",
     ]
 
@@ -48,7 +48,7 @@ def test_who_is_held_out_from_all_campaigns_is_told_by_which_epoch() -> None:
 def test_the_offer_that_was_asked_about_could_have_been_drawn() -> None:
     said = say_draw(DRAW, NAMES, about="blue")
     assert said[1:] == [
-        "“Blue hat” could have been drawn, by a chance of 75 %; the draw fell on another."
+        "“Blue hat” could have been drawn, by a chance of 75.0%; the draw fell on another."
     ]
 
 
