@@ -61,19 +61,14 @@ def steps(request: HttpRequest, key: str) -> HttpResponse:
 @staff_member_required
 @permission_required("campaigns.change_campaign", raise_exception=True)
 def step_settings(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
-    """Let somebody say when a message is sent and to whom, or take it out."""
+    """Let somebody say when a message is sent and to whom."""
     step = _find_step(key, step_id)
     if not _may_edit(request, step.campaign):
         raise Http404
     form = StepForm(request.POST or None, instance=step)
-    if request.method == "POST":
-        if request.POST.get("do") == "remove":
-            step.delete()
-            messages.success(request, f"“{step.name}” is taken out.")
-            return redirect("messages", key=key)
-        if form.is_valid():
-            form.write(step.campaign)
-            return redirect("messages", key=key)
+    if request.method == "POST" and form.is_valid():
+        form.write(step.campaign)
+        return redirect("messages", key=key)
     context = {
         "campaign": step.campaign,
         "step": step,
@@ -81,6 +76,21 @@ def step_settings(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
         "is_checked": request.method == "POST",
     }
     return render(request, "campaigns/message_settings.html", context)
+
+
+@staff_member_required
+@permission_required("campaigns.change_campaign", raise_exception=True)
+def remove(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
+    """Take a message out of its campaign, with all that is written, once somebody said so twice."""
+    step = _find_step(key, step_id)
+    if not _may_edit(request, step.campaign):
+        raise Http404
+    if request.method != "POST":
+        context = {"campaign": step.campaign, "step": step, "written": step.messages.count()}
+        return render(request, "campaigns/message_remove.html", context)
+    step.delete()
+    messages.success(request, f"“{step.name}” is taken out.")
+    return redirect("messages", key=key)
 
 
 @staff_member_required

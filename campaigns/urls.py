@@ -24,6 +24,7 @@ urlpatterns = [
         message_views.step_settings,
         name="message-settings",
     ),
+    path("<slug:key>/messages/<int:step_id>/remove/", message_views.remove, name="message-remove"),
     path("<slug:key>/messages/<int:step_id>/preview/", message_views.preview, name="preview"),
     path("<slug:key>/messages/<int:step_id>/shown/", message_views.shown, name="preview-shown"),
     path("<slug:key>/messages/<int:step_id>/test/", message_views.test, name="message-test"),

@@ -279,14 +279,27 @@ def test_a_rule_that_the_page_cannot_show_is_kept(browser: Client, step: Step) -
     assert (step.name, step.only_if) == ("Renamed", rule)
 
 
-def test_a_step_is_taken_out_but_not_of_a_campaign_that_was_started(browser: Client) -> None:
+def test_a_message_is_taken_out_only_when_it_is_said_twice(browser: Client, step: Step) -> None:
+    browser.post(address(step), WRITTEN)
+    settings_page = browser.get(address(step, "settings/")).content.decode()
+    assert f'href="{address(step, "remove/")}"' in settings_page
+    assert 'value="remove"' not in settings_page
+    asked = browser.get(address(step, "remove/")).content.decode()
+    assert f"Take “{step.name}” out of “{step.campaign.name}”?" in asked
+    assert "What is written of it goes for good" in asked
+    assert Message.objects.filter(step=step).exists()
+    answer = browser.post(address(step, "remove/"), follow=True).content.decode()
+    assert f"“{step.name}” is taken out." in answer
+    assert not step.campaign.steps.exists()
+
+
+def test_no_message_is_taken_out_of_a_campaign_that_was_started(browser: Client) -> None:
     campaign = make_campaign(placement=make_mail_placement(), started_at=None)
     step = Step.objects.create(campaign=campaign, name="First")
     Campaign.objects.update(status="running")
-    assert browser.post(address(step, "settings/"), {"do": "remove"}).status_code == 404
-    Campaign.objects.update(status="draft")
-    browser.post(address(step, "settings/"), {"do": "remove"})
-    assert not campaign.steps.exists()
+    for ask in (browser.get, browser.post):
+        assert ask(address(step, "remove/")).status_code == 404
+    assert campaign.steps.exists()
 
 
 def test_a_copys_condition_is_about_the_clicks_in_the_copy(browser: Client, step: Step) -> None:
