@@ -248,7 +248,7 @@ class CampaignAdmin(ModelAdmin):
     def spent(self, campaign: Campaign) -> str:
         """Say how much of the budget is used up."""
         counter = Counter.objects.filter(name=Budget(campaign.key).counter).first()
-        return f"{(0 if counter is None else counter.used) / 100:,.2f}"
+        return campaign.say_money(0 if counter is None else counter.used)
 
     @admin.display(description="Next")
     def report(self, campaign: Campaign) -> str:

@@ -189,7 +189,14 @@ class Campaign(models.Model):
         if self.budget_cents is None:
             return ""
         how = {Pacing.EVEN: ", spent evenly", Pacing.DUAL: ", spent where it earns most"}
-        return f"{self.budget_cents / 100:,.2f}{how.get(Pacing(self.budget_pacing), '')}"
+        return f"{self.say_money(self.budget_cents)}{how.get(Pacing(self.budget_pacing), '')}"
+
+    def say_money(self, cents: int) -> str:
+        """Say what its offers cost together, in their currency if it is one."""
+        costly = self.offers.filter(cost_cents__gt=0)
+        currencies = set(costly.values_list("currency", flat=True))
+        said = f"{cents / 100:,.2f}"
+        return f"{said} {currencies.pop()}" if len(currencies) == 1 else said
 
 
 class CampaignOffer(models.Model):

@@ -1,5 +1,6 @@
 """A marketer drafts, starts, pauses and finishes a campaign in the admin."""
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http import HTTPStatus
@@ -147,6 +148,26 @@ def test_whom_and_where_a_running_campaign_is_for_stays(admin: Client) -> None:
     before, placement = campaign.priority, campaign.placement
     campaign.refresh_from_db()
     assert (before, campaign.priority, campaign.placement) == (100, 7, placement)
+
+
+@pytest.mark.parametrize(("other", "said"), [("USD", "USD"), ("EUR", "")])
+def test_a_budget_and_what_is_spent_are_in_the_currency_of_the_offers(
+    admin: Client, other: str, said: str
+) -> None:
+    """Offers that cost nothing have no say; what costs in two currencies is said in none."""
+    offers = [
+        make_offer(cost_cents=100, currency="USD"),
+        make_offer(cost_cents=200, currency=other),
+        make_offer(currency="GBP"),
+    ]
+    campaign = make_campaign(offers=offers)
+    campaign.budget_cents = 500_000
+    Counter.objects.create(name=f"budget:{campaign.key}", used=123_456)
+    page = admin.get(reverse("admin:campaigns_campaign_change", args=[campaign.pk]))
+    spent = re.search(r"1,234\.56[ A-Z]*", page.content.decode())
+    assert spent is not None
+    assert spent[0].strip() == f"1,234.56 {said}".strip()
+    assert campaign.budget == f"5,000.00 {said}".strip()
 
 
 def test_the_report_action_leads_to_the_report(admin: Client) -> None:
