@@ -91,7 +91,7 @@ def test_viewers_see_replays_but_cannot_ask(replay: Replay, metric: Metric) -> N
     viewer = browse(VIEW)
     page = viewer.get("/replays/").content.decode()
     assert metric.name in page
-    assert "<form" not in page
+    assert "<form" not in page.partition("<main")[2]
     given = {"metrics": [metric.pk], "entry": "Page Viewed", "splits": 200}
     assert viewer.post("/replays/", given).status_code == HTTPStatus.FORBIDDEN
     assert Replay.objects.count() == 1
