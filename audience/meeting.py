@@ -76,11 +76,12 @@ MAKE_BY_KEY: LiteralString = """
     ORDER BY wanted.key
     ON CONFLICT (external_key) DO NOTHING
 """
-IDENTIFY_BY_KEY = """
+# `made` is where the visitors' rows are looked for.
+IDENTIFY_BY_KEY: LiteralString = """
     INSERT INTO audience_identity (kind, value, customer_id)
-    SELECT DISTINCT ON (visitor.anonymous_id) 'anonymous_id', visitor.anonymous_id, customer.id
+    SELECT DISTINCT ON (visitor.anonymous_id) 'anonymous_id', visitor.anonymous_id, made.id
     FROM unnest(%(visitors)s::text[], %(anonymous_ids)s::text[]) AS visitor (key, anonymous_id)
-    JOIN audience_customer AS customer ON customer.external_key = visitor.key
+    JOIN {made} AS made ON made.external_key = visitor.key
     ORDER BY visitor.anonymous_id
     ON CONFLICT (kind, value) DO NOTHING
 """
@@ -137,7 +138,7 @@ async def make_by_key(connection: AsyncConnection[Any], keys: Sequence[str]) -> 
     """
     wanted = to_visitors(keys)
     await connection.execute(MAKE_BY_KEY, wanted)
-    await connection.execute(IDENTIFY_BY_KEY, wanted)
+    await connection.execute(IDENTIFY_BY_KEY.format(made="audience_customer"), wanted)
 
 
 def to_visitors(keys: Sequence[str]) -> dict[str, str]:

@@ -156,11 +156,9 @@ class Chooser:
 
     def _first_of(self, left: IntArray) -> tuple[IntArray, tuple[str, ...]]:
         """Return the offers that go before the others, and who has to wait for them."""
-        priorities = self.campaign.priorities
-        if priorities is None:
+        if self.campaign.priorities is None:
             return left, ()
-        of_left = priorities[left]
-        is_first = of_left == of_left.min()
+        is_first = self.campaign.goes_first(left)
         behind = (self.campaign.keys[n] for n in left[~is_first])
         return left[is_first], tuple(f"{key} comes after others" for key in behind)
 

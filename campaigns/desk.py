@@ -257,20 +257,29 @@ class Batch:
         """Look ahead for those who come for something new, by placement and place in the batch."""
         foreseen: dict[tuple[str, int], Foreseen] = {}
         for placement, campaigns in self.snapshot.campaigns.items():
-            for campaign in campaigns[:1]:
-                asking: dict[int, dict[str, Any]] = {}
-                # What is known of somebody who asks twice is more at the second time.
-                met: set[str] = set()
-                for place, (visit, known) in enumerate(zip(self.visits, self.known, strict=True)):
-                    is_new = known.key not in met and campaign.key not in known.held
-                    if is_new and placement in visit.placements:
-                        met.add(known.key)
-                        asking[place] = describe(campaign, known, visit.context, now=self.now)
-                if len(asking) > 1:
-                    found = foresee(campaign, list(asking.values()), now=self.now, weigh=weigh)
-                    for place, each in zip(asking, found, strict=True):
-                        foreseen[placement, place] = each
+            asking = self._describe_askers(placement, campaigns[0]) if campaigns else {}
+            if len(asking) > 1:
+                said = list(asking.values())
+                found = foresee(campaigns[0], said, now=self.now, weigh=weigh)
+                for place, each in zip(asking, found, strict=True):
+                    foreseen[placement, place] = each
         return foreseen
+
+    def _describe_askers(
+        self, placement: str, campaign: RunningCampaign
+    ) -> dict[int, dict[str, Any]]:
+        """Say all that is known of those who hold nothing of a campaign, by place in the batch.
+
+        Of somebody who asks twice only the first time counts: at the second, more is known.
+        """
+        asking: dict[int, dict[str, Any]] = {}
+        met: set[str] = set()
+        for place, (visit, known) in enumerate(zip(self.visits, self.known, strict=True)):
+            is_new = known.key not in met and campaign.key not in known.held
+            if is_new and placement in visit.placements:
+                met.add(known.key)
+                asking[place] = describe(campaign, known, visit.context, now=self.now)
+        return asking
 
     def remember(self, memory: Memory) -> None:
         """Keep in mind what may be needed while the database cannot be asked."""

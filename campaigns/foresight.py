@@ -67,10 +67,7 @@ def find_open(campaign: RunningCampaign, *, now: datetime) -> IntArray:
         rules = [offer.rules for offer in campaign.offers]
         may_be = [reason_against(rules[n], now=now) is None for n in numbers]
         numbers = numbers[np.array(may_be, dtype=bool)]
-    if campaign.priorities is not None and len(numbers):
-        priorities = campaign.priorities[numbers]
-        numbers = numbers[priorities == priorities.min()]
-    return numbers
+    return numbers[campaign.goes_first(numbers)] if len(numbers) else numbers
 
 
 def to_eligible(campaign: RunningCampaign, numbers: IntArray) -> BoolArray:

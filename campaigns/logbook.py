@@ -9,7 +9,8 @@ import msgspec
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
 
-from audience.meeting import MAKE_BY_KEY, to_visitors
+from audience.meeting import IDENTIFY_BY_KEY, MAKE_BY_KEY, to_visitors
+from experiments.exposures import EXPOSED
 from recommender.decisions import ITEMS, LOGGED, Logged, to_json
 from wire.pg_values import write_numbers, write_texts
 
@@ -17,12 +18,7 @@ from wire.pg_values import write_numbers, write_texts
 # the statement is refused as a whole.
 WRITE: LiteralString = f"""
     WITH stranger AS ({MAKE_BY_KEY} RETURNING id, external_key), identified AS (
-        INSERT INTO audience_identity (kind, value, customer_id)
-        SELECT 'anonymous_id', visitor.anonymous_id, stranger.id
-        FROM unnest(%(visitors)s::text[], %(anonymous_ids)s::text[]) AS visitor (key, anonymous_id)
-        JOIN stranger ON stranger.external_key = visitor.key
-        ORDER BY visitor.anonymous_id
-        ON CONFLICT (kind, value) DO NOTHING
+        {IDENTIFY_BY_KEY.format(made="stranger")}
     ), customer AS (
         SELECT id, external_key FROM stranger
         UNION ALL
@@ -31,15 +27,12 @@ WRITE: LiteralString = f"""
     ), item AS (
         SELECT customer.id AS customer_id, item.*
         FROM {ITEMS} LEFT JOIN customer ON customer.external_key = item.customer_key
-    ), {LOGGED}, exposed AS (
-        INSERT INTO experiments_exposure (experiment_id, customer_id, arm_id, exposed_at)
-        SELECT met.experiment_id, customer.id, met.arm_id, met.at
+    ), {LOGGED}, met AS (
+        SELECT customer.id AS customer_id, met.*
         FROM json_to_recordset(%(met)s::json)
             AS met (customer_key text, experiment_id bigint, arm_id bigint, at timestamptz)
         LEFT JOIN customer ON customer.external_key = met.customer_key
-        ORDER BY met.experiment_id, customer.id
-        ON CONFLICT (experiment_id, customer_id) DO NOTHING
-    )
+    ), exposed AS ({EXPOSED})
     SELECT count(*) FROM logged
 """
 # Raised where others wanted the same rows in another order, or made or erased somebody meanwhile. A
@@ -92,7 +85,8 @@ async def write(
         psycopg.Error: Nothing was written; where it is one of `OVERTAKEN`, because others were
             faster.
     """
-    strangers, known = sorted(unlogged.keys - ids.keys()), sorted(unlogged.keys & ids.keys())
+    keys = unlogged.keys
+    strangers, known = sorted(keys - ids.keys()), sorted(keys & ids.keys())
     return await connection.execute(
         WRITE,
         {

@@ -16,6 +16,7 @@ from campaigns.eligibility import UTC, Budget, OfferRules, Window
 from campaigns.holdout import RunningHoldout
 from campaigns.languages import choose_language
 from campaigns.limits import Limit
+from recommender.arrays import BoolArray
 from recommender.contacts import sees_contacts
 from recommender.leaves import Leaves
 from recommender.odds import Odds
@@ -188,6 +189,13 @@ class RunningCampaign:
         is_limited = bool(counters or days or all_limits)
         object.__setattr__(self, "is_limited", is_limited)
         object.__setattr__(self, "is_unconditional", is_open and not is_limited)
+
+    def goes_first(self, numbers: IntArray) -> BoolArray:
+        """Tell which of these offers, at least one, go before the others."""
+        if self.priorities is None:
+            return np.ones(len(numbers), dtype=bool)
+        priorities = self.priorities[numbers]
+        return np.asarray(priorities == priorities.min())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,21 @@ from typing import LiteralString
 
 from psycopg import AsyncConnection
 
-# In one order, so that two batches that share customers never wait for each other in a circle.
-RECORD = """
+# Part of a statement that names `met` who met which arm when. In one order, so that two batches
+# that share customers never wait for each other in a circle.
+EXPOSED: LiteralString = """
     INSERT INTO experiments_exposure (experiment_id, customer_id, arm_id, exposed_at)
-    SELECT experiment, customer, arm, at
-    FROM unnest(%(experiments)s::bigint[], %(customers)s::bigint[], %(arms)s::bigint[],
-                %(times)s::timestamptz[]) AS met (experiment, customer, arm, at)
-    ORDER BY experiment, customer
+    SELECT experiment_id, customer_id, arm_id, at FROM met
+    ORDER BY experiment_id, customer_id
     ON CONFLICT (experiment_id, customer_id) DO NOTHING
+"""
+RECORD: LiteralString = f"""
+    WITH met AS (
+        SELECT * FROM unnest(%(experiments)s::bigint[], %(customers)s::bigint[], %(arms)s::bigint[],
+                             %(times)s::timestamptz[])
+            AS met (experiment_id, customer_id, arm_id, at)
+    )
+    {EXPOSED}
 """
 
 # Of the customers that are one person, as `audience/finding.py` finds them, in these experiments.
