@@ -6,11 +6,16 @@ connection free for it: a server that stalls is not let off the requests that it
 
 import asyncio
 import json
+import secrets
+import string
 import sys
 import time
 from urllib.parse import urlsplit
 
 CONNECTIONS = 64
+LETTERS = string.digits + string.ascii_letters
+# As long as what it replaces, so that the length of a body stays right.
+NAME = len("NUMBER")
 
 
 class Pacer:
@@ -25,6 +30,8 @@ class Pacer:
         )
         self.times: list[float] = []
         self.refused = 0
+        # Nobody whom another run asked for is met again.
+        self.first = secrets.randbelow(len(LETTERS) ** NAME // 2)
 
     async def run(self, rate: float, seconds: float) -> None:
         """Send at this rate for so long."""
@@ -45,7 +52,7 @@ class Pacer:
     async def send(self, number: int, due: float) -> None:
         """Send one request, and note when its answer came."""
         reader, writer = await self.free.get()
-        writer.write(self.request.replace("NUMBER", f"{number:06d}").encode())
+        writer.write(self.request.replace("NUMBER", name_of(self.first + number)).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
@@ -54,11 +61,19 @@ class Pacer:
         self.free.put_nowait((reader, writer))
 
 
+def name_of(number: int) -> str:
+    """Write a number in as many letters as NUMBER has."""
+    letters = ""
+    for _ in range(NAME):
+        number, letter = divmod(number, len(LETTERS))
+        letters += LETTERS[letter]
+    return letters
+
+
 def main(url: str, rate: float, seconds: float) -> None:
     """Read the request from standard input, send it, print what came out as JSON."""
     asked = json.load(sys.stdin)
     parts = urlsplit(url)
-    # As long as NUMBER is six letters, so is its number: the length stays right.
     headers = {**asked["headers"], "Host": parts.netloc, "Content-Length": len(asked["body"])}
     lines = [f"POST {asked['path']} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
     pacer = Pacer(parts.hostname or "", parts.port or 80, "\r\n".join([*lines, "", asked["body"]]))

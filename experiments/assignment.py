@@ -117,8 +117,8 @@ def quantise_many(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     buckets = share.astype(np.int64)
     missing = BUCKETS - buckets.sum(axis=-1, keepdims=True)
     order = np.argsort(buckets - share, axis=-1, kind="stable")
-    more = np.arange(share.shape[-1]) < missing
-    np.put_along_axis(buckets, order, np.take_along_axis(buckets, order, axis=-1) + more, axis=-1)
+    rows = np.arange(len(share))[:, None]
+    buckets[rows, order] += np.arange(share.shape[-1]) < missing
     # What has less than a bucket takes it from the others, and what is wrong is refused.
     for row in np.flatnonzero(~(share.min(axis=-1) >= 1)):
         buckets[row] = quantise(probabilities[row])

@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from recommender.arrays import FloatArray
+from recommender.arrays import FloatArray, IntArray
 
 MAX_SIZE = 128  # an artifact holds size² numbers for each offer, so 50 offers take 6.6 MB
 MAX_SCALES = 8.0  # one absurd value must not outweigh a thousand sensible ones
@@ -101,8 +101,13 @@ class FeatureSpec:
     """Which attributes a policy looks at; the first column is always the intercept, 1."""
 
     features: tuple[CategoryFeature | NumberFeature, ...]
+    # Number of columns, d, the intercept included.
+    size: int = field(init=False, repr=False, compare=False)
+    _numbers: "_Numbers" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", len(self.names))
+        object.__setattr__(self, "_numbers", _Numbers.of(self.features))
         attributes = [feature.attribute for feature in self.features]
         for attribute in attributes:
             if attributes.count(attribute) > 1:
@@ -114,11 +119,6 @@ class FeatureSpec:
     def names(self) -> tuple[str, ...]:
         """Column names, shape (d,)."""
         return ("intercept", *(name for feature in self.features for name in feature.names))
-
-    @property
-    def size(self) -> int:
-        """Number of columns, d, the intercept included."""
-        return len(self.names)
 
     def encode(self, attributes: Mapping[str, object]) -> FloatArray:
         """Describe one customer as a row of d numbers.
@@ -136,20 +136,16 @@ class FeatureSpec:
         encoded = np.zeros((len(rows), self.size))
         encoded[:, 0] = 1.0
         column = 1
-        numbers: list[NumberFeature] = []
-        places: list[int] = []
         for feature in self.features:
-            if isinstance(feature, NumberFeature):
-                numbers.append(feature)
-                places.append(column)
-            else:
+            if isinstance(feature, CategoryFeature):
                 for n, row in enumerate(rows):
                     place = feature.find(row.get(feature.attribute))
                     if place is not None:
                         encoded[n, column + place] = 1.0
-            column += len(feature.names)
-        if numbers:
-            encoded[:, places] = _encode_numbers(numbers, rows)
+                column += len(feature.values)
+            else:
+                column += 1
+        self._numbers.encode(rows, into=encoded)
         return encoded
 
     def to_json(self) -> dict[str, Any]:
@@ -170,25 +166,53 @@ class FeatureSpec:
         return cls(tuple(_feature_from_json(item) for item in value["features"]))
 
 
-def _encode_numbers(
-    features: Sequence[NumberFeature], rows: Sequence[Mapping[str, object]]
-) -> FloatArray:
-    """Encode these features of customers, shape (n, features)."""
-    attributes = [feature.attribute for feature in features]
-    # NaN stands for all that says nothing.
-    given = [
-        [value if isinstance(value, NUMBERS) else NAN for value in map(row.get, attributes)]
-        for row in rows
-    ]
-    try:
-        values = np.array(given, dtype=np.float64).reshape(len(rows), len(features))
-    except OverflowError:
-        values = np.array([[_to_float(value) for value in row] for row in given])
-    centre = np.array([feature.centre for feature in features])
-    scale = np.array([feature.scale for feature in features])
-    values[~(np.abs(values) <= LARGEST)] = NAN
-    scales = np.clip((values - centre) / scale, -MAX_SCALES, MAX_SCALES)
-    return np.where(np.isnan(scales), 0.0, scales)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Numbers:
+    """All features of one specification that are numbers, to encode many customers at once."""
+
+    attributes: tuple[str, ...]
+    columns: IntArray
+    centre: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of(cls, features: Sequence[CategoryFeature | NumberFeature]) -> "_Numbers":
+        """Find them, and where their columns are."""
+        sizes = [1, *(len(feature.names) for feature in features)]
+        columns = np.cumsum(sizes)
+        found = [
+            (feature, column)
+            for feature, column in zip(features, columns, strict=False)
+            if isinstance(feature, NumberFeature)
+        ]
+        return cls(
+            attributes=tuple(feature.attribute for feature, _ in found),
+            columns=np.array([column for _, column in found], dtype=np.int64),
+            centre=np.array([feature.centre for feature, _ in found], dtype=np.float64),
+            scale=np.array([feature.scale for feature, _ in found], dtype=np.float64),
+        )
+
+    def encode(self, rows: Sequence[Mapping[str, object]], *, into: FloatArray) -> None:
+        """Write the columns of these features of customers, shape (n, d)."""
+        if not self.attributes:
+            return
+        # NaN stands for all that says nothing.
+        given = [
+            [
+                value if isinstance(value, NUMBERS) else NAN
+                for value in map(row.get, self.attributes)
+            ]
+            for row in rows
+        ]
+        try:
+            values = np.array(given, dtype=np.float64).reshape(len(rows), len(self.attributes))
+        except OverflowError:
+            values = np.array([[_to_float(value) for value in row] for row in given])
+        values[~(np.abs(values) <= LARGEST)] = NAN
+        scales = np.minimum(
+            np.maximum((values - self.centre) / self.scale, -MAX_SCALES), MAX_SCALES
+        )
+        into[:, self.columns] = np.where(np.isnan(scales), 0.0, scales)
 
 
 def _to_float(value: float) -> float:

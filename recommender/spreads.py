@@ -17,6 +17,7 @@ Precise = TypeVar("Precise", FloatArray, ScoreArray)
 
 CACHE_BYTES = 2**20  # of products at a time
 LEAST_ROWS = 32
+FEW_ROWS = 32
 
 
 def pack_covariances(factor: FloatArray) -> FloatArray:
@@ -37,10 +38,10 @@ def spreads(x: Precise, packed: Precise) -> Precise:
         x: Customers, shape (n, d).
         packed: What `pack_covariances` laid out.
     """
-    if len(x) == 1:
-        # One customer's products are gathered in less time than they are filled in.
+    if len(x) <= FEW_ROWS:
+        # Their products are gathered in less time than they are filled in.
         row, column = _pairs(x.shape[1])
-        return _root((x[0, row] * x[0, column])[None] @ packed)
+        return _root((np.take(x, row, axis=1) * np.take(x, column, axis=1)) @ packed)
     pairs, n_offers = packed.shape
     step = max(CACHE_BYTES // (pairs * packed.itemsize), LEAST_ROWS)
     products = np.empty((pairs, min(step, len(x))), dtype=packed.dtype)
