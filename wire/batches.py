@@ -64,14 +64,22 @@ class Batches(Generic[T, R]):
         """Put one more worker beside the others, if there may be one."""
         may_be = len(self._prompt) < self._at_once and len(self._workers) < self._most
         if self._waiting and may_be:
-            worker = asyncio.create_task(self._work_off())
-            for workers in (self._workers, self._prompt):
-                workers.add(worker)
-                worker.add_done_callback(workers.discard)
+            worker = asyncio.create_task(self._run_worker())
+            self._workers.add(worker)
+            self._prompt.add(worker)
 
-    async def _work_off(self) -> None:
+    async def _run_worker(self) -> None:
         me = asyncio.current_task()
         assert me is not None, "a worker is a task"
+        try:
+            await self._work_off(me)
+        finally:
+            # At once, and not when the loop gets round to calling back: whoever comes in between
+            # would be left to a worker that has looked for the last time.
+            self._workers.discard(me)
+            self._prompt.discard(me)
+
+    async def _work_off(self, me: "asyncio.Task[None]") -> None:
         while len(self._prompt - {me}) < self._at_once and (batch := self._take()):
             owners = self._owners_of(batch)
             self._busy |= owners

@@ -83,6 +83,29 @@ def test_who_no_longer_waits_keeps_nobody_else_waiting() -> None:
     asyncio.run(story())
 
 
+def test_who_comes_when_a_worker_has_just_looked_for_the_last_time_is_not_forgotten() -> None:
+    async def story() -> None:
+        comes = asyncio.Event()
+
+        async def work(numbers: Sequence[int]) -> Sequence[int]:
+            # Whoever waits for this asks right after the worker's last step.
+            comes.set()
+            return numbers
+
+        batches = Batches(work, at_once=1, most=2, patience=5.0)
+
+        async def ask_then() -> int:
+            await comes.wait()
+            return await batches.do(2)
+
+        late = asyncio.create_task(ask_then())
+        await asyncio.sleep(0)
+        assert await batches.do(1) == 1
+        assert await asyncio.wait_for(late, timeout=1) == 2
+
+    asyncio.run(story())
+
+
 def test_beside_a_batch_that_hangs_another_is_begun() -> None:
     async def story() -> None:
         work = Doubling()
