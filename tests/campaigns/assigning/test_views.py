@@ -3,7 +3,9 @@
 from http import HTTPStatus
 
 import pytest
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.http import StreamingHttpResponse
+from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from campaigns.models import Assigned, Assignment, Campaign
@@ -30,6 +32,16 @@ def text(client: Client, address: str) -> str:
     return b"".join(client.get(address)).decode()
 
 
+@async_to_sync
+async def take(client: Client, address: str) -> str:
+    """Take a file as the site hands it out, which answers asynchronously."""
+    taking = AsyncClient()
+    taking.cookies = client.cookies
+    answer = await taking.get(address, headers={"x-forwarded-proto": "https"})
+    assert isinstance(answer, StreamingHttpResponse)
+    return b"".join([piece async for piece in answer]).decode()
+
+
 def test_an_audience_is_decided_for_and_handed_out() -> None:
     for name in ("=cmd()", "ann", "ben"):
         customer = make_customer()
@@ -49,11 +61,11 @@ def test_an_audience_is_decided_for_and_handed_out() -> None:
     assigned = Assigned.objects.first()
     assert assigned is not None
     address = reverse("campaign-assigned", args=[campaign.key, assigned.assignment_id])
-    everybody = text(marketer, f"{address}?who=everybody")
+    everybody = take(marketer, f"{address}?who=everybody")
     assert everybody.count("\r\n") == 4
     assert "\r\n'=cmd()," in everybody
     with_offer = Assigned.objects.exclude(offer="").count()
-    assert text(marketer, address).count("\r\n") == with_offer + 1
+    assert take(marketer, address).count("\r\n") == with_offer + 1
     assert Change.objects.filter(action__startswith="downloaded who").count() == 2
     part = marketer.get(page_of(campaign), headers={"hx-request": "true"}).content.decode()
     assert part.lstrip().startswith("<section")
