@@ -81,7 +81,14 @@ def order_value(properties: Properties) -> float | None:
     return _products_value(properties, prices={})
 
 
-def taken_back(name: str, properties: Properties, *, order: Order, before: float) -> float | None:
+def taken_back(
+    name: str,
+    properties: Properties,
+    *,
+    order: Order,
+    before: float,
+    said: float | None = None,
+) -> float | None:
     """Return how much of an order a reversal takes back.
 
     A refund's amount is put in the measure of the order's value: of an order counted by its
@@ -93,11 +100,16 @@ def taken_back(name: str, properties: Properties, *, order: Order, before: float
         properties: Of the reversal.
         order: The order that it is about.
         before: How much was taken back before, in the same measure.
+        said: How much a refund takes back, in the same measure, where its properties need not be
+            asked.
 
     Returns:
         The amount, never negative; None where neither of both says any.
     """
-    said = None if name == CANCELLED else _refunded(properties, order)
+    if name == CANCELLED:
+        said = None
+    elif said is None:
+        said = _refunded(properties, order)
     if order.value is None:
         return said
     left = max(order.value - before, 0.0)

@@ -11,8 +11,11 @@ from django.utils.module_loading import import_string
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from audience.closing import find_closed
+from audience.imported_orders import ImportedOrders
 from audience.listening import ImportListener
 from audience.models import Source
+from audience.orders import order_id_in
 from audience.partitions import event_partition, make_partitions, month_of
 
 
@@ -38,10 +41,18 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How many rows were read, and how many of them were new."""
+    """What became of the rows of a file.
+
+    Attributes:
+        rows: How many were read.
+        new: How many of them were stored because they were new.
+        known_orders: How many were messages that never came before, about orders or cancellations
+            that count already.
+    """
 
     rows: int
     new: int
+    known_orders: int = 0
 
 
 # The rows are numbered as they come, so that of two with one key or id it is clear which counts.
@@ -67,25 +78,33 @@ EVENT_COLUMNS = {
     "message_id": "text",
     "value": "double precision",
     "properties": "jsonb",
+    "order_id": "text",
 }
 STORE_STRANGERS = """
     INSERT INTO audience_customer (external_key, attributes)
     SELECT DISTINCT key, '{}'::jsonb FROM incoming ORDER BY key
     ON CONFLICT (external_key) DO NOTHING
 """
-STORE_EVENTS = """
+# What came before goes, and of two rows with one message id the second one.
+KEEP_FRESH = """
     WITH fresh AS (
         INSERT INTO audience_receivedmessage (source_id, message_id)
         SELECT DISTINCT %(source)s::bigint, message_id FROM incoming ORDER BY message_id
-        ON CONFLICT DO NOTHING RETURNING message_id)
+        ON CONFLICT DO NOTHING RETURNING message_id
+    ), first AS (
+        SELECT min(number) AS number FROM incoming JOIN fresh USING (message_id)
+        GROUP BY message_id)
+    DELETE FROM incoming WHERE NOT EXISTS (SELECT FROM first WHERE number = incoming.number)
+"""
+STORE_EVENTS = """
     INSERT INTO audience_event
         (occurred_at, customer_id, source_id, message_id, name, value, properties)
-    SELECT DISTINCT ON (incoming.message_id) incoming.occurred_at, customer.id, %(source)s,
+    SELECT incoming.occurred_at, customer.id, %(source)s,
            incoming.message_id, incoming.name, incoming.value, incoming.properties
     FROM incoming
-    JOIN fresh ON fresh.message_id = incoming.message_id
     JOIN audience_customer AS customer ON customer.external_key = incoming.key
-    ORDER BY incoming.message_id, incoming.number
+    WHERE NOT EXISTS (
+        SELECT FROM ordering WHERE ordering.number = incoming.number AND is_in_doubt)
 """
 FIND_IMPORTED = """
     SELECT id FROM audience_customer WHERE external_key = ANY(ARRAY(
@@ -141,14 +160,21 @@ def import_events(rows: Iterable[EventRow], *, source: Source) -> Imported:
             analyse("incoming")
             cursor.execute(STORE_STRANGERS)
             analyse("audience_customer")
+            # Asked first: what ends meanwhile is seen by what looks for orders.
+            closed = find_closed()
+            cursor.execute(KEEP_FRESH, {"source": source.pk})
+            fresh = count - cursor.rowcount
+            orders = ImportedOrders(source_id=source.pk, since=closed)
             cursor.execute(STORE_EVENTS, {"source": source.pk})
-            new = cursor.rowcount
+            new = cursor.rowcount + orders.settle()
+            analyse("audience_event")
+            # From here on the intake may wait.
+            new += orders.settle_again()
             listeners: list[ImportListener] = [import_string(path) for path in settings.ON_IMPORT]
             for listen in listeners if new else ():
                 listen(_find_imported)
-            analyse("audience_event")
             cursor.execute(DROP_TABLE)
-    return Imported(rows=count, new=new)
+    return Imported(rows=count, new=new, known_orders=fresh - new)
 
 
 def _find_imported(names: Collection[str]) -> Sequence[int]:
@@ -174,4 +200,5 @@ def _to_values(row: EventRow) -> tuple[Any, ...]:
         row.message_id,
         row.value,
         Jsonb(row.properties),
+        order_id_in(row.name, row.properties),
     )

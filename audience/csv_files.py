@@ -13,6 +13,8 @@ from audience.incoming import LARGEST, MESSAGE_ID_LENGTH, NEWEST, Rejected, chec
 
 CUSTOMER_COLUMN = "customer"
 EVENT_COLUMNS = ("customer", "event", "time")
+# Texts, whatever they look like: 10.10 is another order than 10.1, and 1001 none called 1001.0.
+ORDER_IDS = {"order_id", "orderId"}
 # Before there were shops to export from; spreadsheets write an empty date as 1900 or 1970.
 OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 
@@ -40,14 +42,14 @@ def read_events(
 ) -> Iterator[EventRow]:
     """Read events: `customer`, `event`, `time` (ISO 8601), perhaps `value` and `message_id`.
 
-    Every other column is a property, and is read as numbers when all its values are. Without a
-    `message_id`, the row itself is one, so that the same file brings nothing twice; equal rows of
-    one file are different events.
+    Every other column is a property, and is read as numbers when all its values are and it holds
+    no ids of orders. Without a `message_id`, the row itself is one, so that the same file brings
+    nothing twice; equal rows of one file are different events, unless they name one order.
 
     Raises:
         Rejected: The file lacks a column, or cannot be read.
     """
-    numeric = find_numeric_columns(path)
+    numeric = find_numeric_columns(path) - ORDER_IDS
     seen: Counter[bytes] = Counter()
     lines = read_lines(path, needed=EVENT_COLUMNS, refused=refused, progress=progress)
     for line, row in lines:

@@ -94,8 +94,9 @@ async def correct_orders(
 
     The first one received counts, as where both names were known. Reversals under both names never
     take back more than the order together, and one that waited under one name for an order that
-    stands under the other takes it back now. Only when both orders are stored at the very moment
-    of the joining do both go on counting.
+    stands under the other takes it back now. Orders that are being stored at this moment are waited
+    for: the visitors' by their rows, which whoever stores one locks (`find_customers`), the
+    customer's by the orders' locks.
 
     Args:
         connection: In the transaction that joins them.

@@ -248,8 +248,12 @@ def _add_traits(known: dict[str, Any], traits: Mapping[str, Any]) -> None:
 
 
 async def _store_events(connection: AsyncConnection, events: Sequence[Told]) -> None:
-    if not events:
-        return
+    if events:
+        await connection.execute(STORE_EVENTS, {"events": write_events(events)})
+
+
+def write_events(events: Sequence[Told]) -> Jsonb:
+    """Write the parameter of `STORE_EVENTS`."""
     rows = [
         {
             "occurred_at": told.message.occurred_at,
@@ -262,7 +266,7 @@ async def _store_events(connection: AsyncConnection, events: Sequence[Told]) -> 
         }
         for told in events
     ]
-    await connection.execute(STORE_EVENTS, {"events": _to_jsonb(rows)})
+    return _to_jsonb(rows)
 
 
 def _to_jsonb(value: object) -> Jsonb:

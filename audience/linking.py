@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from psycopg import AsyncConnection
 
 from audience.incoming import ANONYMOUS_PREFIX, Incoming
+from audience.orders import order_id_in
 
 CREATE_CUSTOMERS = """
     INSERT INTO audience_customer (external_key, attributes)
@@ -107,8 +108,8 @@ async def find_customers(
     """Find everybody that the messages name, in the transaction at hand.
 
     Who is not known is made, who logs in is joined to what they did before, and the customers
-    whom the messages describe are locked until the transaction ends. Where everybody is known,
-    which is nearly always, nothing is written.
+    whom the messages describe are locked until the transaction ends, as are visitors who send
+    orders. Where everybody is known, which is nearly always, nothing is written.
 
     Args:
         connection: In a transaction.
@@ -165,8 +166,17 @@ async def find_customers(
         if anonymous_id not in known.owners or visitors[anonymous_id] in known.unmerged
     }
     visitor_keys = [visitors[anonymous_id] for anonymous_id in open_visitors]
-    if described or open_visitors:
-        locked = {"described": described, "visitors": visitor_keys}
+    # Who joins a visitor at this moment would not see the order that is stored for the visitor, and
+    # who stores it would not see the customer's: one of them waits here for the other.
+    ordering = {
+        ANONYMOUS_PREFIX + message.anonymous_id
+        for message in messages
+        if message.customer_key is None
+        and message.anonymous_id is not None
+        and order_id_in(message.name, message.properties) is not None
+    }
+    if described or open_visitors or ordering:
+        locked = {"described": described, "visitors": [*ordering.union(visitor_keys)]}
         await connection.execute(LOCK_CUSTOMERS, locked)
     if open_visitors:
         merged = {"visitors": visitor_keys, "customers": list(open_visitors.values())}

@@ -8,7 +8,7 @@ claim orders before those who place them.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from msgspec.structs import replace
 from psycopg import AsyncConnection
@@ -32,11 +32,12 @@ WAITED_FOR = {waiting: name for name, waiting in WAITING.items()}
 # An order and its refund may be stored at the same moment: one of them waits here for the other
 # to be committed. The number tells these locks from others. There are few of them, because
 # PostgreSQL has room for some thousands in all.
-LOCK = """
+LOCK: LiteralString = """
     SELECT pg_advisory_xact_lock(x'0FFE21AE'::int, number) FROM (
         SELECT DISTINCT abs(hashtext(order_id) %% 64) AS number
-        FROM unnest(%(orders)s::text[]) AS order_id ORDER BY number) AS locks
+        FROM {orders} ORDER BY number) AS locks
 """
+LOCK_NAMED = LOCK.format(orders="unnest(%(orders)s::text[]) AS order_id")
 FIND = f"""
     SELECT asked.customer_id, asked.order_id, person.id, event.id, event.name, event.value,
            event.properties, event.message_id, event.occurred_at, event.customer_id, event.source_id
@@ -58,7 +59,7 @@ FIND = f"""
 
 
 @dataclass(slots=True)
-class _Standing:
+class Standing:
     """What is known of one order so far."""
 
     order: Order | None = None
@@ -97,30 +98,49 @@ async def settle_orders(connection: AsyncConnection[Any], told: Sequence[Told]) 
             if id_ is None:
                 stored.append(each)
                 continue
-            standing = standings[each.customer_id, id_]
-            if each.message.name in standing.done:
-                reason = f"{each.message.name} of the order {id_!r} came before, and counts once."
-                repeated.append(reject(each, reason))
-                continue
-            stored.extend(_take(standing, each))
+            taken = take(standings[each.customer_id, id_], each, id_)
+            if isinstance(taken, Rejection):
+                repeated.append(taken)
+            else:
+                stored.extend(taken)
     return Settled(stored, repeated)
 
 
 async def lock_orders(connection: AsyncConnection[Any], order_ids: Sequence[str]) -> None:
     """Keep others from storing events of these orders until the transaction ends."""
-    await connection.execute(LOCK, {"orders": order_ids})
+    await connection.execute(LOCK_NAMED, {"orders": order_ids})
 
 
 def order_id_told(told: Told) -> str | None:
     """Return the id of the order that an event is one of; None if it is of none."""
-    name = told.message.name
-    return order_id_of(told.message.properties) if name == ORDERED or name in REVERSALS else None
+    return order_id_in(told.message.name, told.message.properties)
 
 
-def _take(standing: _Standing, told: Told) -> Iterable[Told]:
-    """Note an event of an order that is new, and return what is to be stored for it."""
+def order_id_in(name: str | None, properties: Mapping[str, Any]) -> str | None:
+    """Return the id of the order that an event of this name is one of; None if it is of none."""
+    return order_id_of(properties) if name == ORDERED or name in REVERSALS else None
+
+
+def take(
+    standing: Standing, told: Told, order_id: str, *, said: float | None = None
+) -> Sequence[Told] | Rejection:
+    """Note an event of an order that is new, and return what is to be stored for it.
+
+    Args:
+        standing: What is known of the order.
+        told: The event.
+        order_id: Of the order.
+        said: How much it takes back, where that was said beside its properties.
+
+    Returns:
+        The events, among them what had waited for the order; or why there is nothing to store.
+    """
     message = told.message
     assert message.name is not None, "only events are settled"
+    if message.name in standing.done:
+        return reject(
+            told, f"{message.name} of the order {order_id!r} came before, and counts once."
+        )
     if message.name in ONCE:
         standing.done.add(message.name)
     if message.name == ORDERED:
@@ -129,10 +149,10 @@ def _take(standing: _Standing, told: Told) -> Iterable[Told]:
         return [told, *(_reverse(standing, each) for each in waiting)]
     if standing.order is None and message.value is None:
         return [replace(told, message=replace(message, name=WAITING[message.name]))]
-    return [_reverse(standing, told)]
+    return [_reverse(standing, told, said=said)]
 
 
-def _reverse(standing: _Standing, told: Told) -> Told:
+def _reverse(standing: Standing, told: Told, *, said: float | None = None) -> Told:
     """Return a reversal with the amount that it takes back."""
     message = told.message
     assert message.name is not None, "only events are settled"
@@ -140,7 +160,11 @@ def _reverse(standing: _Standing, told: Told) -> Told:
         amount = None if message.value is None else abs(message.value)
     else:
         amount = taken_back(
-            message.name, message.properties, order=standing.order, before=standing.before
+            message.name,
+            message.properties,
+            order=standing.order,
+            before=standing.before,
+            said=said,
         )
     standing.before += amount or 0.0
     return replace(told, message=replace(message, value=amount))
@@ -148,26 +172,22 @@ def _reverse(standing: _Standing, told: Told) -> Told:
 
 async def _find(
     connection: AsyncConnection[Any], asked: Iterable[tuple[int, str]]
-) -> Mapping[tuple[int, str], _Standing]:
+) -> Mapping[tuple[int, str], Standing]:
     """Find what was stored of orders, by the customers and the orders' ids; keep others waiting."""
     pairs = sorted(asked)
     params = {"customers": [c for c, _ in pairs], "orders": [o for _, o in pairs], "names": NAMES}
     await lock_orders(connection, [order for _, order in pairs])
     rows = await (await connection.execute(FIND, params)).fetchall()
     # Two customers who are one person share what is known, and each event is met once.
-    by_person: dict[tuple[int, str], _Standing] = {}
-    found: dict[tuple[int, str], _Standing] = {}
+    by_person: dict[tuple[int, str], Standing] = {}
+    found: dict[tuple[int, str], Standing] = {}
     met: set[tuple[int, str, int]] = set()
     for customer_id, order_id, person, event_id, *event, owner_id, source_id in rows:
-        standing = by_person.setdefault((person, order_id), _Standing())
+        standing = by_person.setdefault((person, order_id), Standing())
         found[customer_id, order_id] = standing
         if event_id is not None and (person, order_id, event_id) not in met:
             met.add((person, order_id, event_id))
-            _recall(standing, Told(_to_message(*event), owner_id, source_id))
-    for standing in found.values():
-        if standing.order is not None:
-            # They were settled when it came.
-            standing.waiting.clear()
+            recall(standing, Told(_to_message(*event), owner_id, source_id))
     return found
 
 
@@ -181,7 +201,7 @@ def _to_message(
     return Incoming(message_id, occurred_at, name=name, value=value, properties=properties)
 
 
-def _recall(standing: _Standing, told: Told) -> None:
+def recall(standing: Standing, told: Told) -> None:
     """Take note of an event that was stored before."""
     name, value = told.message.name, told.message.value
     assert name is not None, "it is stored as an event"
@@ -190,7 +210,9 @@ def _recall(standing: _Standing, told: Told) -> None:
         standing.done.add(meant)
     if name == ORDERED:
         standing.order = standing.order or Order(value, told.message.properties)
+        # They were settled when it came.
+        standing.waiting.clear()
     elif name in REVERSALS:
         standing.before += abs(value or 0.0)
-    else:
+    elif standing.order is None:
         standing.waiting.append(replace(told, message=replace(told.message, name=meant)))

@@ -48,16 +48,15 @@ async def record_rejections(
     connection: AsyncConnection[Any], rejections: Sequence[Rejection]
 ) -> None:
     """Write down the first ones of these, cut to a length that can be read."""
+    if rejections:
+        await connection.execute(RECORD, parameters(rejections))
+
+
+def parameters(rejections: Sequence[Rejection]) -> dict[str, Any]:
+    """Write the parameters of `RECORD`: of the first ones, cut."""
     kept = rejections[:KEPT_AT_ONCE]
-    if not kept:
-        return
-    await connection.execute(
-        RECORD,
-        {
-            "sources": [rejection.source_id for rejection in kept],
-            "reasons": [rejection.reason for rejection in kept],
-            "payloads": [
-                rejection.payload[:KEPT_BYTES].decode(errors="replace") for rejection in kept
-            ],
-        },
-    )
+    return {
+        "sources": [rejection.source_id for rejection in kept],
+        "reasons": [rejection.reason for rejection in kept],
+        "payloads": [rejection.payload[:KEPT_BYTES].decode(errors="replace") for rejection in kept],
+    }

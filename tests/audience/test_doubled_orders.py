@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.audience.columns.test_store import find
 from tests.audience.conftest import Store
 from tests.audience.test_orders import CANCEL, NOW, ORDER, REFUND, events, net, sent, values
 from tests.makers import make_source
-from tests.racing import wait_for_blocked
+from tests.racing import locked_table, wait_for_blocked
 
 VISITOR = {"customer": None, "browser": "b1"}
 
@@ -130,32 +131,96 @@ def test_who_listens_hears_of_it(store: Store) -> None:
     assert sorted(heard, key=repr) == sorted(expected, key=repr)
 
 
+@contextmanager
+def held_order(order: str) -> Iterator[psycopg.Connection]:
+    """Keep everybody else from storing events of an order, in another transaction."""
+    with psycopg.connect(database_url()) as other:
+        other.execute(
+            "SELECT pg_advisory_xact_lock(x'0FFE21AE'::int, abs(hashtext(%s) %% 64))", [order]
+        )
+        yield other
+
+
+def link(browser: str) -> Incoming:
+    """Say that a visitor is ann."""
+    return Incoming(f"link-{browser}", NOW, customer_key="ann", anonymous_id=browser)
+
+
+async def start(store: Store, *messages: Incoming) -> "asyncio.Task[Any]":
+    """Begin to store messages in a transaction that no other request shares."""
+    ingest = Ingest(store.pool)
+    task = asyncio.create_task(ingest.store(messages, source_id=store.source.pk))
+    await asyncio.sleep(0.05)
+    return task
+
+
+async def finish(*tasks: "asyncio.Task[Any]") -> None:
+    """Wait until all of it is stored."""
+    await asyncio.gather(*tasks)
+
+
 def test_an_order_stored_meanwhile_is_waited_for(store: Store) -> None:
     """Another transaction holds the order's lock and commits the order under ann's name."""
     ann = Customer.objects.create(external_key="ann")
     store(sent(ORDER, **VISITOR, revenue=40))
     server, _ = make_source()
-    with psycopg.connect(database_url()) as other:
-        other.execute("SELECT pg_advisory_xact_lock(x'0FFE21AE'::int, abs(hashtext('A17') % 64))")
-        joining = store.runner.run(_start(store))
-        store.runner.run(asyncio.sleep(0.05))
+    with held_order("A17") as other:
+        joining = store.runner.run(start(store, link("b1")))
         wait_for_blocked(1)
         other.execute(
             "INSERT INTO audience_event (occurred_at, customer_id, source_id, message_id, name,"
             " value, properties) VALUES (%s, %s, %s, 'x', %s, 40, %s)",
             [NOW, ann.pk, server.pk, ORDER, json.dumps({"order_id": "A17"})],
         )
-    store.runner.run(_finish(joining))
+    store.runner.run(finish(joining))
     assert (values(ORDER), values("Order Repeated")) == ([40.0], [40.0])
 
 
-async def _start(store: Store) -> "asyncio.Task[Any]":
-    link = Incoming("link", NOW, customer_key="ann", anonymous_id="b1")
-    return asyncio.create_task(store.ingest.store([link], source_id=store.source.pk))
+def test_who_joins_a_visitor_waits_for_the_visitors_order(store: Store) -> None:
+    """The order is settled, and about to be stored, when the visitor turns out to be ann."""
+    store(sent("Seen", **VISITOR), sent(ORDER, revenue=40))
+    with locked_table("audience_event"):
+        ordering = store.runner.run(start(store, sent(ORDER, **VISITOR, revenue=40)))
+        wait_for_blocked(1)
+        joining = store.runner.run(start(store, link("b1")))
+        wait_for_blocked(2)
+    store.runner.run(finish(ordering, joining))
+    assert (values(ORDER), values("Order Repeated")) == ([40.0], [40.0])
 
 
-async def _finish(task: "asyncio.Task[Any]") -> None:
-    await task
+def test_a_visitors_order_waits_for_who_joins_the_visitor(store: Store) -> None:
+    """The visitor is ann already, and the orders of both were looked at, but it's not committed."""
+    store(sent(ORDER, **VISITOR, order_id="X", revenue=1), sent(ORDER, revenue=40))
+    with held_order("X"):
+        joining = store.runner.run(start(store, link("b1")))
+        wait_for_blocked(1)
+        ordering = store.runner.run(start(store, sent(ORDER, **VISITOR, revenue=40)))
+        wait_for_blocked(2)
+    store.runner.run(finish(ordering, joining))
+    assert values(ORDER) == [1.0, 40.0]
+    assert "came before" in RejectedEvent.objects.get().reason
+
+
+def test_visitors_and_customers_who_order_at_once_keep_nobody_in_a_circle(store: Store) -> None:
+    browsers = [f"b{n}" for n in range(6)]
+    store(*(sent("Seen", None, browser=browser) for browser in browsers))
+
+    async def race() -> None:
+        tasks = []
+        for number, browser in enumerate(browsers):
+            about = {"order_id": f"R{number}", "revenue": 40}
+            tasks += [
+                await begin(sent(ORDER, None, browser=browser, **about)),
+                await begin(sent(ORDER, f"c{number}", **about), sent("Seen", f"c{number}")),
+                await begin(sent("Seen", f"c{number}", browser=browser)),
+            ]
+        await asyncio.gather(*tasks)
+
+    async def begin(*messages: Incoming) -> "asyncio.Task[Any]":
+        return asyncio.create_task(Ingest(store.pool).store(messages, source_id=store.source.pk))
+
+    store.runner.run(race())
+    assert values(ORDER) == [40.0] * len(browsers)
 
 
 def test_the_columns_in_memory_follow(store: Store) -> None:

@@ -37,6 +37,23 @@ def test_events_are_imported_once(path: Path) -> None:
     assert Source.objects.get().name == "CSV import"
 
 
+def test_orders_that_were_known_are_counted_by_themselves(path: Path) -> None:
+    head = "customer,event,time,value,order_id\n"
+    path.write_text(f"{head}ann,Order Completed,2026-01-31,40,1001\n")
+    assert run("events", path) == "1 events read, 1 of them new.\n"
+    path.write_text(
+        f"{head}ann,Order Completed,2026-01-31T10:00:00,40,1001\nann,X,2026-01-31,,\n"
+        "ann,Order Completed,2026-01-31,7,10.10\nann,Order Completed,2026-01-31,7,10.1\n"
+    )
+    assert run("events", path) == (
+        "4 events read, 3 of them new.\n"
+        "1 of the others are of orders that were known already under another message id, and "
+        "count once.\n"
+    )
+    orders = Event.objects.filter(name="Order Completed").values_list("properties__order_id")
+    assert sorted(orders) == [("10.1",), ("10.10",), ("1001",)]
+
+
 def test_events_come_under_the_name_that_is_given(path: Path) -> None:
     path.write_text(EVENTS)
     run("events", path, source="till")

@@ -39,6 +39,11 @@ class Command(BaseCommand):
             except (Rejected, OSError) as error:
                 raise CommandError(f"{file.name}: {error}") from error
         self.stdout.write(f"{imported.rows:,} {what} read, {imported.new:,} of them new.")
+        if imported.known_orders:
+            self.stdout.write(
+                f"{imported.known_orders:,} of the others are of orders that were known already "
+                "under another message id, and count once."
+            )
         if refused.count:
             lines = "\n".join(refused.examples)
             raise CommandError(f"{refused.count:,} lines could not be taken:\n{lines}")
