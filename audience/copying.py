@@ -1,6 +1,7 @@
 """Bring in many customers and events at once, by COPY; importing twice changes nothing."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,8 @@ from psycopg.types.json import Jsonb
 
 from audience.closing import find_closed
 from audience.imported_orders import ImportedOrders
-from audience.listening import ImportListener
+from audience.incoming import Incoming
+from audience.listening import ImportListener, Told
 from audience.models import Source
 from audience.orders import order_id_in
 from audience.partitions import event_partition, make_partitions, month_of
@@ -106,10 +108,21 @@ STORE_EVENTS = """
     WHERE NOT EXISTS (
         SELECT FROM ordering WHERE ordering.number = incoming.number AND is_in_doubt)
 """
-FIND_IMPORTED = """
+FIND_CUSTOMERS = """
     SELECT id FROM audience_customer WHERE external_key = ANY(ARRAY(
         SELECT DISTINCT key FROM incoming WHERE name = ANY(%s)))
     ORDER BY id
+"""
+FIND_EVENTS = """
+    SELECT event.message_id, event.occurred_at, event.name, event.value, event.properties,
+           event.customer_id
+    FROM incoming
+    JOIN audience_customer AS customer ON customer.external_key = incoming.key
+    JOIN audience_event AS event
+      ON event.customer_id = customer.id AND event.name = incoming.name
+     AND event.occurred_at = incoming.occurred_at
+    WHERE incoming.name = ANY(%(names)s) AND incoming.properties ?| %(naming)s
+      AND event.source_id = %(source)s AND event.message_id = incoming.message_id
 """
 
 
@@ -172,16 +185,38 @@ def import_events(rows: Iterable[EventRow], *, source: Source) -> Imported:
             new += orders.settle_again()
             listeners: list[ImportListener] = [import_string(path) for path in settings.ON_IMPORT]
             for listen in listeners if new else ():
-                listen(_find_imported)
+                listen(_Brought(source.pk))
             cursor.execute(DROP_TABLE)
     return Imported(rows=count, new=new, known_orders=fresh - new)
 
 
-def _find_imported(names: Collection[str]) -> Sequence[int]:
-    """Return the ids of customers with such events among those that are brought in."""
-    with connection.cursor() as cursor:
-        cursor.execute(FIND_IMPORTED, [list(names)])
-        return [id_ for (id_,) in cursor.fetchall()]
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """The rows that are stored, as listeners ask for them."""
+
+    source_id: int
+
+    def find_customers(self, names: Collection[str]) -> Sequence[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(FIND_CUSTOMERS, [list(names)])
+            return [id_ for (id_,) in cursor.fetchall()]
+
+    def find_events(self, names: Collection[str], *, naming: Collection[str]) -> Iterator[Told]:
+        params = {"names": list(names), "naming": list(naming), "source": self.source_id}
+        with connection.cursor() as django:
+            # On the server, so that they are never all in memory.
+            cursor = django.connection.cursor(name="brought")
+            cursor.execute(FIND_EVENTS, params)
+            for message_id, occurred_at, name, value, properties, customer_id in cursor:
+                message = Incoming(
+                    message_id,
+                    occurred_at,
+                    name=name,
+                    value=value,
+                    properties=json.loads(properties),
+                )
+                yield Told(message, customer_id, self.source_id)
+            cursor.close()
 
 
 def _stage(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> int:

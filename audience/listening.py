@@ -1,6 +1,7 @@
 """What listens to the events that are stored, in the same transaction."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -8,19 +9,34 @@ from psycopg import AsyncConnection
 
 from audience.incoming import Incoming
 
-# Given names of events, says whose are among those that are brought in.
-FindImported = Callable[[Collection[str]], Sequence[int]]
-# Does something about events that are brought in by COPY, in the same transaction. There may be
-# millions, so it asks for what it needs; some of it may have come before.
-ImportListener = Callable[[FindImported], None]
-
 
 class Told(msgspec.Struct, frozen=True):
-    """An event that is stored for the first time, about whom, and who sent it."""
+    """An event that is stored for the first time, about whom, and who sent it.
+
+    One that was stored before, and stands under another name from now on, says when it was
+    received.
+    """
 
     message: Incoming
     customer_id: int
     source_id: int
+    received_at: datetime | None = None
+
+
+class Brought(Protocol):
+    """Events that are brought in by COPY. There may be millions: ask for what is needed."""
+
+    def find_customers(self, names: Collection[str]) -> Sequence[int]:
+        """Return the ids of customers with such events; some may be of orders known before."""
+        ...
+
+    def find_events(self, names: Collection[str], *, naming: Collection[str]) -> Iterable[Told]:
+        """Return the stored events of these names that have one of these properties."""
+        ...
+
+
+# Does something about events that are brought in, in the same transaction.
+ImportListener = Callable[[Brought], None]
 
 
 class Listener(Protocol):

@@ -17,7 +17,7 @@ LOCK = """
 """
 READ = "SELECT name, used FROM campaigns_counter WHERE name = ANY(%(names)s)"
 ADD = """
-    UPDATE campaigns_counter AS counter SET used = counter.used + more.amount
+    UPDATE campaigns_counter AS counter SET used = GREATEST(counter.used + more.amount, 0)
     FROM unnest(%(names)s::text[], %(amounts)s::bigint[]) AS more (name, amount)
     WHERE counter.name = more.name
 """

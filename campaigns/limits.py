@@ -40,6 +40,7 @@ class Limit:
         event: Which one, where it is another event.
         window: Over what time: "ever", "rolling", "day", "week" or "month".
         hours: Of a rolling window.
+        made_at: When it was made; what happened before does not count in total.
     """
 
     id: int
@@ -51,6 +52,7 @@ class Limit:
     event: str = ""
     window: str = "ever"
     hours: int | None = None
+    made_at: datetime | None = None
 
     @property
     def counts_decisions(self) -> bool:

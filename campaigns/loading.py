@@ -87,7 +87,7 @@ CONTENTS = """
 # Those of channels are counted when messages are sent.
 LIMITS = """
     SELECT cap.id, cap.limit AS most, cap.is_per_customer, cap.counts, cap.event, cap.window,
-           cap.hours,
+           cap.hours, cap.created_at AS made_at,
            CASE WHEN cap.offer_id IS NOT NULL THEN 'offer'
                 WHEN cap.campaign_id IS NOT NULL THEN 'campaign' ELSE 'placement' END AS scope,
            COALESCE(offer.key, campaign.key, placement.key) AS key
@@ -149,11 +149,7 @@ class SnapshotLoader:
             placements=frozenset(row["key"] for row in placements),
             campaigns=campaigns,
             rules=_to_rules(audiences, wanted),
-            heard_limits=tuple(
-                limit
-                for limit in chain(*shared.limits.values())
-                if not limit.is_per_customer and not limit.counts_decisions
-            ),
+            heard_limits=find_heard(limits),
             zone=self._zone,
             holdout=_to_holdout(held_out),
         )
@@ -209,6 +205,12 @@ async def _keep_or_read(
     used = {(row["policy_id"], row[column]) for row in rows if row[column] is not None}
     kept = {version: known[version] for version in used & known.keys()}
     return kept | await read(connection, used - kept.keys())
+
+
+def find_heard(rows: Sequence[DictRow]) -> tuple[Limit, ...]:
+    """Return those of `LIMITS` that count in total what is heard of."""
+    limits = chain(*_to_limits(rows).values())
+    return tuple(one for one in limits if not one.is_per_customer and not one.counts_decisions)
 
 
 def _to_limits(rows: Sequence[DictRow]) -> Mapping[tuple[Scope, str], tuple[Limit, ...]]:

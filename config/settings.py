@@ -172,7 +172,10 @@ REVIEW_IS_REQUIRED = (
 # Who keeps an audience that is in use from being changed by one person alone.
 AUDIENCE_GUARDS = ["campaigns.guarding.guard_audience"]
 # What hears of events that are imported from files.
-ON_IMPORT = ["recommender.reversals.note_imported"]
+ON_IMPORT = [
+    "recommender.reversals.note_imported",
+    "campaigns.hearing_imports.count_imported",
+]
 # How often a running experiment is looked at without being asked.
 ANALYSIS_INTERVAL_SECONDS = 300
 # How old the stored members of an audience may become before they are looked up again.

@@ -7,7 +7,7 @@ from django.db import connection as django_connection
 from psycopg import AsyncConnection
 
 from audience.commerce import ORDERED, REPEATED, REVERSALS
-from audience.listening import FindImported, Told
+from audience.listening import Brought, Told
 
 # A row for each policy that is rewarded for orders. It is a new one, and never one that is there: a
 # worker that takes it may have read the events before, and waiting for it would stop the intake.
@@ -55,9 +55,9 @@ async def note_reversals(connection: AsyncConnection[Any], stored: Sequence[Told
         await connection.execute(NOTE, {"customers": sorted(customers), "ordered": ORDERED})
 
 
-def note_imported(find_imported: FindImported) -> None:
+def note_imported(brought: Brought) -> None:
     """Note the customers whose orders an import takes back, in the transaction at hand."""
-    customers = find_imported(TAKING_BACK)
+    customers = brought.find_customers(TAKING_BACK)
     if customers:
         with django_connection.cursor() as cursor:
             cursor.execute(NOTE, {"customers": list(customers), "ordered": ORDERED})

@@ -2,7 +2,7 @@
 
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models.functions import NullIf
+from django.db.models.functions import Now, NullIf
 from django.db.models.lookups import Exact
 
 from audience.models import Channel
@@ -62,6 +62,7 @@ class Cap(models.Model):
         validators=[MinValueValidator(1)],
         help_text="Of the last hours: how many.",
     )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [

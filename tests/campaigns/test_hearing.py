@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from audience.copying import EventRow, import_events
 from audience.models import Scope
 from campaigns.models import Campaign, Cap, Counter
 from recommender.models import Decision
@@ -141,3 +142,101 @@ def test_an_event_counts_in_the_window_in_which_it_happened(shop: Shop) -> None:
     counter = Counter.objects.get()
     assert (counter.name.partition(":2026")[2], counter.used) == ("-11-01", 3)
     assert shop.visit(*(f"a{n}" for n in range(8)))
+
+
+ORDERED: Mapping[str, Any] = {"counts": "event", "event": "Order Completed"}
+
+
+def order(shop: Shop, *, at: datetime | None = None, **who: str) -> None:
+    """Tell of the order A17 of the offer, by a name of the customer."""
+    message = {
+        "event": "Order Completed",
+        "messageId": str(uuid.uuid4()),
+        "timestamp": (at or timezone.now()).isoformat(),
+        "properties": {"order_id": "A17", "revenue": 40, "offer": "coupon"},
+        **who,
+    }
+    assert shop.site.post("/v1/track", message, key=shop.events_key).status == 200
+
+
+def join(shop: Shop) -> None:
+    body = {"userId": "ada", "anonymousId": "b1"}
+    assert shop.site.post("/v1/identify", body, key=shop.events_key).status == 200
+
+
+def bring(*, at: datetime, order: str = "A17") -> None:
+    """Import a file with the order of the offer."""
+    about = {"order_id": order, "offer": "coupon"}
+    row = EventRow("ada", "Order Completed", at, str(uuid.uuid4()), 40.0, about)
+    import_events([row], source=make_source()[0])
+
+
+def used() -> list[int]:
+    return list(Counter.objects.filter(name__startswith="cap:").values_list("used", flat=True))
+
+
+def test_an_order_that_came_under_two_names_is_taken_back_where_it_counted_twice(
+    shop: Shop,
+) -> None:
+    shop.start()
+    shop.limit(2, **ORDERED)
+    Cap.objects.update(created_at=timezone.now() - timedelta(days=1))
+    order(shop, anonymousId="b1")
+    order(shop, userId="ada")
+    assert (used(), shop.visit(*(f"a{n}" for n in range(8)))) == ([2], [])
+    join(shop)
+    assert used() == [1]
+    assert shop.visit(*(f"b{n}" for n in range(8)))
+
+
+def test_a_limit_that_never_counted_an_order_does_not_take_it_back(shop: Shop) -> None:
+    shop.start()
+    order(shop, anonymousId="b1")
+    order(shop, userId="ada")
+    shop.limit(2, **ORDERED)
+    # A process that was started since knows of the limit.
+    with open_site() as shop.site:
+        order(shop, userId="ben")
+        assert used() == [1]
+        join(shop)
+        assert used() == [1]
+
+
+def test_a_counter_that_was_emptied_stays_empty(shop: Shop) -> None:
+    shop.start()
+    shop.limit(2, **ORDERED)
+    Cap.objects.update(created_at=timezone.now() - timedelta(days=1))
+    order(shop, anonymousId="b1")
+    order(shop, userId="ada")
+    Counter.objects.update(used=0)
+    join(shop)
+    assert used() == [0]
+
+
+def test_an_order_counts_once_whether_it_is_imported_or_sent_first(shop: Shop) -> None:
+    shop.start()
+    shop.limit(3, **ORDERED)
+    Cap.objects.update(created_at=timezone.now() - timedelta(days=1))
+    bring(at=timezone.now())
+    order(shop, userId="ada")
+    assert used() == [1]
+    order(shop, userId="ben")
+    bring(at=timezone.now())
+    bring(at=timezone.now(), order="B1")
+    assert used() == [3]
+    assert shop.visit(*(f"a{n}" for n in range(8))) == []
+
+
+def test_what_an_import_tells_of_decisions_counts_and_what_is_older_than_the_limit_does_not(
+    shop: Shop,
+) -> None:
+    shop.start()
+    shop.limit(9, **REDEEMED)
+    given = shop.visit(*(f"a{n}" for n in range(8)))
+    told = [{"decision_id": str(given[0].pk)}, {"offer": "coupon"}, {"decision_id": "none"}, {}]
+    source, _ = make_source()
+    for at in (timezone.now(), timezone.now() - timedelta(days=30)):
+        rows = [EventRow("ada", "Coupon Redeemed", at, str(uuid.uuid4()), None, p) for p in told]
+        import_events(rows, source=source)
+        import_events(rows, source=source)
+    assert used() == [2]

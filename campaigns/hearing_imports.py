@@ -1,0 +1,65 @@
+"""Counts for limits in total what an import tells of, as `hearing.py` does of what is sent.
+
+What happened before a limit was made does not count, as it did not when it was sent.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from psycopg.rows import dict_row
+
+from audience.listening import Brought, Told
+from campaigns.counters import ADD, LOCK, MAKE
+from campaigns.hearing import GIVEN, count_heard, find_named, to_given
+from campaigns.limits import Limit
+from campaigns.loading import LIMITS, find_heard
+
+# One of these tells what an event is of.
+NAMING = ("decision_id", "promotion_id", "offer")
+# So many events at a time.
+CHUNK = 5_000
+
+
+def count_imported(brought: Brought) -> None:
+    """Move counters in the transaction at hand, which is about to be committed."""
+    limits = _read_limits()
+    if not limits:
+        return
+    names = {name for limit in limits for name in limit.events}
+    moved: dict[str, int] = {}
+    told = iter(brought.find_events(names, naming=NAMING))
+    while some := list(islice(told, CHUNK)):
+        for counter, by in _count(some, limits).items():
+            moved[counter] = moved.get(counter, 0) + by
+    if moved:
+        with connection.cursor() as cursor:
+            cursor.execute(MAKE, {"names": sorted(moved)})
+            cursor.execute(LOCK, {"names": sorted(moved)})
+            cursor.execute(ADD, {"names": list(moved), "amounts": list(moved.values())})
+
+
+def _read_limits() -> Sequence[Limit]:
+    with connection.cursor() as django, django.connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(LIMITS)
+        return find_heard(cursor.fetchall())
+
+
+def _count(told: Sequence[Told], limits: Collection[Limit]) -> dict[str, int]:
+    rows: Iterable[Sequence[Any]] = ()
+    if ids := find_named(told):
+        with connection.cursor() as cursor:
+            cursor.execute(GIVEN, [ids])
+            rows = cursor.fetchall()
+    given = to_given(list(rows))
+    moved: dict[str, int] = {}
+    for limit in limits:
+        since = [
+            each
+            for each in told
+            if limit.made_at is None or each.message.occurred_at >= limit.made_at
+        ]
+        moved |= count_heard(since, [limit], given=given, zone=settings.SITE_ZONE)
+    return moved
