@@ -181,7 +181,8 @@ def import_events(rows: Iterable[EventRow], *, source: Source) -> Imported:
             cursor.execute(STORE_EVENTS, {"source": source.pk})
             new = cursor.rowcount + orders.settle()
             analyse("audience_event")
-            # From here on the intake may wait.
+            # Now and not at the commit, because from here on the intake may wait.
+            connection.check_constraints()
             new += orders.settle_again()
             listeners: list[ImportListener] = [import_string(path) for path in settings.ON_IMPORT]
             for listen in listeners if new else ():
