@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 from psycopg import AsyncConnection
 
 from audience.columns.store import Store as Columns
@@ -21,7 +22,7 @@ from tests.audience.columns.test_store import find
 from tests.audience.conftest import Store
 from tests.audience.test_orders import CANCEL, NOW, ORDER, REFUND, events, net, sent, values
 from tests.makers import make_source
-from tests.racing import locked_table, wait_for_blocked
+from tests.racing import count_blocked, locked_table
 
 VISITOR = {"customer": None, "browser": "b1"}
 
@@ -146,12 +147,24 @@ def link(browser: str) -> Incoming:
     return Incoming(f"link-{browser}", NOW, customer_key="ann", anonymous_id=browser)
 
 
-async def start(store: Store, *messages: Incoming) -> "asyncio.Task[Any]":
-    """Begin to store messages in a transaction that no other request shares."""
+async def start(store: Store, *messages: Incoming, blocked: int) -> "asyncio.Task[Any]":
+    """Begin to store messages by themselves, until so many sessions in all stand at a lock."""
     ingest = Ingest(store.pool)
     task = asyncio.create_task(ingest.store(messages, source_id=store.source.pk))
-    await asyncio.sleep(0.05)
-    return task
+    for _ in range(1000):
+        # It goes on only while this one sleeps.
+        await asyncio.sleep(0.02)
+        if await asyncio.to_thread(count_blocked_apart) == blocked:
+            return task
+    raise AssertionError(f"{blocked} sessions should wait for a lock by now")
+
+
+def count_blocked_apart() -> int:
+    """Count in a session of this thread's own."""
+    try:
+        return count_blocked()
+    finally:
+        connection.close()
 
 
 async def finish(*tasks: "asyncio.Task[Any]") -> None:
@@ -165,8 +178,7 @@ def test_an_order_stored_meanwhile_is_waited_for(store: Store) -> None:
     store(sent(ORDER, **VISITOR, revenue=40))
     server, _ = make_source()
     with held_order("A17") as other:
-        joining = store.runner.run(start(store, link("b1")))
-        wait_for_blocked(1)
+        joining = store.runner.run(start(store, link("b1"), blocked=1))
         other.execute(
             "INSERT INTO audience_event (occurred_at, customer_id, source_id, message_id, name,"
             " value, properties) VALUES (%s, %s, %s, 'x', %s, 40, %s)",
@@ -180,10 +192,8 @@ def test_who_joins_a_visitor_waits_for_the_visitors_order(store: Store) -> None:
     """The order is settled, and about to be stored, when the visitor turns out to be ann."""
     store(sent("Seen", **VISITOR), sent(ORDER, revenue=40))
     with locked_table("audience_event"):
-        ordering = store.runner.run(start(store, sent(ORDER, **VISITOR, revenue=40)))
-        wait_for_blocked(1)
-        joining = store.runner.run(start(store, link("b1")))
-        wait_for_blocked(2)
+        ordering = store.runner.run(start(store, sent(ORDER, **VISITOR, revenue=40), blocked=1))
+        joining = store.runner.run(start(store, link("b1"), blocked=2))
     store.runner.run(finish(ordering, joining))
     assert (values(ORDER), values("Order Repeated")) == ([40.0], [40.0])
 
@@ -192,10 +202,8 @@ def test_a_visitors_order_waits_for_who_joins_the_visitor(store: Store) -> None:
     """The visitor is ann already, and the orders of both were looked at, but it's not committed."""
     store(sent(ORDER, **VISITOR, order_id="X", revenue=1), sent(ORDER, revenue=40))
     with held_order("X"):
-        joining = store.runner.run(start(store, link("b1")))
-        wait_for_blocked(1)
-        ordering = store.runner.run(start(store, sent(ORDER, **VISITOR, revenue=40)))
-        wait_for_blocked(2)
+        joining = store.runner.run(start(store, link("b1"), blocked=1))
+        ordering = store.runner.run(start(store, sent(ORDER, **VISITOR, revenue=40), blocked=2))
     store.runner.run(finish(ordering, joining))
     assert values(ORDER) == [1.0, 40.0]
     assert "came before" in RejectedEvent.objects.get().reason

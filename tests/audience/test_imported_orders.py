@@ -217,8 +217,7 @@ def test_an_import_waits_for_who_finds_out_who_a_visitor_is(store: Store, source
     store(sent(ORDER, None, browser="b1", order_id="X", revenue=1), sent(ORDER, revenue=40))
     with other_sessions(1) as call:
         with held_order("X"):
-            joining = store.runner.run(start(store, link("b1")))
-            wait_for_blocked(1)
+            joining = store.runner.run(start(store, link("b1"), blocked=1))
             importing = call(lambda: bring(source, row(ORDER, 40.0, key="anonymous:b1")))
             wait_for_blocked(2)
         store.runner.run(finish(joining))
