@@ -1,6 +1,7 @@
 """An order that is imported counts once, whatever came before it, with it, meanwhile or later."""
 
 from datetime import datetime, timedelta
+from threading import Event as Flag
 from typing import Any
 
 import pytest
@@ -213,12 +214,26 @@ def test_the_intake_waits_for_an_import_only_at_its_end(store: Store, source: So
         assert importing.result(timeout=20) == (2, 0)
 
 
-def test_an_import_waits_for_who_finds_out_who_a_visitor_is(store: Store, source: Source) -> None:
+def test_an_import_waits_for_who_finds_out_who_a_visitor_is(
+    store: Store, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The import has looked; the visitor is ann by then, which is not committed yet."""
+    settle, has_looked, is_joining = ImportedOrders.settle, Flag(), Flag()
+
+    def settle_and_wait(self: ImportedOrders) -> int:
+        settled = settle(self)
+        has_looked.set()
+        assert is_joining.wait(20)
+        return settled
+
+    monkeypatch.setattr(ImportedOrders, "settle", settle_and_wait)
     store(sent(ORDER, None, browser="b1", order_id="X", revenue=1), sent(ORDER, revenue=40))
     with other_sessions(1) as call:
+        importing = call(lambda: bring(source, row(ORDER, 40.0, key="anonymous:b1")))
+        assert has_looked.wait(20)
         with held_order("X"):
             joining = store.runner.run(start(store, link("b1"), blocked=1))
-            importing = call(lambda: bring(source, row(ORDER, 40.0, key="anonymous:b1")))
+            is_joining.set()
             wait_for_blocked(2)
         store.runner.run(finish(joining))
         assert importing.result(timeout=20) == (0, 1)
