@@ -17,7 +17,9 @@ setup: .venv/ready ## Make the virtual environment and install everything
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) was not found)."; exit 1; }
 	@echo "Installing into .venv; the first time takes some minutes, PyTorch above all."
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -r requirements-dev.txt
+	# Most modules are never imported; those that are, are compiled then.
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on \
+		--no-compile -r requirements-dev.txt
 	touch $@
 
 demo: setup ## Set up, run the simulated shop end to end, leave the site running
