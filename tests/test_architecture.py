@@ -3,9 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("audience", "campaigns", "config", "experiments", "recommender", "wire")
@@ -19,17 +18,30 @@ MOST_LINES = 400
 NAMELESS = {"utils", "helpers", "common", "misc", "core", "managers", "constants"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_is_short_and_named_for_its_job(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MOST_LINES
-    assert path.stem not in NAMELESS
+def names(paths: Iterable[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_says_its_job_in_its_first_line(path: Path) -> None:
-    source = path.read_text()
-    if source:
-        assert ast.get_docstring(ast.parse(source)), "the first line should say the module's job"
+def test_there_are_modules_to_look_at() -> None:
+    assert {Path(name).parts[0] for name in names(MODULES)} == set(PACKAGES)
+
+
+def test_modules_are_short() -> None:
+    assert names(p for p in MODULES if len(p.read_text().splitlines()) > MOST_LINES) == []
+
+
+def test_modules_are_named_for_their_jobs() -> None:
+    assert names(path for path in MODULES if path.stem in NAMELESS) == []
+
+
+def test_a_module_says_its_job_in_its_first_line() -> None:
+    written = {path: path.read_text() for path in MODULES}
+    silent = (p for p, source in written.items() if source and not says_its_job(source))
+    assert names(silent) == []
+
+
+def says_its_job(source: str) -> bool:
+    return bool(ast.get_docstring(ast.parse(source)))
 
 
 def test_the_web_process_loads_neither_torch_nor_statsmodels() -> None:
