@@ -16,8 +16,7 @@ The whole site, hot paths and Django, on the test's own database and Redis:
 The test itself is synchronous, so it may use the ORM between two requests; every request of one
 `with` runs on the same event loop. The hot paths have connections of their own, which see only
 what is committed: such a test needs `transactional_db`, the fixture behind
-`@pytest.mark.django_db(transaction=True)`. Where many tests do, a conftest.py may put `committing`
-in its place, which is faster.
+`@pytest.mark.django_db(transaction=True)`.
 For requests at the same time, hand a coroutine to `run`:
 
     answers = site.run(gather(*(site.client.post(PATH, body, key=key) for _ in range(20))))
@@ -36,10 +35,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
-from django.apps import apps
 from django.conf import settings
-from django.db import connection, transaction
-from pytest_django import DjangoDbBlocker
+from django.db import connection
 
 from config.asgi import build_application
 from wire.dispatcher import AsgiApplication
@@ -201,28 +198,6 @@ async def running(application: AsgiApplication) -> AsyncIterator[Client]:
         message = await _next_message(from_application, life)
         await life
         assert message["type"] == "lifespan.shutdown.complete", message
-
-
-@contextmanager
-def committing(blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Let a test commit, and delete afterwards what it did.
-
-    `transactional_db` truncates every table and makes all permissions anew, which takes a third
-    of a second; this takes a hundredth. Permissions and content types must be left alone.
-    """
-    with blocker.unblock():
-        # pytest-django makes no test database for a session in which it sees no need of one.
-        assert str(connection.settings_dict["NAME"]).startswith("test_"), "not a test database"
-        yield
-        kept = {"contenttypes", "auth.permission"}
-        tables = [
-            model._meta.db_table
-            for model in apps.get_models(include_auto_created=True)
-            if not {model._meta.app_label, model._meta.label_lower} & kept
-        ]
-        # In one transaction, because foreign keys are looked at when it ends.
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("; ".join(f'DELETE FROM "{table}"' for table in tables))
 
 
 def database_url() -> str:

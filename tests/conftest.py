@@ -1,6 +1,7 @@
 """Reads the reference material beside the repository, and settles what all tests share."""
 
 import csv
+import gc
 import gzip
 import os
 from collections.abc import Callable
@@ -12,11 +13,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 
 from audience.columns.store import STORE
+from tests.emptying import empty_by_deleting
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -26,7 +30,22 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("patient")
 
+empty_by_deleting()
+# Each of the tests' clients would look through all static files anew.
+settings.WHITENOISE_AUTOREFRESH = True
+# A password of a test's own needs no million rounds, which take a third of a second.
+PBKDF2PasswordHasher.iterations = 1000
+
+# Nothing of what is imported, and of the tests that are found, is ever garbage.
+gc.disable()
+
 Arms = dict[str, dict[str, NDArray[np.float64]]]
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, and not among what is there by now."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,11 @@ import redis.asyncio
 from django.conf import settings
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from pytest_django import DjangoDbBlocker
 
 from audience.incoming import Incoming
 from audience.ingest import Ingest, Stored
 from audience.models import Source
-from tests.asgi import Site, committing, database_url, open_site
+from tests.asgi import Site, database_url, open_site
 from tests.makers import make_source
 
 Pool = AsyncConnectionPool[AsyncConnection]
@@ -39,13 +38,6 @@ class Store:
 
     async def _store(self, messages: Sequence[Incoming], source: Source) -> Stored:
         return await self.ingest.store(messages, source_id=source.pk)
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Do as pytest-django's, and faster; by its name it knows who needs a test database."""
-    with committing(django_db_blocker):
-        yield
 
 
 @pytest.fixture

@@ -100,9 +100,9 @@ def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
 
 @pytest.fixture
 def log_in(site_url: str, chromium: Browser) -> Callable[..., Page]:
-    """Open a window of their own for somebody who may do everything."""
+    """Open a window of their own for somebody who may do everything, and is logged in."""
 
-    def open_window(name: str, *, javascript: bool = True) -> Page:
+    def open_window(name: str, *, javascript: bool = True, by_form: bool = False) -> Page:
         password = secrets.token_hex(8)
         user = User.objects.create_superuser(name, f"{name}@example.com", password)
         window = chromium.new_context(
@@ -112,8 +112,7 @@ def log_in(site_url: str, chromium: Browser) -> Callable[..., Page]:
         )
         window.set_default_timeout(20_000)
         page = window.new_page()
-        if not javascript:
-            # The admin's theme hides its log-in without scripts; our own pages do without.
+        if not by_form:
             client = Client()
             client.force_login(user)
             cookie = client.cookies[settings.SESSION_COOKIE_NAME].value

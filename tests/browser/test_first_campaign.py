@@ -206,7 +206,7 @@ def test_a_first_mail_campaign_takes_at_most_thirty_interactions(
     audience = save_rule(Audience.objects.create(key="all", name="Everybody known"), {})
     for name in ("Free shipping", "Ten per cent off"):
         make_offer(name=name, link="https://shop.example/")
-    maria, rita = Hand(log_in("maria")), Hand(log_in("rita"))
+    maria, rita = Hand(log_in("maria", by_form=True)), Hand(log_in("rita"))
     for hand in (maria, rita):
         listen(hand.page, complaints)
     set_up_mail(maria, placement.name, goal.name, audience.name)

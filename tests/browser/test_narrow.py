@@ -40,7 +40,7 @@ def test_pages_of_campaigns_and_experiments_fit_a_phone(log_in: Callable[..., Pa
 def test_who_is_logged_in_and_the_way_out_fit_a_phone(log_in: Callable[..., Page]) -> None:
     """However long the name is: here the longest that an account may have."""
     name = "x" * 150
-    page = log_in(name)
+    page = log_in(name, by_form=True)
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     assert not is_too_wide(page, "/experiments/")
     assert page.locator("header").get_by_text(name).is_visible()

@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from pytest_django import DjangoDbBlocker
 
 from audience.models import Customer, Event, RejectedEvent
 from campaigns.client_draws import draw_by_baseline, draw_by_leaves
@@ -19,20 +18,13 @@ from experiments.models import Exposure
 from experiments.steering import halt_arm
 from recommender.leaves import Leaves
 from recommender.models import Decision, Policy, PolicyLeaves, Reward
-from tests.asgi import Answer, committing, database_url
+from tests.asgi import Answer, database_url
 from tests.campaigns.client_shop import ClientShop, open_intake, properties_of, read_snapshot
 from tests.campaigns.leaved import LEAVES, OFFERS, SPEC, VERSION, evaluate, make_attributes
 from tests.makers import DAY, HOUR, NOW, make_campaign, make_experiment, make_offer
 
 LATER = NOW + HOUR
 KNOWN = make_attributes(60, seed=3)
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Do as pytest-django's, and faster; by its name it knows who needs a test database."""
-    with committing(django_db_blocker):
-        yield
 
 
 class Shop(ClientShop):

@@ -11,7 +11,6 @@ import redis.asyncio
 from django.conf import settings
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from pytest_django import DjangoDbBlocker
 
 from audience.api import Intake
 from audience.keyring import Keyring
@@ -22,19 +21,12 @@ from experiments.exposed import record_views
 from experiments.lifecycle import stop_experiment
 from experiments.models import Exposure
 from experiments.steering import halt_arm, pause_experiment
-from tests.asgi import Answer, Site, committing, database_url, serve
+from tests.asgi import Answer, Site, database_url, serve
 from tests.makers import HOUR, NOW, make_experiment, make_source, make_user
 from wire.dispatcher import Dispatcher
 
 LATER = NOW + HOUR
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Do as pytest-django's, and faster; by its name it knows who needs a test database."""
-    with committing(django_db_blocker):
-        yield
 
 
 class Fails:

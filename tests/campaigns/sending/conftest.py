@@ -4,17 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pytest_django import DjangoDbBlocker
 
-from tests.asgi import committing
 from tests.campaigns.mailed import Sink, mail_server, use_mail_server
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Commit and delete, which is faster than to truncate."""
-    with committing(django_db_blocker):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,6 @@ import pytest
 from django.utils import timezone
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from pytest_django import DjangoDbBlocker
 
 from audience.ingest import Ingest
 from audience.models import Event
@@ -24,7 +23,7 @@ from campaigns.tracking import kept
 from campaigns.tracking.hits import Hits
 from campaigns.tracking.kept import KeptHits, Line
 from campaigns.tracking.machines import Hit, Kind
-from tests.asgi import committing, database_url
+from tests.asgi import database_url
 from tests.campaigns.test_desk import NOWHERE
 from tests.campaigns.tracking.test_tracking import sent
 
@@ -42,12 +41,6 @@ for link in range(2):
     kept.keep(Line(int(sys.argv[2]), hit, "https://shop.example/"))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    with committing(django_db_blocker):
-        yield
 
 
 def hit(at: datetime, link: int = 0) -> Hit:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.conf import settings as site_settings
 from django.utils import timezone
-from pytest_django import DjangoDbBlocker
 
 from audience.models import Event
 from campaigns.mail.links import OPENED, PRODUCTS, TRAP, Followed, make_link_key, sign_link
@@ -16,7 +15,7 @@ from campaigns.models import Campaign, Delivery
 from campaigns.tracking import hits
 from recommender.models import Decision
 from recommender.rewards import settle_rewards
-from tests.asgi import Site, committing, open_site
+from tests.asgi import Site, open_site
 from tests.campaigns.mailed import make_mailed, make_readers
 from tests.campaigns.sending.test_sending import make_sure_it_is_sent
 from tests.campaigns.sending.test_sending import send as send_due
@@ -26,12 +25,6 @@ pytestmark = pytest.mark.usefixtures("transactional_db")
 
 BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0"}
 SHOP = "https://shop.example/sale?a=1&b=2"
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    with committing(django_db_blocker):
-        yield
 
 
 @pytest.fixture

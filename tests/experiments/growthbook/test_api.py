@@ -14,7 +14,6 @@ from django.conf import settings as configured
 from django.utils import timezone
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from pytest_django import DjangoDbBlocker
 
 from audience.keyring import Keyring
 from audience.keys import encrypt_payloads, revoke
@@ -29,7 +28,7 @@ from experiments.models import Arm, Experiment, Exposure, Prerequisite
 from experiments.running import load_running
 from experiments.shipping import ship_arm
 from experiments.steering import pause_experiment
-from tests.asgi import Answer, Site, committing, database_url, serve
+from tests.asgi import Answer, Site, database_url, serve
 from tests.experiments.served import customer_in
 from tests.makers import NOW, make_experiment, make_source
 from wire.current import Current
@@ -84,13 +83,6 @@ def open_api(*providers: Fixed) -> Iterator[Site]:
     resources = [connections(), running.kept_fresh(), keyring.kept_fresh()]
     with serve(Dispatcher(api.routes(), fallback=not_found, resources=resources)) as site:
         yield site
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Do as pytest-django's, and faster; by its name it knows who needs a test database."""
-    with committing(django_db_blocker):
-        yield
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db.models import JSONField, Value
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from pytest_django import DjangoDbBlocker
 
 from audience.keyring import Keyring
 from audience.models import Scope
@@ -19,7 +18,7 @@ from experiments.drafting import ArmPlan
 from experiments.models import Arm, Experiment
 from experiments.ofrep.api import OfrepApi
 from experiments.running import load_running
-from tests.asgi import Site, committing, database_url, serve
+from tests.asgi import Site, database_url, serve
 from tests.makers import NOW, make_experiment, make_source
 from wire.current import Current
 from wire.dispatcher import Dispatcher, Receive, Send
@@ -30,13 +29,6 @@ OpenOfrep = Callable[..., AbstractContextManager[Site]]
 
 # A port on which nobody listens.
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/nothing"
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Do as pytest-django's, and faster; by its name it knows who needs a test database."""
-    with committing(django_db_blocker):
-        yield
 
 
 @pytest.fixture(autouse=True)
