@@ -20,8 +20,9 @@ NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def short(settings: Settings) -> None:
-    """Keep everything for a year."""
+    """Keep everything for a year, and forget the months that tests before this one made."""
     settings.KEEP_EVENTS_DAYS = settings.KEEP_DECISIONS_DAYS = 365
+    forget_old(now=NOW)
 
 
 def make_history() -> None:

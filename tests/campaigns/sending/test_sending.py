@@ -116,6 +116,7 @@ def test_who_is_erased_while_a_batch_is_prepared_gets_nothing_and_is_not_made_an
     settings.SPOOL_DIR, settings.LAKE_DIR = tmp_path, None
     ann, ben = make_readers(2)
     campaign, now = make_mailed(), timezone.now()
+    make_sure_it_is_sent(campaign, ann, ben)
     enrol_due(now=now)
     claimed = claiming.claim(campaign.pk, limit=10, now=now, until=now + HOUR)
     erase_person(request_erasure(ann, by="officer", now=now), now=now)
