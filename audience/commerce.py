@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
-from audience.incoming import LARGEST
+from audience.incoming import LARGEST, value_of
 
 ORDERED = "Order Completed"
 REFUNDED = "Order Refunded"
@@ -67,6 +67,11 @@ def order_id_of(properties: Properties) -> str | None:
         return None
     text = str(given)
     return text if text.strip() else None
+
+
+def event_value(name: str | None, properties: Properties) -> float | None:
+    """Return what an event of this name says it was worth; None if it does not say."""
+    return (order_value if name == ORDERED or name in REVERSALS else value_of)(properties)
 
 
 def order_value(properties: Properties) -> float | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from audience.commerce import ORDERED, REVERSALS, order_value
+from audience.commerce import event_value
 from audience.incoming import (
     ANONYMOUS_ID_LENGTH,
     EVENT_BYTES,
@@ -22,7 +22,6 @@ from audience.incoming import (
     check_customer_key,
     check_key,
     check_time,
-    value_of,
 )
 from wire.bodies import LIMIT_DEPTH, decode, why_unstorable
 from wire.messages import Problem
@@ -148,14 +147,10 @@ def to_incoming(item: Item, *, now: datetime, sent_at: datetime | None) -> Incom
         customer_key=customer_key,
         anonymous_id=anonymous_id,
         name=name,
-        value=_value(name, properties),
+        value=event_value(name, properties),
         properties=properties,
         traits=_traits(item),
     )
-
-
-def _value(name: str | None, properties: Mapping[str, Any]) -> float | None:
-    return (order_value if name == ORDERED or name in REVERSALS else value_of)(properties)
 
 
 def _traits(item: Item) -> Mapping[str, Any]:

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -120,3 +121,20 @@ def test_a_rows_id_does_not_depend_on_the_order_of_columns(path: Path) -> None:
 def test_a_message_id_that_is_too_long_is_reported(path: Path) -> None:
     content = f"customer,event,time,message_id\nann,X,2026-01-31,{'x' * 101}\n"
     assert events(path, content)[1] == ["line 2: message_id is longer than 100 characters."]
+
+
+def test_a_whole_number_is_written_without_a_point(path: Path) -> None:
+    rows, _ = customers(path, "customer,plan,share\nann,7,0.50\nbob,-12,3\n")
+    written = [json.dumps(row.attributes) for row in rows]
+    assert written == ['{"plan": 7, "share": 0.5}', '{"plan": -12, "share": 3}']
+
+
+def test_what_names_a_product_or_an_order_is_a_text(path: Path) -> None:
+    rows, _ = events(
+        path,
+        "customer,event,time,product_id,sku,order_id,quantity\n"
+        "ann,Product Added,2026-01-31,1001,10.10,7,2\n",
+    )
+    assert rows[0].properties == {
+        "product_id": "1001", "sku": "10.10", "order_id": "7", "quantity": 2,
+    }  # fmt: skip

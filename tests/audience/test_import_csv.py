@@ -54,6 +54,23 @@ def test_orders_that_were_known_are_counted_by_themselves(path: Path) -> None:
     assert sorted(orders) == [("10.1",), ("10.10",), ("1001",)]
 
 
+def test_what_orders_and_refunds_are_worth_is_read_as_the_api_reads_it(path: Path) -> None:
+    path.write_text(
+        "customer,event,time,order_id,revenue,total\n"
+        "ann,Order Completed,2026-01-30,1001,40,50\n"
+        "ann,Order Refunded,2026-01-31,1001,,25\n"
+        "bob,Order Refunded,2026-01-31,,,12.5\n"
+        "bob,Coupon Used,2026-01-31,,,3\n"
+        "bob,Left,2026-01-31,,,\n"
+    )
+    assert run("events", path) == "5 events read, 5 of them new.\n"
+    values = dict(Event.objects.exclude(customer__external_key="ann").values_list("name", "value"))
+    assert values == {"Order Refunded": 12.5, "Coupon Used": 3.0, "Left": None}
+    of_ann = Event.objects.filter(customer__external_key="ann").values_list("name", "value")
+    # Half of the total takes back half of the revenue.
+    assert dict(of_ann) == {"Order Completed": 40.0, "Order Refunded": 20.0}
+
+
 def test_events_come_under_the_name_that_is_given(path: Path) -> None:
     path.write_text(EVENTS)
     run("events", path, source="till")
