@@ -191,9 +191,10 @@ application = get_wsgi_application()
 PEER = """
 import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-from config import asgi as ours
-from django.core.asgi import get_asgi_application
 from django.conf import settings
+settings.ROOT_URLCONF = "benchmark_peer"
+settings.MIDDLEWARE = []
+from config import asgi as ours
 from django.urls import path
 from ninja import NinjaAPI, Schema
 from typing import Any
@@ -216,8 +217,6 @@ async def decide(request, question: Question):
     return msgspec.to_builtins(_to_reply(await desk.serve(visit)))
 
 urlpatterns = [path("ninja/", api.urls)]
-settings.ROOT_URLCONF = "benchmark_peer"
-settings.MIDDLEWARE = []
 application = ours.application
 """
 
