@@ -13,11 +13,11 @@ help: ## List these tasks
 
 setup: .venv/ready ## Make the virtual environment and install everything
 
+# Most modules are never imported; those that are, are compiled then.
 .venv/ready: $(PINS)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) was not found)."; exit 1; }
 	@echo "Installing into .venv; the first time takes some minutes, PyTorch above all."
 	test -d .venv || $(PYTHON) -m venv .venv
-	# Most modules are never imported; those that are, are compiled then.
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on \
 		--no-compile -r requirements-dev.txt
 	touch $@
