@@ -59,6 +59,7 @@ format: setup ## Put every file in its shape
 
 bench: setup ## Measure deciding, comparing and analysing against named floors and peers
 	$(BIN)/python -m benchmarks.decide
+	$(BIN)/python -m benchmarks.decide_costs
 	$(BIN)/python -m benchmarks.payload
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.report
