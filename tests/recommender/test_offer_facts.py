@@ -132,6 +132,15 @@ def test_of_many_words_those_of_most_offers_are_kept() -> None:
     assert {f"brand {i:02d}" for i in range(0, 40, 7)} < words
 
 
+def test_a_fact_for_which_there_is_no_room_is_left_out() -> None:
+    facts: list[Facts] = [
+        {"brand": f"brand {i % 40}"} | ({"size": float(i)} if i else {}) for i in range(80)
+    ]
+    found = encode_facts(facts)
+    assert found.z.shape[1] == MOST_COLUMNS
+    assert all(each.says.startswith("brand") for each in found.contrasts)
+
+
 @pytest.mark.parametrize(
     ("facts", "says"),
     [

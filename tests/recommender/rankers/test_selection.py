@@ -58,6 +58,16 @@ def test_slates_are_sorted_and_end_in_empty_places(kind: str, n: int, m: int, k:
         )
 
 
+def test_high_cells_that_share_groups_are_told_apart() -> None:
+    n, m, k = 4, 1000, 10
+    scores = draw("different", n, m)
+    # Fewer groups than cells are wanted hold all that is high, so the bound is too low.
+    scores[:, np.arange(m) % (selection.GROUPS * k) < k - 1] += 100.0
+    expected = sort_everything(scores, k=k)
+    cells = [row * m + column for row, columns in enumerate(expected) for column in sorted(columns)]
+    assert highest(scores, k=k).tolist() == cells
+
+
 def test_nothing_is_the_highest_of_no_columns() -> None:
     assert highest(np.empty((4, 0), np.float32), k=3).tolist() == []
     assert (best(np.empty((4, 0), np.float32), k=2).items == -1).all()
