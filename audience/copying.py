@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from audience.closing import find_closed
+from audience.cursors import read_on_server
 from audience.imported_orders import ImportedOrders
 from audience.incoming import Incoming
 from audience.listening import ImportListener, Told
@@ -204,20 +205,12 @@ class _Brought:
 
     def find_events(self, names: Collection[str], *, naming: Collection[str]) -> Iterator[Told]:
         params = {"names": list(names), "naming": list(naming), "source": self.source_id}
-        with connection.cursor() as django:
-            # On the server, so that they are never all in memory.
-            cursor = django.connection.cursor(name="brought")
-            cursor.execute(FIND_EVENTS, params)
-            for message_id, occurred_at, name, value, properties, customer_id in cursor:
-                message = Incoming(
-                    message_id,
-                    occurred_at,
-                    name=name,
-                    value=value,
-                    properties=json.loads(properties),
-                )
-                yield Told(message, customer_id, self.source_id)
-            cursor.close()
+        for row in read_on_server(FIND_EVENTS, params):
+            message_id, occurred_at, name, value, properties, customer_id = row
+            message = Incoming(
+                message_id, occurred_at, name=name, value=value, properties=json.loads(properties)
+            )
+            yield Told(message, customer_id, self.source_id)
 
 
 def _stage(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> int:

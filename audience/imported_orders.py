@@ -15,11 +15,12 @@ from typing import Any
 from django.db import connection
 
 from audience.commerce import ORDER_ID, ORDERED
+from audience.cursors import read_on_server
 from audience.incoming import ANONYMOUS_PREFIX, Incoming
 from audience.ingest import STORE_EVENTS, write_events
 from audience.listening import Told
 from audience.orders import LOCK, NAMES, Standing, recall, take
-from audience.rejecting import KEPT_AT_ONCE, RECORD, Rejection, parameters
+from audience.rejecting import KEPT_AT_ONCE, RECORD, Rejection, write_rejections
 
 # So many orders are settled before what they come to is written.
 CHUNK = 2_000
@@ -139,12 +140,11 @@ class ImportedOrders:
             "ordered": ORDERED,
             "prefix": ANONYMOUS_PREFIX,
         }
-        self._source_id = source_id
         # For whose order something waits that came from elsewhere: it is stored under the lock.
         self._left: set[int] = set()
         self._rejected: dict[str, Rejection] = {}
         self._execute(MAKE_TABLES)
-        (self._any,) = self._fetch("SELECT EXISTS (SELECT FROM ordering)")
+        self._any = self._execute("SELECT FROM ordering LIMIT 1") > 0
         if self._any:
             self._execute(FIND_KNOWN)
             self._execute(DOUBT)
@@ -170,7 +170,7 @@ class ImportedOrders:
                 self._execute(FIND_KNOWN)
                 more += self._settle(is_locked=True)
             if self._rejected:
-                self._execute(RECORD, **parameters(list(self._rejected.values())))
+                self._execute(RECORD, **write_rejections(list(self._rejected.values())))
         self._execute(DROP_TABLES)
         return more
 
@@ -212,14 +212,17 @@ class ImportedOrders:
                 recall(standing, told)
         # Orders first, as in a batch of the intake.
         ours.sort(key=lambda told: told.message.name != ORDERED)
-        ids = {told.message.message_id for told in ours}
+        source, ids = self._params["source"], {told.message.message_id for told in ours}
         taken: list[tuple[Told, bool]] = []
         for told in ours:
             value = told.message.value
             found = take(standing, told, order_id, said=None if value is None else abs(value))
             if not isinstance(found, Rejection):
                 taken += [
-                    (each, each.source_id == self._source_id and each.message.message_id in ids)
+                    (
+                        each,
+                        each.source_id == source and each.message.message_id in ids,
+                    )
                     for each in found
                 ]
             elif len(self._rejected) < KEPT_AT_ONCE:
@@ -227,20 +230,12 @@ class ImportedOrders:
         return taken
 
     def _read(self) -> Iterator[tuple[tuple[int, str], list[Any]]]:
-        """Read the events of one order after the other, on the server: there may be millions."""
-        with connection.cursor() as django:
-            cursor = django.connection.cursor(name="orders")
-            cursor.execute(READ, self._params)
-            for key, rows in groupby(cursor, key=itemgetter(0, 1)):
-                yield key, [row[2:] for row in rows]
-            cursor.close()
+        """Read the events of one order after the other; there may be millions."""
+        found = read_on_server(READ, self._params)
+        for key, rows in groupby(found, key=itemgetter(0, 1)):
+            yield key, [row[2:] for row in rows]
 
     def _execute(self, statement: str, **more: Any) -> int:
         with connection.cursor() as cursor:
             cursor.execute(statement, {**self._params, **more})
             return int(cursor.rowcount)
-
-    def _fetch(self, statement: str) -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchone()

@@ -11,14 +11,13 @@ from django.db.models import F
 from audience.audiences import refresh_members
 from audience.copying import copy_rows
 from audience.csv_cells import to_cell
+from audience.cursors import read_on_server
 from audience.incoming import KEY_LENGTH
 from audience.models import Audience, AudienceKind
 
 # What the column of customers may be called.
 COLUMNS = ("customer", "key", "external_key", "email", "e-mail")
 MOST_EXAMPLES = 20
-# A list that is read while others are filled waits for nobody.
-CHUNK = 5_000
 
 MAKE_TABLE = "CREATE TEMP TABLE named_member (line bigint, value text) ON COMMIT DROP"
 DROP_TABLE = "DROP TABLE IF EXISTS pg_temp.named_member"
@@ -140,14 +139,9 @@ def write_members(audience: Audience) -> Iterator[str]:
     """Write the stored members as lines of CSV, which no spreadsheet takes for formulas."""
     writer = csv.writer(_Echo())
     yield writer.writerow(["customer", "email", "since"])
-    with transaction.atomic(), connection.cursor() as django:
-        # On the server, so that a large audience is never whole in memory.
-        cursor = django.connection.cursor(name="members")
-        cursor.itersize = CHUNK
-        cursor.execute(MEMBERS, [audience.pk])
-        for key, email, since in cursor:
+    with transaction.atomic():
+        for key, email, since in read_on_server(MEMBERS, [audience.pk]):
             yield writer.writerow([to_cell(key), to_cell(email), since.isoformat()])
-        cursor.close()
 
 
 class _Echo:

@@ -49,10 +49,10 @@ async def record_rejections(
 ) -> None:
     """Write down the first ones of these, cut to a length that can be read."""
     if rejections:
-        await connection.execute(RECORD, parameters(rejections))
+        await connection.execute(RECORD, write_rejections(rejections))
 
 
-def parameters(rejections: Sequence[Rejection]) -> dict[str, Any]:
+def write_rejections(rejections: Sequence[Rejection]) -> dict[str, Any]:
     """Write the parameters of `RECORD`: of the first ones, cut."""
     kept = rejections[:KEPT_AT_ONCE]
     return {

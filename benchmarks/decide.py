@@ -27,7 +27,8 @@ from benchmarks.serving import Load, Shot, Site, load, run_in_shell, services, s
 ROUNDS = 3
 NINJA = "django-ninja==1.7.1"
 THREADS = 32  # of the ordinary peer, as many as wrk has connections
-NUMBERS = 21
+# What customers tell of themselves: 32 features' worth.
+CONTEXT = {"segment": "b", "device": "phone", **{f"n{i}": 31 + i for i in range(21)}}
 SETUP = """
 from datetime import timedelta
 import numpy as np
@@ -223,8 +224,7 @@ application = ours.application
 
 def shot(key: str, customer: str, placement: str = "home50", path: str = "/api/v1/decide") -> Shot:
     """Write a decide request for a customer who knows 32 features' worth about themselves."""
-    context = {"segment": "b", "device": "phone", **{f"n{i}": 31 + i for i in range(NUMBERS)}}
-    body = {"customer": customer, "placements": [placement], "context": context}
+    body = {"customer": customer, "placements": [placement], "context": CONTEXT}
     token = b64encode(f"{key}:".encode()).decode()
     headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
     return Shot(path, "POST", headers, json.dumps(body))

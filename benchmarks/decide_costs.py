@@ -13,7 +13,7 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks.decide import SETUP
+from benchmarks.decide import CONTEXT, SETUP
 from benchmarks.serving import Shot, load, run_in_shell, services, serving
 
 SECONDS = 10
@@ -30,7 +30,6 @@ from config.asgi import GARBAGE, make_pool
 from wire.current import Current
 
 TOGETHER, BATCHES = 128, 150
-CONTEXT = {"segment": "b", "device": "phone", **{f"n{i}": 31 + i for i in range(21)}}
 
 def ticks(pid):
     return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
@@ -74,7 +73,7 @@ def main() -> None:
     with services() as environment:
         run_in_shell(environment, SETUP)
         alone = {**environment, "OPENBLAS_NUM_THREADS": "1"}
-        costs = json.loads(run_in_shell(alone, DECIDE).split("COSTS=")[1])
+        costs = json.loads(run_in_shell(alone, f"CONTEXT = {CONTEXT}\n{DECIDE}").split("COSTS=")[1])
         with serving(environment) as site:
             load(site, Shot("/healthz"), seconds=2)
             before = spent()

@@ -7,15 +7,11 @@ connection free for it: a server that stalls is not let off the requests that it
 import asyncio
 import json
 import secrets
-import string
 import sys
 import time
 from urllib.parse import urlsplit
 
 CONNECTIONS = 64
-LETTERS = string.digits + string.ascii_letters
-# As long as what it replaces, so that the length of a body stays right.
-NAME = len("NUMBER")
 
 
 class Pacer:
@@ -30,8 +26,6 @@ class Pacer:
         )
         self.times: list[float] = []
         self.refused = 0
-        # Nobody whom another run asked for is met again.
-        self.first = secrets.randbelow(len(LETTERS) ** NAME // 2)
 
     async def run(self, rate: float, seconds: float) -> None:
         """Send at this rate for so long."""
@@ -52,22 +46,16 @@ class Pacer:
     async def send(self, number: int, due: float) -> None:
         """Send one request, and note when its answer came."""
         reader, writer = await self.free.get()
-        writer.write(self.request.replace("NUMBER", name_of(self.first + number)).encode())
+        # As long as what it replaces, so that the length of a body stays right; and another one in
+        # each run.
+        name = secrets.token_urlsafe(6)[: len("NUMBER")]
+        writer.write(self.request.replace("NUMBER", name).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
         self.times.append(time.perf_counter() - due)
         self.refused += not head.startswith(b"http/1.1 200")
         self.free.put_nowait((reader, writer))
-
-
-def name_of(number: int) -> str:
-    """Write a number in as many letters as NUMBER has."""
-    letters = ""
-    for _ in range(NAME):
-        number, letter = divmod(number, len(LETTERS))
-        letters += LETTERS[letter]
-    return letters
 
 
 def main(url: str, rate: float, seconds: float) -> None:

@@ -23,6 +23,9 @@ from recommender.decision_ids import DECISIONS
 from wire.current import Current
 
 GIVEN = f"SELECT id, offer, campaign, placement FROM {DECISIONS} WHERE id = ANY(%s)"
+# One of these tells what an event is of: the offer itself, or its decision.
+OFFER = ("promotion_id", "offer")
+NAMING = ("decision_id", *OFFER)
 # What events were called that stand under another name because they had counted twice.
 MEANT = {repeated: name for name, repeated in REPEATED.items()}
 # By then every process has heard of a new limit.
@@ -129,7 +132,6 @@ def _decision_of(told: Told) -> uuid.UUID | None:
 def _is_of(limit: Limit, told: Told, decision: Given | None) -> bool:
     """Tell whether an event, of this decision or none, is of what is limited."""
     properties = told.message.properties
-    named = (properties.get("promotion_id"), properties.get("offer"))
-    if limit.scope is Scope.OFFER and limit.key in named:
+    if limit.scope is Scope.OFFER and limit.key in map(properties.get, OFFER):
         return True
     return decision is not None and limit.key == getattr(decision, limit.scope.value)

@@ -3,9 +3,9 @@
 What happened before a limit was made does not count, as it did not when it was sent.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from itertools import islice
-from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -13,12 +13,10 @@ from psycopg.rows import dict_row
 
 from audience.listening import Brought, Told
 from campaigns.counters import ADD, LOCK, MAKE
-from campaigns.hearing import GIVEN, count_heard, find_named, to_given
+from campaigns.hearing import GIVEN, NAMING, count_heard, find_named, to_given
 from campaigns.limits import Limit
 from campaigns.loading import LIMITS, find_heard
 
-# One of these tells what an event is of.
-NAMING = ("decision_id", "promotion_id", "offer")
 # So many events at a time.
 CHUNK = 5_000
 
@@ -29,11 +27,10 @@ def count_imported(brought: Brought) -> None:
     if not limits:
         return
     names = {name for limit in limits for name in limit.events}
-    moved: dict[str, int] = {}
+    moved: Counter[str] = Counter()
     told = iter(brought.find_events(names, naming=NAMING))
     while some := list(islice(told, CHUNK)):
-        for counter, by in _count(some, limits).items():
-            moved[counter] = moved.get(counter, 0) + by
+        moved.update(_count(some, limits))
     if moved:
         with connection.cursor() as cursor:
             cursor.execute(MAKE, {"names": sorted(moved)})
@@ -48,12 +45,9 @@ def _read_limits() -> Sequence[Limit]:
 
 
 def _count(told: Sequence[Told], limits: Collection[Limit]) -> dict[str, int]:
-    rows: Iterable[Sequence[Any]] = ()
-    if ids := find_named(told):
-        with connection.cursor() as cursor:
-            cursor.execute(GIVEN, [ids])
-            rows = cursor.fetchall()
-    given = to_given(list(rows))
+    with connection.cursor() as cursor:
+        cursor.execute(GIVEN, [find_named(told)])
+        given = to_given(cursor.fetchall())
     moved: dict[str, int] = {}
     for limit in limits:
         since = [

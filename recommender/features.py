@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -103,11 +104,15 @@ class FeatureSpec:
     features: tuple[CategoryFeature | NumberFeature, ...]
     # Number of columns, d, the intercept included.
     size: int = field(init=False, repr=False, compare=False)
+    _columns: tuple[int, ...] = field(init=False, repr=False, compare=False)  # each one's first
     _numbers: "_Numbers" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", len(self.names))
-        object.__setattr__(self, "_numbers", _Numbers.of(self.features))
+        sizes = (len(feature.names) for feature in self.features)
+        *columns, size = accumulate(sizes, initial=1)
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "_columns", tuple(columns))
+        object.__setattr__(self, "_numbers", _Numbers.of(self.features, columns))
         attributes = [feature.attribute for feature in self.features]
         for attribute in attributes:
             if attributes.count(attribute) > 1:
@@ -135,16 +140,12 @@ class FeatureSpec:
         rows = list(rows)
         encoded = np.zeros((len(rows), self.size))
         encoded[:, 0] = 1.0
-        column = 1
-        for feature in self.features:
+        for feature, column in zip(self.features, self._columns, strict=True):
             if isinstance(feature, CategoryFeature):
                 for n, row in enumerate(rows):
                     place = feature.find(row.get(feature.attribute))
                     if place is not None:
                         encoded[n, column + place] = 1.0
-                column += len(feature.values)
-            else:
-                column += 1
         self._numbers.encode(rows, into=encoded)
         return encoded
 
@@ -176,13 +177,13 @@ class _Numbers:
     scale: FloatArray
 
     @classmethod
-    def of(cls, features: Sequence[CategoryFeature | NumberFeature]) -> "_Numbers":
-        """Find them, and where their columns are."""
-        sizes = [1, *(len(feature.names) for feature in features)]
-        columns = np.cumsum(sizes)
+    def of(
+        cls, features: Sequence[CategoryFeature | NumberFeature], columns: Sequence[int]
+    ) -> "_Numbers":
+        """Find them among all features, each with its first column."""
         found = [
             (feature, column)
-            for feature, column in zip(features, columns, strict=False)
+            for feature, column in zip(features, columns, strict=True)
             if isinstance(feature, NumberFeature)
         ]
         return cls(

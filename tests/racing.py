@@ -44,19 +44,14 @@ def wait_for_blocked(n: int = 1, *, patience_seconds: float = 20) -> None:
     """Wait until so many other sessions stand at a lock."""
     deadline = time.monotonic() + patience_seconds
     while time.monotonic() < deadline:
-        if count_blocked() == n:
-            return
+        with connection.cursor() as cursor:
+            # The view of all sessions is frozen at its first use in a transaction.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(WAITING)
+            if cursor.fetchone() == (n,):
+                return
         time.sleep(0.01)
     raise AssertionError(f"{n} sessions should wait for a lock by now")
-
-
-def count_blocked() -> int:
-    """Count the other sessions that stand at a lock."""
-    with connection.cursor() as cursor:
-        # The view of all sessions is frozen at its first use in a transaction.
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(WAITING)
-        return int(cursor.fetchone()[0])
 
 
 def end_sessions(*, only_blocked: bool = False) -> None:

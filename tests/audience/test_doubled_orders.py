@@ -17,12 +17,13 @@ from audience.incoming import Incoming
 from audience.ingest import Ingest
 from audience.listening import Told
 from audience.models import Customer, Event, RejectedEvent, RenamedEvent
+from audience.orders import LOCK_NAMED
 from tests.asgi import database_url
 from tests.audience.columns.test_store import find
 from tests.audience.conftest import Store
 from tests.audience.test_orders import CANCEL, NOW, ORDER, REFUND, events, net, sent, values
 from tests.makers import make_source
-from tests.racing import count_blocked, locked_table
+from tests.racing import locked_table, wait_for_blocked
 
 VISITOR = {"customer": None, "browser": "b1"}
 
@@ -136,9 +137,7 @@ def test_who_listens_hears_of_it(store: Store) -> None:
 def held_order(order: str) -> Iterator[psycopg.Connection]:
     """Keep everybody else from storing events of an order, in another transaction."""
     with psycopg.connect(database_url()) as other:
-        other.execute(
-            "SELECT pg_advisory_xact_lock(x'0FFE21AE'::int, abs(hashtext(%s) %% 64))", [order]
-        )
+        other.execute(LOCK_NAMED, {"orders": [order]})
         yield other
 
 
@@ -151,18 +150,14 @@ async def start(store: Store, *messages: Incoming, blocked: int) -> "asyncio.Tas
     """Begin to store messages by themselves, until so many sessions in all stand at a lock."""
     ingest = Ingest(store.pool)
     task = asyncio.create_task(ingest.store(messages, source_id=store.source.pk))
-    for _ in range(1000):
-        # It goes on only while this one sleeps.
-        await asyncio.sleep(0.02)
-        if await asyncio.to_thread(count_blocked_apart) == blocked:
-            return task
-    raise AssertionError(f"{blocked} sessions should wait for a lock by now")
+    await asyncio.to_thread(wait_apart, blocked)
+    return task
 
 
-def count_blocked_apart() -> int:
-    """Count in a session of this thread's own."""
+def wait_apart(blocked: int) -> None:
+    """Wait in a session of this thread's own, so that the loop goes on."""
     try:
-        return count_blocked()
+        wait_for_blocked(blocked)
     finally:
         connection.close()
 

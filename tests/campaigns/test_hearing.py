@@ -147,16 +147,27 @@ def test_an_event_counts_in_the_window_in_which_it_happened(shop: Shop) -> None:
 ORDERED: Mapping[str, Any] = {"counts": "event", "event": "Order Completed"}
 
 
-def order(shop: Shop, *, at: datetime | None = None, **who: str) -> None:
+def order(shop: Shop, **who: str) -> None:
     """Tell of the order A17 of the offer, by a name of the customer."""
     message = {
         "event": "Order Completed",
         "messageId": str(uuid.uuid4()),
-        "timestamp": (at or timezone.now()).isoformat(),
+        "timestamp": timezone.now().isoformat(),
         "properties": {"order_id": "A17", "revenue": 40, "offer": "coupon"},
         **who,
     }
     assert shop.site.post("/v1/track", message, key=shop.events_key).status == 200
+
+
+def order_twice(shop: Shop) -> None:
+    """Tell of the order under both names of one customer."""
+    order(shop, anonymousId="b1")
+    order(shop, userId="ada")
+
+
+def limit_since_yesterday(shop: Shop, most: int) -> None:
+    shop.limit(most, **ORDERED)
+    Cap.objects.update(created_at=timezone.now() - timedelta(days=1))
 
 
 def join(shop: Shop) -> None:
@@ -164,10 +175,10 @@ def join(shop: Shop) -> None:
     assert shop.site.post("/v1/identify", body, key=shop.events_key).status == 200
 
 
-def bring(*, at: datetime, order: str = "A17") -> None:
+def bring(order: str = "A17") -> None:
     """Import a file with the order of the offer."""
     about = {"order_id": order, "offer": "coupon"}
-    row = EventRow("ada", "Order Completed", at, str(uuid.uuid4()), 40.0, about)
+    row = EventRow("ada", "Order Completed", timezone.now(), str(uuid.uuid4()), 40.0, about)
     import_events([row], source=make_source()[0])
 
 
@@ -179,10 +190,8 @@ def test_an_order_that_came_under_two_names_is_taken_back_where_it_counted_twice
     shop: Shop,
 ) -> None:
     shop.start()
-    shop.limit(2, **ORDERED)
-    Cap.objects.update(created_at=timezone.now() - timedelta(days=1))
-    order(shop, anonymousId="b1")
-    order(shop, userId="ada")
+    limit_since_yesterday(shop, 2)
+    order_twice(shop)
     assert (used(), shop.visit(*(f"a{n}" for n in range(8)))) == ([2], [])
     join(shop)
     assert used() == [1]
@@ -191,8 +200,7 @@ def test_an_order_that_came_under_two_names_is_taken_back_where_it_counted_twice
 
 def test_a_limit_that_never_counted_an_order_does_not_take_it_back(shop: Shop) -> None:
     shop.start()
-    order(shop, anonymousId="b1")
-    order(shop, userId="ada")
+    order_twice(shop)
     shop.limit(2, **ORDERED)
     # A process that was started since knows of the limit.
     with open_site() as shop.site:
@@ -204,10 +212,8 @@ def test_a_limit_that_never_counted_an_order_does_not_take_it_back(shop: Shop) -
 
 def test_a_counter_that_was_emptied_stays_empty(shop: Shop) -> None:
     shop.start()
-    shop.limit(2, **ORDERED)
-    Cap.objects.update(created_at=timezone.now() - timedelta(days=1))
-    order(shop, anonymousId="b1")
-    order(shop, userId="ada")
+    limit_since_yesterday(shop, 2)
+    order_twice(shop)
     Counter.objects.update(used=0)
     join(shop)
     assert used() == [0]
@@ -215,14 +221,13 @@ def test_a_counter_that_was_emptied_stays_empty(shop: Shop) -> None:
 
 def test_an_order_counts_once_whether_it_is_imported_or_sent_first(shop: Shop) -> None:
     shop.start()
-    shop.limit(3, **ORDERED)
-    Cap.objects.update(created_at=timezone.now() - timedelta(days=1))
-    bring(at=timezone.now())
+    limit_since_yesterday(shop, 3)
+    bring()
     order(shop, userId="ada")
     assert used() == [1]
     order(shop, userId="ben")
-    bring(at=timezone.now())
-    bring(at=timezone.now(), order="B1")
+    bring()
+    bring("B1")
     assert used() == [3]
     assert shop.visit(*(f"a{n}" for n in range(8))) == []
 
