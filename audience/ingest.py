@@ -21,6 +21,7 @@ from audience.partitions import Months, event_partition
 from audience.rejecting import record_rejections
 from wire.batches import Batches
 from wire.dispatcher import unavailable
+from wire.pools import UNFIT
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Ingest:
 
         Raises:
             Problem: The database is too busy (503); what was sent may be stored all the same.
-            psycopg.OperationalError: It cannot be reached.
+            psycopg.Error: It cannot be reached, or takes nothing now: one of `UNFIT`.
         """
         if not messages:
             return Stored(new=0, repeated=0)
@@ -130,13 +131,11 @@ class Ingest:
                 stored = await self._batches.do(_Sent(source_id, messages))
         except TimeoutError as error:
             raise unavailable() from error
-        if isinstance(stored, psycopg.OperationalError):
-            raise stored
-        return stored
+        if isinstance(stored, Stored):
+            return stored
+        raise stored
 
-    async def _try_together(
-        self, requests: Sequence[_Sent]
-    ) -> Sequence[Stored | psycopg.OperationalError]:
+    async def _try_together(self, requests: Sequence[_Sent]) -> Sequence[Stored | psycopg.Error]:
         """Store the messages of several requests, or fail them all where nobody is at fault.
 
         To try each by itself would take as long again for every one of them.
@@ -149,7 +148,7 @@ class Ingest:
                 # for them, such as two that log the first decision of a month.
                 self._remembered.clear()
                 return await self._store_together(requests)
-        except psycopg.OperationalError as error:
+        except UNFIT as error:
             return [error] * len(requests)
 
     async def _store_together(self, requests: Sequence[_Sent]) -> Sequence[Stored]:

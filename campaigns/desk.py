@@ -30,6 +30,7 @@ from recommender.weighing import Weigh, weigh_here
 from wire.batches import Batches
 from wire.breaker import Breaker
 from wire.current import Current
+from wire.pools import UNFIT
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +111,14 @@ class Desk:
                 self._breaker.close()
                 batch.remember(self._memory)
                 return batch.outcomes(is_logged=True)
-            except psycopg.OperationalError as error:
+            except UNFIT as error:
                 logger.error("Decisions cannot be logged in the database now: %s", error)
                 self._breaker.open()
+            except psycopg.Error:
+                if len(visits) > 1:
+                    # Each is tried by itself then, and whoever is not to blame is logged.
+                    raise
+                logger.exception("A decision is refused by the database")
         is_degraded = not batch.is_decided
         if is_degraded:
             batch.decide_blindly(self._memory)
@@ -125,7 +131,7 @@ class Desk:
         """Decide and log, and once more if others changed the same rows meanwhile.
 
         Raises:
-            psycopg.OperationalError: The database does not take it now.
+            psycopg.Error: The database does not take it: one of `UNFIT`, or it takes not this.
         """
         try:
             async with self._pool.connection() as connection:

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +21,7 @@ from campaigns.counters import lock_counters, move_counters
 from campaigns.logbook import Unlogged, write
 from recommender.decision_ids import decision_partition
 from wire.background import beside
+from wire.pools import UNFIT
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Spool:
     @asynccontextmanager
     async def drained(self, pool: AsyncConnectionPool[AsyncConnection]) -> AsyncIterator[None]:
         """Log what is spooled in the background, whenever the database takes it."""
+        self._retry_rejected()
         try:
             async with beside(self._keep_draining(pool)):
                 yield
@@ -77,7 +79,7 @@ class Spool:
         while True:
             try:
                 await self.drain(pool)
-            except (psycopg.OperationalError, OSError) as error:
+            except (*UNFIT, OSError) as error:
                 logger.warning("What is spooled waits: %s", error)
             except Exception:
                 logger.exception("What is spooled cannot be logged now")
@@ -87,7 +89,7 @@ class Spool:
         """Log all that lies there and nobody else works on; return how many decisions were new.
 
         Raises:
-            psycopg.OperationalError: The database takes nothing now; what is left waits.
+            psycopg.Error: The database takes nothing now, one of `UNFIT`; what is left waits.
         """
         if not any(self._directory.glob(f"*{SUFFIX}")):
             return 0
@@ -118,16 +120,22 @@ class Spool:
                 await months.prepare(decision.decided_at for decision in unlogged.decisions)
                 logged += await log_later(connection, unlogged)
                 self.waiting = max(0, self.waiting - len(unlogged.decisions))
-            except psycopg.OperationalError:
+            except UNFIT:
                 raise
             except (psycopg.Error, msgspec.DecodeError):
                 logger.exception("A spooled line cannot be logged; it is kept in %s", REJECTED)
-                with path.with_suffix(REJECTED).open("ab") as rejected:
-                    rejected.write(line)
+                _reject(path.with_suffix(REJECTED), line)
         path.unlink(missing_ok=True)
         if logged:
             logger.warning("Logged %s decisions that had been spooled", logged)
         return logged
+
+    def _retry_rejected(self) -> None:
+        """Have what was rejected tried once more: it may have been the code or the tables."""
+        for path in self._directory.glob(f"*{REJECTED}"):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                if locked(file):
+                    path.rename(path.with_name(f"{path.stem}-{secrets.token_hex(4)}{SUFFIX}"))
 
     def close(self) -> None:
         """Let go of the file, which whoever drains next may then take."""
@@ -151,6 +159,16 @@ async def log_later(connection: AsyncConnection, unlogged: Unlogged) -> int:
         if new:
             await move_counters(connection, unlogged.added)
     return int(new)
+
+
+def _reject(path: Path, line: bytes) -> None:
+    """Keep a line aside, in a file that is held meanwhile and nobody took away."""
+    while True:
+        with suppress(FileNotFoundError), path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.write(line)
+                return
 
 
 def begin_file(directory: Path) -> tuple[Path, IO[bytes]]:

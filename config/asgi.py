@@ -11,7 +11,6 @@ import redis.asyncio
 from django.core.asgi import get_asgi_application
 from psycopg import AsyncConnection
 from psycopg.types.json import set_json_loads
-from psycopg_pool import AsyncConnectionPool
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Before numpy is loaded: what one request multiplies is too small for threads, which wait for each
@@ -49,6 +48,7 @@ from recommender.reversals import note_reversals  # noqa: E402
 from wire.current import Current  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
 from wire.pg_values import read_json  # noqa: E402
+from wire.pools import Pool  # noqa: E402
 
 POOL_SIZE = 8
 DECIDING_SIZE = 3
@@ -77,9 +77,9 @@ async def set_up(connection: AsyncConnection) -> None:
 
 def make_pool(
     database_url: str, name: str, *, size: int, patience: float, at_once: bool = False
-) -> AsyncConnectionPool[AsyncConnection]:
+) -> Pool:
     """Make a pool of connections, to be opened at start-up: one of them, or all at once."""
-    return AsyncConnectionPool(
+    return Pool(
         database_url,
         min_size=size if at_once else 1,
         max_size=size,

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
-import psycopg
 from django.conf import settings
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -27,6 +26,7 @@ from recommender.gauges import read_policy_gauges
 from recommender.ranking.gauges import read_gauges
 from wire.current import Current
 from wire.messages import Request, Response, answer
+from wire.pools import UNFIT
 from wire.routes import Handler
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class Health:
             async with self._pool.connection() as connection:
                 policies = await read_policy_gauges(connection)
                 return [*await read_gauges(connection), *policies]
-        except psycopg.OperationalError as error:
+        except UNFIT as error:
             logger.warning("What was found of rankings and policies cannot be read: %s", error)
             return []
 

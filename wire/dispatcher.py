@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any
 
-import psycopg
+from psycopg import ProgrammingError
 
 from wire.bodies import LIMIT_BYTES, too_large
 from wire.messages import REQUEST_ID, Problem, Request, Response, Stream
+from wire.pools import UNFIT
 from wire.routes import Resource, Router, Routes
 
 logger = logging.getLogger(__name__)
@@ -102,9 +103,11 @@ class Dispatcher:
             return await handler(request)
         except Problem as problem:
             return problem.to_response()
-        except psycopg.OperationalError as error:
-            # It is down, restarts, is full or too busy; what was not committed can be sent again.
-            logger.error("%s %s %s waits for the database: %s", request.id, method, path, error)
+        except UNFIT as error:
+            # It is down, restarts, is full or too busy, takes nothing or has other tables; what was
+            # not committed can be sent again.
+            what, is_odd = f"{request.id} {method} {path}", isinstance(error, ProgrammingError)
+            logger.error("%s waits for the database: %s", what, error, exc_info=is_odd)
             return unavailable().to_response()
         except Exception:
             # The last line of defence: the client gets a clean answer, the log the traceback.

@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import psycopg
 from django.utils import timezone
 from psycopg import AsyncConnection
 
@@ -30,6 +29,7 @@ from recommender.decisions import Logged, copy_decisions
 from recommender.models import Policy
 from recommender.sums import make_bandit
 from recommender.weighing import Weigh, weigh_here, weigh_in_parts
+from wire.pools import UNFIT
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Assigner(Workbench):
             return await self._assign_in(connection, assignment_id, campaign, weigh, now)
         except OVERTAKEN:
             return await self._assign_in(connection, assignment_id, campaign, weigh, now)
-        except psycopg.OperationalError:
+        except UNFIT:
             await self.disconnect()
             raise
 

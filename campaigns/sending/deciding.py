@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
-import psycopg
 from psycopg import AsyncConnection
 
 from audience.finding import Name
@@ -26,6 +25,7 @@ from campaigns.workbench import Workbench, alone
 from recommender.models import Decision
 from recommender.ranking.looking import find_products
 from recommender.ranking.reading import Lists
+from wire.pools import UNFIT
 
 NOTE: LiteralString = """
     UPDATE campaigns_delivery AS delivery
@@ -93,7 +93,7 @@ class Decider(Workbench):
             decided = {each.id: Decided(None, "", None, ERASED) for each in claimed}
             left = [each for each in claimed if each.id in there]
             return decided | await _serve(connection, campaign, left, self.snapshot, now)
-        except psycopg.OperationalError:
+        except UNFIT:
             await self.disconnect()
             raise
 

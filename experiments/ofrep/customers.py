@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
 
-import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from audience.finding import BY_ANONYMOUS_ID, BY_KEY, FIND, Name, find_or_make
 from experiments.exposures import MET_ARMS, Met, record_exposures, to_met_arms
 from wire.breaker import Breaker
+from wire.pools import UNFIT
 
 logger = logging.getLogger(__name__)
 
 # Clients give up after 5 seconds, and an answer without the customer is better than none.
 PATIENCE_SECONDS = 1.0
 
-UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError)
+UNREACHABLE = (*UNFIT, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from recommender.learning import learn_batch
 from recommender.models import Decision, PolicyLeaves
 from recommender.odds import Odds
 from recommender.steps import read_steps
-from tests.campaigns.test_desk import NOWHERE, Office, open_office, visit
+from tests.campaigns.offices import NOWHERE, Office, open_office, visit
 from tests.makers import (
     DAY,
     HOUR,

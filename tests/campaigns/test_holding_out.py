@@ -14,7 +14,7 @@ from experiments.assignment import BUCKETS, bucket_of
 from experiments.lifecycle import stop_experiment
 from experiments.models import Experiment, Exposure, Status
 from recommender.models import Decision, Reward
-from tests.campaigns.test_desk import NOWHERE, open_office, shown, visit
+from tests.campaigns.offices import NOWHERE, open_office, shown, visit
 from tests.makers import (
     HOUR,
     event_row,

@@ -21,7 +21,7 @@ from recommender.features import FeatureSpec, NumberFeature
 from recommender.models import Decision, PolicyPrice
 from recommender.odds import Odds
 from recommender.versions import store_version
-from tests.campaigns.test_desk import Office, open_office, used, visit
+from tests.campaigns.offices import Office, open_office, used, visit
 from tests.makers import DAY, HOUR, make_campaign, make_metric, make_offer, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -24,7 +24,7 @@ from campaigns.tracking.hits import Hits
 from campaigns.tracking.kept import KeptHits, Line
 from campaigns.tracking.machines import Hit, Kind
 from tests.asgi import database_url
-from tests.campaigns.test_desk import NOWHERE
+from tests.campaigns.offices import NOWHERE
 from tests.campaigns.tracking.test_tracking import sent
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0"
