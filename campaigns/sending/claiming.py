@@ -5,6 +5,7 @@ receiving side will know it by. Both are committed before anything is sent. If t
 what was not begun waits again, and of what was begun nobody knows whether it went: it is in doubt.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -66,6 +67,12 @@ EXPIRE: LiteralString = """
                  ORDER BY leased_until LIMIT 10000 FOR UPDATE SKIP LOCKED)
     RETURNING state
 """
+DOUBT: LiteralString = """
+    UPDATE campaigns_delivery SET state = 'in_doubt', reason = %(reason)s, leased_until = NULL
+    WHERE state = 'leased'
+       OR (state = 'queued' AND (send_after <= %(now)s OR created_at >= %(now)s))
+    RETURNING campaign_id
+"""
 # A worker that was slow may still know what became of what was taken for doubtful meanwhile.
 RECORD: LiteralString = """
     UPDATE campaigns_delivery AS delivery
@@ -94,6 +101,7 @@ FOLLOW: LiteralString = """
     ON CONFLICT DO NOTHING
 """
 BROKEN_OFF = "The worker ended while it was being sent."
+RESTORED = "The database was restored, and this may have been sent since the backup."
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +196,17 @@ def expire_leases(*, now: datetime) -> Mapping[str, int]:
         cursor.execute(EXPIRE, {"now": now, "reason": BROKEN_OFF})
         states = [row[0] for row in cursor.fetchall()]
     return {state: states.count(state) for state in set(states)}
+
+
+def doubt_due(*, now: datetime) -> Mapping[int, int]:
+    """Put in doubt what is due, in hand, or was put down only now: the last may have had its time.
+
+    Returns:
+        Of how many deliveries, by the campaign's id.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(DOUBT, {"now": now, "reason": RESTORED})
+        return Counter(row[0] for row in cursor.fetchall())
 
 
 def record(results: Sequence[Result], *, now: datetime, until: datetime) -> set[int]:

@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from audience.audiences import find_rule
 from audience.rules.grammar import EVERYBODY
@@ -61,14 +62,19 @@ def hours_of(campaign: Campaign) -> Hours:
 
 def enrol_due(*, now: datetime) -> int:
     """Go through every campaign that is sent and runs; return how many customers joined one."""
-    running = Campaign.objects.filter(status=Status.RUNNING).exclude(placement__channel=ONSITE)
     joined = 0
-    for campaign in running.select_related("audience", "placement"):
+    for campaign in find_running():
         joining = enrol(campaign, now=now)
         if joining and campaign.enrolled_at is None:
             _tell_seeds(campaign, now=now)
         joined += joining
     return joined
+
+
+def find_running() -> QuerySet[Campaign]:
+    """Find the campaigns that are sent and run."""
+    running = Campaign.objects.filter(status=Status.RUNNING).exclude(placement__channel=ONSITE)
+    return running.select_related("audience", "placement")
 
 
 def _tell_seeds(campaign: Campaign, *, now: datetime) -> None:
