@@ -2,9 +2,10 @@
 
     python -m benchmarks.outage
 
-A real site decides for new customers at a steady rate while PostgreSQL is killed (-9) twice, Valkey
-once, and the server while what it decided lies on disk. Then every decision that a client was told
-of must be in the database once, and nobody may have been answered a server error. Besides: what
+A real site decides for new customers at a steady rate while PostgreSQL is killed (-9) twice and
+once takes nothing, as after a failover, Valkey is killed, and the server while what it decided lies
+on disk. Then every decision that a client was told of must be in the database once, and nobody may
+have been answered a server error. Besides: what
 `POST /v1/track` says meanwhile, and how soon a pause takes effect.
 """
 
@@ -174,6 +175,9 @@ def main() -> int:
         with tracking(site, key) as said:
             site.kill_postgres(for_seconds=8)
         time.sleep(5)
+        with tracking(site, key) as said_by_standby:
+            site.demote_postgres(for_seconds=8)
+        time.sleep(5)
         site.kill_valkey(for_seconds=5)
         time.sleep(3)
         before = told.unanswered
@@ -196,6 +200,7 @@ def main() -> int:
     times = sorted(told.seconds)
     print(f"slowest 1%: {times[int(0.99 * len(times))]:.2f} s, slowest: {times[-1]:.2f} s")
     print(f"POST /v1/track while PostgreSQL was away: {dict(said)}")
+    print(f"while it was read-only: {dict(said_by_standby)}")
     p95 = statistics.quantiles(pauses, n=20)[-1]
     print(f"a pause or a start took effect after {p95:.2f} s (95% of {len(pauses)})")
     return 1 if lost or doubled or errors or p95 > 2 else 0

@@ -18,6 +18,8 @@ from config.embedded.services import EmbeddedServices
 from config.embedded.waiting import Report
 from wire.current import CHANGES_KEY
 
+# How long the server lets an old process go on beside the new one.
+RESPAWN_SECONDS = 15
 MAKE_SOURCE = """
 from audience.keys import create_source
 from audience.models import Scope
@@ -28,13 +30,14 @@ print("KEY=" + create_source({name!r}, scopes=[Scope.EVENTS])[1])
 class FragileSite:
     """Runs PostgreSQL, Valkey and one server, and kills what it started by its process number."""
 
-    def __init__(self, directory: Path, *, report: Report) -> None:
-        """Describe the site; nothing starts yet."""
+    def __init__(self, directory: Path, *, report: Report, root: Path = ROOT) -> None:
+        """Describe the site, whose code is in `root`; nothing starts yet."""
         # Apart from each other, so that the database's process number is known.
         self._postgres = EmbeddedServices(directory / "postgres", with_valkey=False, report=report)
         self._valkey = EmbeddedServices(directory / "valkey", with_postgres=False, report=report)
         self._spool = directory / "spool"
         self._report = report
+        self._root = root
         self._exits = ExitStack()
         self._server: subprocess.Popen[bytes] | None = None
         self.port = free_port()
@@ -85,6 +88,23 @@ class FragileSite:
         self._report(f"kill -9 of Valkey, for {for_seconds:g} s")
         self._kill(self._valkey, for_seconds)
 
+    def demote_postgres(self, *, for_seconds: float) -> None:
+        """Let PostgreSQL take nothing for some time, as one that became a standby; it answers."""
+        self._report(f"PostgreSQL is read-only for {for_seconds:g} s")
+        self._tell_postgres("ALTER SYSTEM SET default_transaction_read_only = on")
+        time.sleep(for_seconds)
+        self._tell_postgres("ALTER SYSTEM RESET default_transaction_read_only")
+
+    def _tell_postgres(self, statement: str) -> None:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(statement)
+            connection.execute("SELECT pg_reload_conf()")
+
+    def reload_server(self) -> None:
+        """Have the server begin anew in another process, and end the old one when that is up."""
+        assert self._server is not None, "it runs"
+        self._server.send_signal(signal.SIGHUP)
+
     def _kill(self, services: EmbeddedServices, for_seconds: float) -> None:
         (pid,) = services.pids
         os.kill(pid, signal.SIGKILL)
@@ -121,9 +141,10 @@ class FragileSite:
     def start_server(self) -> None:
         """Start the server, and wait until it answers."""
         options = ["--interface", "asgi", "--workers", "1", "--no-ws", "--port", str(self.port)]
+        options += ["--respawn-interval", str(RESPAWN_SECONDS)]
         self._server = subprocess.Popen(
             [sys.executable, "-m", "granian", *options, "config.asgi:application"],
-            cwd=ROOT,
+            cwd=self._root,
             env=self._environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -142,7 +163,12 @@ class FragileSite:
         """Run a management command; return what it printed."""
         command = [sys.executable, "manage.py", *arguments]
         ran = subprocess.run(
-            command, cwd=ROOT, env=self._environment(), check=True, capture_output=True, text=True
+            command,
+            cwd=self._root,
+            env=self._environment(),
+            check=True,
+            capture_output=True,
+            text=True,
         )
         return ran.stdout
 
