@@ -135,7 +135,7 @@ def build_application(
         "campaigns": campaigns,
         "experiments": experiments,
     }
-    health = Health(keyring, held=held, desk=desk, spool=spool, pool=pool)
+    health = Health(keyring, held=held, desk=desk, spool=spool, pool=pool, notices=notices)
     return Dispatcher(
         {
             **intake.routes(),

@@ -10,3 +10,5 @@ app = Celery("offerlab")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["campaigns.sending"])
+# What was done is noted where the web finds it.
+app.autodiscover_tasks(["config"], related_name="worked")

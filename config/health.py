@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
+import redis.asyncio
 from django.conf import settings
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -22,6 +23,7 @@ from audience.keyring import Keyring, key_of
 from audience.models import Scope
 from campaigns.desk import Desk
 from campaigns.spool import Spool
+from config.worked import read_task_gauges
 from recommender.gauges import read_policy_gauges
 from recommender.ranking.gauges import read_gauges
 from wire.current import Current
@@ -51,13 +53,15 @@ class Health:
         desk: Desk,
         spool: Spool,
         pool: AsyncConnectionPool[AsyncConnection],
+        notices: "redis.asyncio.Redis",
     ) -> None:
         """Look at what is held in memory, by name, and at what is decided and spooled.
 
-        What checks found of rankings is read through `pool`.
+        What checks found of rankings is read through `pool`, and how tasks do from `notices`.
         """
         self._keyring = keyring
         self._pool = pool
+        self._notices = notices
         self._held = held
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -123,6 +127,7 @@ class Health:
         own = CollectorRegistry()
         own.register(self._own)
         own.register(Read(await self._read_findings()))
+        own.register(Read(await read_task_gauges(self._notices)))
         body = generate_latest(registry) + generate_latest(own)
         return Response(200, body, content_type=CONTENT_TYPE_LATEST)
 
