@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,10 @@ import redis.asyncio
 from celery import Task
 from celery.signals import task_failure, task_success
 from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from django.utils.timesince import timesince
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 logger = logging.getLogger(__name__)
@@ -18,6 +23,8 @@ logger = logging.getLogger(__name__)
 # Hashes: by a task's name, when it was last done, and how often it failed.
 DONE_KEY = "offerlab:tasks:done"
 FAILED_KEY = "offerlab:tasks:failed"
+# Something is done every few seconds, but a worker does one thing at a time, and some take long.
+SILENCE = timedelta(minutes=10)
 
 
 def note_done(sender: Task, **told: Any) -> None:
@@ -45,6 +52,28 @@ def _client() -> "redis.Redis":
 
 task_success.connect(note_done)
 task_failure.connect(note_failed)
+
+
+def find_silence(request: HttpRequest) -> dict[str, Any]:
+    """Give pages `silence`: since when no worker has done anything, where that is for long.
+
+    It is looked for only where a page shows it.
+    """
+    return {"silence": SimpleLazyObject(_find_silence)}
+
+
+def _find_silence() -> str:
+    """Say it in words; nothing where all is well, or Redis does not answer."""
+    try:
+        done = _named(_client().hgetall(DONE_KEY))
+    except redis.RedisError:
+        return ""
+    if not done:
+        return "No worker has done anything yet"
+    last = datetime.fromtimestamp(max(done.values()), UTC)
+    if timezone.now() - last < SILENCE:
+        return ""
+    return f"No worker has finished anything for {timesince(last, depth=1)}"
 
 
 async def read_task_gauges(client: "redis.asyncio.Redis") -> Sequence[Metric]:

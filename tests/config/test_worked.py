@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import pytest
 import redis
 from django.conf import settings
+from django.test import Client
 
 from config.celery import app
 from config.worked import DONE_KEY, FAILED_KEY
 from experiments.tasks import thin_all
 from tests.asgi import Site, open_site
 from tests.config.test_health import admin_key, read_metrics  # noqa: F401 - a fixture
+from tests.makers import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,6 +63,27 @@ def test_a_task_that_fails_is_counted_and_not_done(
         app.tasks.unregister("tests.broken")
     assert metrics["offerlab_task_failures_total", ("tests.broken",)] == 3
     assert ("offerlab_task_done_seconds", ("tests.broken",)) not in metrics
+
+
+def page() -> str:
+    client = Client()
+    client.force_login(make_user("experiments.view_experiment"))
+    return client.get("/experiments/", headers={"x-forwarded-proto": "https"}).content.decode()
+
+
+def test_a_page_says_that_no_worker_has_done_anything(notes: "redis.Redis") -> None:
+    assert "No worker has done anything yet." in page()
+    thin_all.apply()
+    assert "No worker" not in page()
+    for name in notes.hkeys(DONE_KEY):
+        notes.hset(DONE_KEY, name, time.time() - 3 * 3600)
+    assert "No worker has finished anything for 3\xa0hours." in page()
+
+
+def test_pages_are_shown_where_redis_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = redis.Redis(port=1)
+    monkeypatch.setattr("config.worked._client", lambda: nowhere)
+    assert "No worker" not in page()
 
 
 def test_a_worker_goes_on_where_redis_does_not_answer(
