@@ -93,7 +93,7 @@ def find_doubtful(campaign: Campaign, *, most: int = 200) -> Sequence[Delivery]:
 
 
 def resolve_doubt(
-    campaign: Campaign, ids: Sequence[int], *, again: bool, by: User, now: datetime
+    campaign: Campaign, ids: Sequence[int], *, again: bool, by: User | None, now: datetime
 ) -> int:
     """Let somebody say of doubtful deliveries that they are sent again, or count as sent.
 

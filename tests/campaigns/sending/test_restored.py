@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from campaigns.models import Campaign, Delivery, Enrolment
@@ -81,6 +81,29 @@ def test_somebody_may_send_it_and_who_joins_afterwards_is_written_to(sink: Sink)
     assert states(campaign) <= {State.SENT, State.SKIPPED}
     assert campaign.deliveries.count() == 25
     assert len(sink.mails) == campaign.deliveries.filter(state=State.SENT).count() > 15
+
+
+@pytest.mark.parametrize("deed", ["sent", "again"])
+def test_all_that_a_campaign_has_in_doubt_is_resolved_by_one_command(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    monkeypatch.setattr("campaigns.management.commands.resolve_doubt.AT_ONCE", 3)
+    make_readers(8)
+    campaign, other = make_mailed(steps=(0, 60)), make_mailed()
+    doubt()
+    out = io.StringIO()
+    call_command("resolve_doubt", campaign.key, f"--{deed}", stdout=out)
+    first, second = campaign.steps.all()
+    assert out.getvalue().startswith("8 messages ")
+    assert states(other) == {State.IN_DOUBT}
+    done = set(first.deliveries.values_list("state", flat=True))
+    assert done == {State.SENT if deed == "sent" else State.QUEUED}
+    assert second.deliveries.count() == (8 if deed == "sent" else 0)
+
+
+def test_a_campaign_that_nobody_knows_has_nothing_to_resolve() -> None:
+    with pytest.raises(CommandError, match="No campaign has the key"):
+        call_command("resolve_doubt", "nothing", "--sent")
 
 
 def test_whose_hour_has_passed_is_not_written_to_tomorrow(sink: Sink) -> None:
