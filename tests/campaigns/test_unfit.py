@@ -18,6 +18,7 @@ from tests.asgi import Site, open_site
 from tests.campaigns.offices import Office, open_office, start, visit
 from tests.makers import make_offer, make_source
 from tests.racing import end_sessions
+from wire import pools
 from wire.breaker import PAUSE_SECONDS
 from wire.pools import Pool
 
@@ -152,7 +153,8 @@ def test_a_standby_turns_events_away_and_nobody_who_asks_for_an_offer(site: Site
             refused = site.post("/v1/track", told, key=telling)
             assert (refused.status, refused.headers["retry-after"]) == (503, "1")
             time.sleep(PAUSE_SECONDS)
-    # One request finds out that connections take nothing; then all of them are let go of.
+    # Whoever sends again soon finds connections that were made anew.
+    time.sleep(pools.PAUSE_SECONDS)
     answers = [site.post("/v1/track", told, key=telling).status for _ in range(4)]
     assert answers[1:] == [200] * 3
     assert Event.objects.filter(name="Seen").count() == 1
