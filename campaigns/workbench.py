@@ -9,11 +9,14 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import connection as django_connection
 from psycopg import AsyncConnection
+from psycopg.pq import Conninfo
 
 from audience.partitions import make_months, month_of
 from campaigns.loading import SnapshotLoader
 from campaigns.snapshot import RunningCampaign, Snapshot
 from recommender.decision_ids import decision_partition
+
+OF_LIBPQ = frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
 
 
 class Workbench:
@@ -71,8 +74,8 @@ class Workbench:
     async def _connect(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
             known = django_connection.get_connection_params()
-            names = ("dbname", "user", "password", "host", "port", "options")
-            params = {name: known[name] for name in names if known.get(name)}
+            # How a server is trusted and chosen too, but not what Django means for itself.
+            params = {name: known[name] for name in OF_LIBPQ & known.keys() if known[name]}
             self._connection = await AsyncConnection.connect(autocommit=True, **params)
         return self._connection
 
