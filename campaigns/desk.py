@@ -1,7 +1,6 @@
 """Decides for everybody who asks at the same time, and logs it before anybody is answered."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -62,6 +61,10 @@ class Outcome:
     is_degraded: bool = False
 
 
+# Told of what each visit came to.
+Observer = Callable[[Outcome], None]
+
+
 class Desk:
     """Takes visits, in batches: all of one are recalled, decided for and logged together."""
 
@@ -71,9 +74,11 @@ class Desk:
         snapshot: Current[Snapshot],
         spool: Spool,
         *,
+        observe: Observer = lambda outcome: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Log through `pool`, or into `spool` meanwhile; know campaigns by `snapshot`."""
+        self._observe = observe
         self._pool = pool
         self._snapshot = snapshot
         self._spool = spool
@@ -89,13 +94,11 @@ class Desk:
             patience=PATIENCE_SECONDS,
             owner=lambda visit: visit.name,
         )
-        # How many visits were served, by whether they were logged and whether blindly.
-        self.served: Counter[tuple[bool, bool]] = Counter()
 
     async def serve(self, visit: Visit) -> Outcome:
         """Decide for one customer, together with whoever else asks now."""
         outcome = await self._batches.do(visit)
-        self.served[outcome.is_logged, outcome.is_degraded] += 1
+        self._observe(outcome)
         return outcome
 
     async def _serve(self, visits: Sequence[Visit]) -> Sequence[Outcome]:

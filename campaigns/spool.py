@@ -42,7 +42,24 @@ class Spool:
         self._directory = directory
         self._file: IO[bytes] | None = None
         self._turn = asyncio.Lock()
-        self.waiting = 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much lies there, of all processes of this machine, and waits for the database."""
+        return self._measure(SUFFIX)
+
+    @property
+    def rejected_bytes(self) -> int:
+        """How much the database refused."""
+        return self._measure(REJECTED)
+
+    def _measure(self, suffix: str) -> int:
+        size = 0
+        for path in self._directory.glob(f"*{suffix}"):
+            # Whoever logs it may remove it just now.
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
+        return size
 
     async def keep(self, unlogged: Unlogged) -> bool:
         """Write down a transaction; return whether it is safe on disk."""
@@ -54,7 +71,6 @@ class Spool:
             except OSError:
                 logger.exception("Decisions cannot be spooled, and are not logged")
                 return False
-        self.waiting += len(unlogged.decisions)
         return True
 
     def _append(self, line: bytes) -> None:
@@ -119,7 +135,6 @@ class Spool:
                 unlogged = msgspec.json.decode(line, type=Unlogged)
                 await months.prepare(decision.decided_at for decision in unlogged.decisions)
                 logged += await log_later(connection, unlogged)
-                self.waiting = max(0, self.waiting - len(unlogged.decisions))
             except UNFIT:
                 raise
             except (psycopg.Error, msgspec.DecodeError):

@@ -129,13 +129,13 @@ def build_application(
     intake = Intake(pool, keyring, quotas=Quotas(notices), listeners=listeners)
     hits = Hits(pool, Ingest(pool, listeners=listeners), directory=spool_directory / "hits")
     growthbook = GrowthbookApi(keyring, experiments, providers=[CampaignFeatures(campaigns)])
-    desk = Desk(deciding, campaigns, spool)
     held: dict[str, Current[Any]] = {
         "keys": keyring.sources,
         "campaigns": campaigns,
         "experiments": experiments,
     }
-    health = Health(keyring, held=held, desk=desk, spool=spool, pool=pool, notices=notices)
+    health = Health(keyring, held=held, spool=spool, pool=pool, notices=notices)
+    desk = Desk(deciding, campaigns, spool, observe=health.observe_visit)
     return Dispatcher(
         {
             **intake.routes(),

@@ -13,7 +13,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from psycopg import AsyncConnection
@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
-from campaigns.desk import Desk
+from campaigns.desk import Outcome
 from campaigns.spool import Spool
 from config.worked import read_task_gauges
 from recommender.gauges import read_policy_gauges
@@ -50,12 +50,11 @@ class Health:
         keyring: Keyring,
         *,
         held: Mapping[str, Current[object]],
-        desk: Desk,
         spool: Spool,
         pool: AsyncConnectionPool[AsyncConnection],
         notices: "redis.asyncio.Redis",
     ) -> None:
-        """Look at what is held in memory, by name, and at what is decided and spooled.
+        """Look at what is held in memory, by name, and at what is spooled.
 
         What checks found of rankings is read through `pool`, and how tasks do from `notices`.
         """
@@ -77,10 +76,17 @@ class Health:
             buckets=SECONDS,
             registry=self._registry,
         )
+        self._visits = Counter(
+            "offerlab_visits",
+            "Customers decided for, by how.",
+            ["logged", "degraded"],
+            registry=self._registry,
+        )
         # To find the row of a table takes longer than to count in it.
         self._counter_of = cache(self._requests.labels)
         self._times_of = cache(self._seconds.labels)
-        self._own = Own(held, desk, spool)
+        self._visits_of = cache(self._visits.labels)
+        self._own = Own(held, spool)
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Return the paths with their handlers."""
@@ -95,6 +101,11 @@ class Health:
         known = method if method in METHODS else "other"
         self._counter_of(route, known, status).inc()
         self._times_of(route).observe(seconds)
+
+    def observe_visit(self, outcome: Outcome) -> None:
+        """Count a visit, by how it was served."""
+        row = str(outcome.is_logged).lower(), str(outcome.is_degraded).lower()
+        self._visits_of(*row).inc()
 
     async def healthz(self, request: Request) -> Response:
         """Say that the process lives; nothing else is asked."""
@@ -155,12 +166,11 @@ class Read(Collector):
 
 
 class Own(Collector):
-    """What only this process can say, read when it is asked for."""
+    """What this process holds and this machine spools, read when it is asked for."""
 
-    def __init__(self, held: Mapping[str, Current[object]], desk: Desk, spool: Spool) -> None:
+    def __init__(self, held: Mapping[str, Current[object]], spool: Spool) -> None:
         """Look at these."""
         self._held = held
-        self._desk = desk
         self._spool = spool
 
     def collect(self) -> Iterable[Metric]:
@@ -174,14 +184,13 @@ class Own(Collector):
             if current.is_loaded:
                 age.add_metric([name], current.age_seconds)
         yield age
-        decided = CounterMetricFamily(
-            "offerlab_visits", "Customers decided for, by how.", labels=["logged", "degraded"]
-        )
-        for (is_logged, is_degraded), count in self._desk.served.items():
-            decided.add_metric([str(is_logged).lower(), str(is_degraded).lower()], count)
-        yield decided
         yield GaugeMetricFamily(
-            "offerlab_spooled_decisions",
-            "Decisions on disk that wait for the database.",
-            value=self._spool.waiting,
+            "offerlab_spooled_bytes",
+            "Decisions on this machine's disk that wait for the database.",
+            value=self._spool.waiting_bytes,
+        )
+        yield GaugeMetricFamily(
+            "offerlab_rejected_bytes",
+            "Decisions on this machine's disk that the database refused.",
+            value=self._spool.rejected_bytes,
         )

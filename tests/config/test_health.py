@@ -67,7 +67,8 @@ def test_visits_are_counted_by_how_they_were_served(site: Site, admin_key: str) 
         assert site.post("/api/v1/decide", body, key=key).status == 200
     metrics = read_metrics(site, admin_key)
     assert metrics["offerlab_visits_total", ("false", "true")] == 3
-    assert metrics["offerlab_spooled_decisions", ()] == 0
+    assert metrics["offerlab_spooled_bytes", ()] == 0
+    assert metrics["offerlab_rejected_bytes", ()] == 0
     assert metrics["offerlab_memory_age_seconds", ("campaigns",)] >= 0
 
 
