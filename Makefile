@@ -84,6 +84,7 @@ clients: setup ## Put published client libraries through everything, and kill se
 	$(BIN)/python -m benchmarks.bandits
 	$(BIN)/python -m benchmarks.delivery
 	$(BIN)/python -m benchmarks.outage
+	$(BIN)/python -m benchmarks.upgrading
 
 calibrate: setup ## Simulate thousands of experiments and write how well promises are kept
 	$(BIN)/python -m experiments.calibration --write docs/calibration.md
