@@ -1,4 +1,4 @@
-"""Processor time of a decision at best, by who takes it, beside what the bar leaves for it.
+"""What a decision costs without HTTP: processor time by who takes it, and how long it takes.
 
     python -m benchmarks.decide_costs
 
@@ -7,6 +7,10 @@ The desk decides for strangers, 128 together and batch after batch, with the cam
 load batches are smaller. A bare answer's time is all that this machine's processors did while wrk
 asked for it, over the answers. Whoever answers half as often as that has as much time again,
 and the time that processors stood still; in it PostgreSQL and our Python have to fit both.
+
+Then 32 customers at a time ask the desk, each at once after the answer, and last new ones come at
+seven tenths of that rate: how long they wait is what is left of `benchmarks.decide`'s latency where
+there is no server and no client beside it.
 """
 
 import json
@@ -18,7 +22,7 @@ from benchmarks.serving import Shot, load, run_in_shell, services, serving
 
 SECONDS = 10
 DECIDE = """
-import asyncio, gc, json, os, time
+import asyncio, gc, itertools, json, os, time
 from pathlib import Path
 import redis.asyncio, uvloop
 from django.conf import settings
@@ -30,6 +34,7 @@ from config.asgi import GARBAGE, make_pool
 from wire.current import Current
 
 TOGETHER, BATCHES = 128, 150
+AT_ONCE, SECONDS = 32, 10
 
 def ticks(pid):
     return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
@@ -44,12 +49,28 @@ async def story():
     gc.freeze()
     gc.set_threshold(*GARBAGE)
 
+    numbers = itertools.count()
+
+    async def ask(desk):
+        name = Name(f"{time.time_ns():x}-{next(numbers)}")
+        outcome = await desk.serve(Visit(name, {"home50": 1}, CONTEXT))
+        assert outcome.is_logged and outcome.slates["home50"]
+
     async def decide(batches):
         for batch in range(batches):
-            names = (Name(f"{time.time_ns():x}-{number}") for number in range(TOGETHER))
-            visits = [Visit(name, {"home50": 1}, CONTEXT) for name in names]
-            outcomes = await asyncio.gather(*(desk.serve(visit) for visit in visits))
-            assert all(outcome.is_logged and outcome.slates["home50"] for outcome in outcomes)
+            await asyncio.gather(*(ask(desk) for _ in range(TOGETHER)))
+
+    async def ask_until(ends, desk):
+        asked = 0
+        while time.perf_counter() < ends:
+            await ask(desk)
+            asked += 1
+        return asked
+
+    async def ask_when(due, desk):
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await ask(desk)
+        return time.perf_counter() - due
 
     await decide(20)
     async with pool.connection() as connection:
@@ -61,6 +82,21 @@ async def story():
         "ours": (time.process_time() - ours) / decided,
         "theirs": (ticks(pid) - theirs) / os.sysconf("SC_CLK_TCK") / decided,
     }))
+    # As it is served: with a connection for whoever hangs.
+    several = make_pool(settings.DATABASE_URL, "several", size=3, patience=2, at_once=True)
+    await several.open(wait=True)
+    served = Desk(several, campaigns, Spool(settings.SPOOL_DIR))
+    await asyncio.gather(*(ask(served) for _ in range(500)))
+    ends = time.perf_counter() + SECONDS
+    asked = sum(await asyncio.gather(*(ask_until(ends, served) for _ in range(AT_ONCE))))
+    rate = 0.7 * asked / SECONDS
+    begun = time.perf_counter() + 0.5
+    dues = (begun + number / rate for number in range(int(rate * SECONDS)))
+    waited = sorted(await asyncio.gather(*(ask_when(due, served) for due in dues)))
+    print("PACED=" + json.dumps({
+        "rate": rate, "p50": waited[len(waited) // 2], "p99": waited[int(0.99 * len(waited))],
+    }))
+    await several.close()
     await notices.aclose()
     await pool.close()
 
@@ -73,7 +109,8 @@ def main() -> None:
     with services() as environment:
         run_in_shell(environment, SETUP)
         alone = {**environment, "OPENBLAS_NUM_THREADS": "1"}
-        costs = json.loads(run_in_shell(alone, f"CONTEXT = {CONTEXT}\n{DECIDE}").split("COSTS=")[1])
+        printed = run_in_shell(alone, f"CONTEXT = {CONTEXT}\n{DECIDE}")
+        costs, paced = (read(printed, name) for name in ("COSTS", "PACED"))
         with serving(environment) as site:
             load(site, Shot("/healthz"), seconds=2)
             before = spent()
@@ -84,6 +121,15 @@ def main() -> None:
     print(f"A decision at best: PostgreSQL {costs['theirs'] * 1e6:.0f} µs", end=", ")
     print(f"our Python {costs['ours'] * 1e6:.0f} µs")
     print(f"At half the bare answers there are {left * 1e6:.0f} µs for both")
+    print(f"Without HTTP, at 70% of what 32 at a time get, {paced['rate']:,.0f}/s:", end=" ")
+    print(f"p50 {paced['p50'] * 1e3:.1f} ms, p99 {paced['p99'] * 1e3:.1f} ms")
+
+
+def read(printed: str, name: str) -> dict[str, float]:
+    """Read what was printed as JSON after a name."""
+    line = next(line for line in printed.splitlines() if line.startswith(f"{name}="))
+    found: dict[str, float] = json.loads(line.removeprefix(f"{name}="))
+    return found
 
 
 def spent() -> float:
