@@ -27,6 +27,6 @@ def libraries() -> Path:
 def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path, libraries: Path) -> None:
     told: list[str] = []
     delivery = deliver(4000, directory=tmp_path, libraries=libraries, report=told.append)
-    assert {"kill -9 of the server", "kill -9 of PostgreSQL"} <= set(told)
+    assert {"kill -9 of the server", "kill -9 of PostgreSQL, for 1 s"} <= set(told)
     assert (delivery.sent, delivery.stored) == (4000, 4000)
     assert (delivery.lost, delivery.doubled, delivery.given_up) == (0, 0, ())
