@@ -13,6 +13,9 @@ from django.views.decorators.http import require_safe
 from campaigns.models import Campaign
 from campaigns.sending.progress import find_doubtful, find_progress, resolve_doubt
 
+# More than a page shows.
+MOST = 1000
+
 
 @require_safe
 @staff_member_required
@@ -32,17 +35,27 @@ def doubt(request: HttpRequest, key: str) -> HttpResponse:
     campaign = get_object_or_404(Campaign.objects.select_related("experiment"), key=key)
     if request.method == "POST":
         assert isinstance(request.user, User), "the page is for people with an account"
-        ids = [int(id_) for id_ in request.POST.getlist("delivery") if id_.isdecimal()]
+        ids = _chosen(request)
         again = request.POST.get("deed") == "again"
         if not ids:
             messages.error(request, "Tick at least one message.")
             return redirect("campaign-doubt", key=key)
-        count = resolve_doubt(
-            campaign, ids[:1000], again=again, by=request.user, now=timezone.now()
-        )
+        # What leaves cannot be called back, so it is asked for twice.
+        if again and "sure" not in request.POST:
+            chosen = find_doubtful(campaign, among=ids)
+            context = {"campaign": campaign, "deliveries": chosen}
+            return render(request, "campaigns/doubt_again.html", context)
+        count = resolve_doubt(campaign, ids, again=again, by=request.user, now=timezone.now())
         verb = pluralize(count, "is,are") if again else pluralize(count, "counts,count")
         deed = f"{verb} sent again" if again else f"{verb} as sent"
         messages.success(request, f"{count:,} message{pluralize(count)} {deed}.")
         return redirect("campaign-doubt", key=key)
     context = {"campaign": campaign, "deliveries": find_doubtful(campaign)}
     return render(request, "campaigns/doubt.html", context)
+
+
+def _chosen(request: HttpRequest) -> list[int]:
+    """Read which deliveries are ticked: each by itself, or all that the page showed."""
+    name = "shown" if "all" in request.POST else "delivery"
+    found = [int(id_) for id_ in request.POST.getlist(name) if id_.isdecimal()]
+    return found[:MOST]

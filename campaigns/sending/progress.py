@@ -86,9 +86,13 @@ def find_progress(campaign: Campaign, *, now: datetime) -> Progress:
     )
 
 
-def find_doubtful(campaign: Campaign, *, most: int = 200) -> Sequence[Delivery]:
+def find_doubtful(
+    campaign: Campaign, *, among: Sequence[int] | None = None, most: int = 200
+) -> Sequence[Delivery]:
     """Return deliveries of which nobody knows whether they went, the oldest first."""
     doubtful = Delivery.objects.filter(campaign=campaign, state=DeliveryState.IN_DOUBT)
+    if among is not None:
+        doubtful = doubtful.filter(pk__in=among)
     return list(doubtful.select_related("customer", "step").order_by("pk")[:most])
 
 

@@ -215,8 +215,8 @@ def test_somebody_says_what_becomes_of_what_is_in_doubt(browser: Client) -> None
     assert "1 message counts as sent." in done.content.decode()
     nothing = browser.post(page, {"deed": "again"}, follow=True)
     assert "Tick at least one message." in nothing.content.decode()
-    browser.post(page, {"delivery": [second.pk, "x"], "deed": "again"})
-    browser.post(page, {"delivery": [first.pk], "deed": "again"})
+    browser.post(page, {"delivery": [second.pk, "x"], "deed": "again", "sure": "yes"})
+    browser.post(page, {"delivery": [first.pk], "deed": "again", "sure": "yes"})
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.state, second.state, second.provider_id) == ("sent", "queued", "")
@@ -224,6 +224,33 @@ def test_somebody_says_what_becomes_of_what_is_in_doubt(browser: Client) -> None
     assert campaign.deliveries.filter(customer=first.customer).count() == 2
     actions = list(campaign.experiment.changes.values_list("action", flat=True))
     assert "1 message in doubt counted as sent" in actions
+
+
+def test_nothing_is_sent_again_by_a_quick_click(browser: Client) -> None:
+    campaign = make_mailed()
+    first, second, third = doubtful(campaign, 3)
+    page = f"/campaigns/{campaign.key}/in-doubt/"
+    assert " checked" not in browser.get(page).content.decode()
+    asked = browser.post(page, {"delivery": [first.pk, second.pk], "deed": "again"})
+    words = asked.content.decode()
+    assert "Send 2 messages again?" in words
+    assert first.customer.external_key in words
+    assert third.customer.external_key not in words
+    assert set(campaign.deliveries.values_list("state", flat=True)) == {"in_doubt"}
+    # Somebody else decided while it was asked.
+    browser.post(page, {"delivery": [first.pk], "deed": "sent"})
+    late = browser.post(page, {"delivery": [first.pk], "deed": "again"})
+    assert "Nothing of it is in doubt any more" in late.content.decode()
+
+
+def test_all_that_a_page_showed_is_decided_at_once_and_nothing_else(browser: Client) -> None:
+    campaign = make_mailed()
+    shown, later = doubtful(campaign, 2)
+    page = f"/campaigns/{campaign.key}/in-doubt/"
+    browser.post(page, {"shown": [shown.pk], "all": "on", "deed": "sent"})
+    shown.refresh_from_db()
+    later.refresh_from_db()
+    assert (shown.state, later.state) == ("sent", "in_doubt")
 
 
 @pytest.mark.parametrize("design", DESIGNS)
