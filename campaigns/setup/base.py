@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 
 from django import forms
 
+from audience.overwriting import CarefulForm
 from campaigns.models import Campaign
 
 
-class Step(forms.Form):
+class Step(CarefulForm, forms.Form):
     """A form over one part of a draft."""
 
     title: ClassVar[str]

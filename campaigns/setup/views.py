@@ -22,7 +22,7 @@ from audience.rules.wording import describe
 from campaigns.cloning import clone_campaign
 from campaigns.design import compare, describe_campaign
 from campaigns.drafting import CampaignPlan, draft_campaign, free_campaign_key
-from campaigns.lifecycle import schedule_campaign, start_campaign
+from campaigns.lifecycle import lock_campaign, schedule_campaign, start_campaign
 from campaigns.models import UNSTARTED, Campaign, Status
 from campaigns.preflight import find_issues
 from campaigns.reviewing import answer_review, reopen_draft, request_review
@@ -65,9 +65,13 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 @staff_member_required
 @permission_required(CHANGE, raise_exception=True)
+@transaction.atomic
 def step(request: HttpRequest, key: str, name: str) -> HttpResponse:
     """Show one step of a draft, and save it."""
     campaign = _find(key)
+    if request.method == "POST":
+        # Nobody starts it, asks for its review or saves this step meanwhile.
+        campaign = lock_campaign(campaign)
     if name not in STEPS:
         raise Http404
     if campaign.status not in UNSTARTED:
@@ -75,9 +79,10 @@ def step(request: HttpRequest, key: str, name: str) -> HttpResponse:
     if campaign.status != Status.DRAFT:
         return redirect("campaign-setup", key=key)
     form = STEPS[name](campaign, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and form.is_current():
         try:
-            form.write()
+            with transaction.atomic():
+                form.write()
         except ValidationError as error:
             form.add_error(None, error)
         else:

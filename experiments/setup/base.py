@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 
 from django import forms
 
+from audience.overwriting import CarefulForm
 from experiments.models import Experiment
 
 
-class Step(forms.Form):
+class Step(CarefulForm, forms.Form):
     """A form over one part of a draft.
 
     Rows of a kind that there can be any number of are counted by a hidden field, so that a button

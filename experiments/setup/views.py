@@ -19,7 +19,7 @@ from audience.matching import NotInSql, count_customers
 from audience.naming import free_key, to_stem
 from experiments.assignment import BUCKETS
 from experiments.drafting import ArmPlan, plan_experiment
-from experiments.lifecycle import APPROVE, record_change
+from experiments.lifecycle import APPROVE, lock, record_change
 from experiments.models import UNSTARTED, Experiment, Status
 from experiments.preflight import find_issues
 from experiments.reviewing import answer_review, reopen_draft, request_review
@@ -81,9 +81,13 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 @staff_member_required
 @permission_required(CHANGE, raise_exception=True)
+@transaction.atomic
 def step(request: HttpRequest, key: str, name: str) -> HttpResponse:
     """Show one step of a draft, and save it."""
     experiment = _find(key)
+    if request.method == "POST":
+        # Nobody starts it, asks for its review or saves this step meanwhile.
+        experiment = lock(experiment)
     if name not in STEPS:
         raise Http404
     if experiment.status not in UNSTARTED:
@@ -93,9 +97,11 @@ def step(request: HttpRequest, key: str, name: str) -> HttpResponse:
     form = STEPS[name](experiment, request.POST if request.method == "POST" else None)
     # What a link of the planner proposes.
     form.initial.update({f: request.GET[f] for f in form.fields if f in request.GET})
-    if request.method == "POST" and "add" not in request.POST and form.is_valid():
+    is_saved = request.method == "POST" and "add" not in request.POST
+    if is_saved and form.is_valid() and form.is_current():
         try:
-            form.write()
+            with transaction.atomic():
+                form.write()
         except ValidationError as error:
             form.add_error(None, error)
         else:
@@ -106,7 +112,7 @@ def step(request: HttpRequest, key: str, name: str) -> HttpResponse:
         "name": name,
         "steps": _steps(name),
         # A row that was only added is no mistake yet.
-        "is_checked": request.method == "POST" and "add" not in request.POST,
+        "is_checked": is_saved,
         "planner": PlannerForm(experiment),
     }
     return render(request, form.template, context)

@@ -1,0 +1,142 @@
+"""Two people who have one form open do not overwrite each other unseen."""
+
+from collections.abc import Mapping
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.utils import timezone
+
+from campaigns.lifecycle import start_campaign
+from campaigns.models import Campaign, Cap
+from campaigns.redrafting import find_split
+from tests.filled_forms import open_form, read_form
+from tests.makers import make_campaign, make_metric, make_offer, make_user
+from tests.racing import other_sessions, wait_for_blocked
+
+pytestmark = pytest.mark.django_db
+
+MEANWHILE = "Somebody saved this since you opened it."
+# A field of each step, and two other values of it.
+EDITS: Mapping[str, tuple[str, str, str]] = {
+    "idea": ("name", "Winter", "Summer"),
+    "proof": ("holdout_percent", "20", "30"),
+    "schedule": ("budget", "120.50", "99.00"),
+}
+
+
+@pytest.fixture
+def draft() -> Campaign:
+    return make_campaign(started_at=None)
+
+
+@pytest.fixture
+def browser() -> Client:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+    return client
+
+
+def address(campaign: Campaign, step: str) -> str:
+    return f"/campaigns/{campaign.key}/setup/{step}/"
+
+
+@pytest.mark.parametrize("step", EDITS)
+def test_a_step_that_somebody_else_saved_is_not_overwritten_unseen(
+    draft: Campaign, browser: Client, step: str
+) -> None:
+    field, theirs, ours = EDITS[step]
+    page = address(draft, step)
+    first, second = (open_form(browser, page, having=field) for _ in range(2))
+    assert browser.post(page, first | {field: [theirs]}).status_code == 302
+    answer = browser.post(page, second | {field: [ours]})
+    assert answer.status_code == 200
+    words = answer.content.decode()
+    assert MEANWHILE in words
+    assert f"Meanwhile it was saved as “{theirs}”." in words
+    kept = read_form(words, having=field)
+    assert kept[field] == [ours]
+    assert open_form(browser, page, having=field)[field] == [theirs]
+    # Whoever has seen it may put something else in its place.
+    assert browser.post(page, kept).status_code == 302
+    assert open_form(browser, page, having=field)[field] == [ours]
+
+
+def test_the_same_sent_twice_is_no_conflict(draft: Campaign, browser: Client) -> None:
+    for step, (field, theirs, _) in EDITS.items():
+        sent = open_form(browser, address(draft, step), having=field) | {field: [theirs]}
+        assert browser.post(address(draft, step), sent).status_code == 302
+        assert browser.post(address(draft, step), sent).status_code == 302
+
+
+def test_what_is_wrong_besides_lets_nobody_overwrite(draft: Campaign, browser: Client) -> None:
+    page = address(draft, "schedule")
+    first, second = (open_form(browser, page, having="budget") for _ in range(2))
+    browser.post(page, first | {"budget": ["12.00"]})
+    # The page with the mistake on it shows nothing of what was saved meanwhile.
+    mistaken = browser.post(page, second | {"budget": ["-1"]})
+    again = read_form(mistaken.content.decode(), having="budget") | {"budget": ["5.00"]}
+    assert MEANWHILE in browser.post(page, again).content.decode()
+
+
+def test_offers_and_audiences_are_named_as_people_know_them(
+    draft: Campaign, browser: Client
+) -> None:
+    page = address(draft, "offers")
+    socks, hats = make_offer(name="Socks"), make_offer(name="Hats")
+    first, second = (open_form(browser, page, having="offers") for _ in range(2))
+    browser.post(page, first | {"offers": [str(socks.pk)]})
+    words = browser.post(page, second | {"offers": [str(hats.pk)]}).content.decode()
+    assert "Meanwhile it was saved as “Socks”." in words
+    assert list(draft.offers.all()) == [socks]
+
+
+def test_another_step_is_no_conflict(draft: Campaign, browser: Client) -> None:
+    sent = open_form(browser, address(draft, "proof"), having="holdout_percent")
+    idea = open_form(browser, address(draft, "idea"), having="goal")
+    browser.post(address(draft, "idea"), idea | {"name": ["Another"]})
+    browser.post(address(draft, "proof"), sent | {"holdout_percent": ["25"]})
+    assert find_split(draft).holdout_percent == 25
+
+
+def test_a_limit_that_somebody_else_set_is_not_taken_away(draft: Campaign, browser: Client) -> None:
+    page = address(draft, "schedule")
+    sent = open_form(browser, page, having="cap0_limit")
+    Cap.objects.create(campaign=draft, limit=3, window="day")
+    assert MEANWHILE in browser.post(page, sent).content.decode()
+    assert draft.caps.get().limit == 3
+
+
+def test_a_program_that_saves_without_a_page_says_what_it_wants(
+    draft: Campaign, browser: Client
+) -> None:
+    sent = open_form(browser, address(draft, "idea"), having="goal")
+    del sent["seen"]
+    Campaign.objects.filter(pk=draft.pk).update(name="Another")
+    assert browser.post(address(draft, "idea"), sent).status_code == 302
+
+
+def test_a_campaign_that_was_started_meanwhile_stays_as_it_is(browser: Client) -> None:
+    draft = make_campaign(started_at=None, goal=make_metric())
+    page = address(draft, "schedule")
+    sent = open_form(browser, page, having="budget")
+    start_campaign(draft, by=None, now=timezone.now())
+    answer = browser.post(page, sent | {"budget": ["1.00"]}, follow=True)
+    assert "it is not set up any more" in answer.content.decode()
+    draft.refresh_from_db()
+    assert draft.budget_cents is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_saves_a_step_waits_for_who_starts_the_campaign(browser: Client) -> None:
+    draft = make_campaign(started_at=None)
+    page = address(draft, "schedule")
+    sent = open_form(browser, page, having="budget") | {"budget": ["1.00"]}
+    with other_sessions(1) as call:
+        with transaction.atomic():
+            start_campaign(draft, by=None, now=timezone.now())
+            saving = call(lambda: browser.post(page, sent))
+            wait_for_blocked()
+        assert saving.result()["location"] == draft.get_absolute_url()
+    draft.refresh_from_db()
+    assert draft.budget_cents is None

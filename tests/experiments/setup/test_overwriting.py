@@ -1,0 +1,82 @@
+"""Two people who set one experiment up do not overwrite each other unseen."""
+
+import pytest
+from django.test import Client
+
+from experiments.models import Experiment, Prerequisite
+from tests.filled_forms import Sent, open_form, read_form
+from tests.makers import make_experiment, make_holdout, make_metric, make_user
+
+pytestmark = pytest.mark.django_db
+
+MEANWHILE = "Somebody saved this since you opened it."
+
+
+@pytest.fixture
+def draft() -> Experiment:
+    return make_experiment(is_standalone=True, started_at=None)
+
+
+@pytest.fixture
+def browser() -> Client:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+    return client
+
+
+def address(draft: Experiment, step: str) -> str:
+    return f"/setup/{draft.key}/{step}/"
+
+
+def with_third_arm(sent: Sent) -> Sent:
+    more = {"arm_2_key": "", "arm_2_name": "Third", "arm_2_share": "10"}
+    shares = {"arm_0_share": ["45"], "arm_1_share": ["45"], "arm_count": ["3"]}
+    return sent | shares | {name: [value] for name, value in more.items()}
+
+
+def test_an_arm_that_somebody_else_added_is_not_taken_away_unseen(
+    draft: Experiment, browser: Client
+) -> None:
+    page = address(draft, "arms")
+    first, second = (open_form(browser, page, having="arm_count") for _ in range(2))
+    assert browser.post(page, with_third_arm(first)).status_code == 302
+    words = browser.post(page, second | {"arm_1_name": ["Free"]}).content.decode()
+    assert MEANWHILE in words
+    assert "More or fewer rows are there by now than here" in words
+    assert draft.arms.count() == 3
+    assert browser.post(page, read_form(words, having="arm_count")).status_code == 302
+    assert [arm.name for arm in draft.arms.all()] == ["Control", "Free"]
+
+
+def test_two_clicks_add_one_arm_without_a_conflict(draft: Experiment, browser: Client) -> None:
+    page = address(draft, "arms")
+    sent = with_third_arm(open_form(browser, page, having="arm_count"))
+    assert [browser.post(page, sent).status_code for _ in range(2)] == [302, 302]
+    assert [arm.name for arm in draft.arms.all()] == ["Control", "New", "Third"]
+
+
+def test_a_row_that_is_only_added_hides_nothing_of_what_was_saved(
+    draft: Experiment, browser: Client
+) -> None:
+    page = address(draft, "arms")
+    first, second = (open_form(browser, page, having="arm_count") for _ in range(2))
+    browser.post(page, first | {"arm_1_name": ["Theirs"]})
+    added = browser.post(page, second | {"add": "arm", "arm_1_name": ["Ours"]}).content.decode()
+    assert MEANWHILE not in added
+    words = browser.post(page, read_form(added, having="arm_count")).content.decode()
+    assert "Meanwhile it was saved as “Theirs”." in words
+
+
+def test_metrics_and_holdouts_are_named(draft: Experiment, browser: Client) -> None:
+    metrics, audience = address(draft, "metrics"), address(draft, "audience")
+    goal, other = make_metric(), make_metric()
+    first, second = (open_form(browser, metrics, having="goal") for _ in range(2))
+    browser.post(metrics, first | {"goal": [str(goal.pk)]})
+    words = browser.post(metrics, second | {"goal": [str(other.pk)]}).content.decode()
+    assert f"Meanwhile it was saved as “{goal}”." in words
+    holdout = make_holdout()
+    sent = open_form(browser, audience, having="traffic")
+    Prerequisite.objects.create(experiment=draft, arm=holdout.arms.get(is_control=False))
+    words = browser.post(audience, sent).content.decode()
+    assert f"Meanwhile it was saved as “{holdout}”." in words
+    assert draft.prerequisites.count() == 1
