@@ -1,11 +1,13 @@
 """The forms of a campaign's messages."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from audience.models import Audience
+from audience.overwriting import CarefulForm
 from campaigns.channels import CHANNELS
 from campaigns.channels.base import Draft
 from campaigns.mail.starters import DESIGNS, Plain, read_plain, to_mjml
@@ -14,10 +16,12 @@ from campaigns.step_conditions import Condition, Kind, read_condition
 from campaigns.template_checks import BadTemplate
 
 PLAIN, EXPERT = "plain", "expert"
+# What is written in a design, and becomes the body.
+WRITTEN = ("design", "headline", "text", "button", "link", "image", "footer")
 SAMPLE_BODY = '{"customer": "{{ customer.key | default("") }}", "offer": "{{ offer.key }}"}'
 
 
-class StepForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class StepForm(CarefulForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """When a message of a campaign is sent, and to whom."""
 
     condition = forms.ChoiceField(
@@ -64,7 +68,7 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
         return step
 
 
-class MailForm(forms.Form):
+class MailForm(CarefulForm, forms.Form):
     """A mail: its text in a design, or its MJML."""
 
     subject = forms.CharField(
@@ -119,16 +123,20 @@ class MailForm(forms.Form):
         self.draft = _check("email", self._to_draft(cleaned))
         return cleaned
 
+    def passed_over(self) -> Collection[str]:
+        """Return what the chosen way of writing does not save."""
+        return ["body"] if self.cleaned_data["mode"] == PLAIN else WRITTEN
+
     def _to_draft(self, cleaned: dict[str, Any]) -> Draft:
         body = cleaned["body"]
         if cleaned["mode"] == PLAIN:
-            names = ("headline", "text", "button", "link", "image", "footer")
-            plain = Plain(cleaned["design"] or "letter", **{name: cleaned[name] for name in names})
+            given = {name: cleaned[name] for name in WRITTEN[1:]}
+            plain = Plain(cleaned["design"] or "letter", **given)
             body = to_mjml(plain)
         return Draft(cleaned["subject"], cleaned["preheader"], body, cleaned["plain_text"])
 
 
-class WebhookForm(forms.Form):
+class WebhookForm(CarefulForm, forms.Form):
     """A webhook: where to, and its JSON."""
 
     subject = forms.CharField(max_length=200, label="Address", help_text="Begins with https://.")
@@ -172,8 +180,7 @@ def to_initial(message: Message) -> dict[str, Any]:
     }
     plain = read_plain(message.body)
     if plain is not None:
-        names = ("design", "headline", "text", "button", "link", "image", "footer")
-        values |= {"mode": PLAIN, **{name: getattr(plain, name) for name in names}}
+        values |= {"mode": PLAIN, **{name: getattr(plain, name) for name in WRITTEN}}
     return values
 
 

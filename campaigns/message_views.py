@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from audience.models import Customer
 from campaigns.channels.base import Draft, Refused, Unsure
+from campaigns.lifecycle import lock_campaign
 from campaigns.message_forms import (
     MailForm,
     ReaderForm,
@@ -60,13 +62,14 @@ def steps(request: HttpRequest, key: str) -> HttpResponse:
 
 @staff_member_required
 @permission_required("campaigns.change_campaign", raise_exception=True)
+@transaction.atomic
 def step_settings(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Let somebody say when a message is sent and to whom."""
-    step = _find_step(key, step_id)
+    step = _find_step(key, step_id, is_changed=request.method == "POST")
     if not _may_edit(request, step.campaign):
         raise Http404
     form = StepForm(request.POST or None, instance=step)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and form.is_current():
         form.write(step.campaign)
         return redirect("messages", key=key)
     context = {
@@ -80,9 +83,10 @@ def step_settings(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
 
 @staff_member_required
 @permission_required("campaigns.change_campaign", raise_exception=True)
+@transaction.atomic
 def remove(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Take a message out of its campaign, with all that is written, once somebody said so twice."""
-    step = _find_step(key, step_id)
+    step = _find_step(key, step_id, is_changed=request.method == "POST")
     if not _may_edit(request, step.campaign):
         raise Http404
     if request.method != "POST":
@@ -95,15 +99,16 @@ def remove(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
 
 @staff_member_required
 @permission_required("campaigns.change_campaign", raise_exception=True)
+@transaction.atomic
 def edit(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Let somebody write what a step says in one language."""
-    step = _find_step(key, step_id)
+    step = _find_step(key, step_id, is_changed=request.method == "POST")
     language = request.GET.get("language", "")[:16]
     message = step.messages.filter(language=language).first()
     initial = to_initial(message) if message is not None else {}
     form = make_form(step.campaign.placement.channel, request.POST or None, initial=initial)
     may_edit = _may_edit(request, step.campaign)
-    if request.method == "POST" and may_edit and form.is_valid():
+    if request.method == "POST" and may_edit and form.is_valid() and form.is_current():
         saved = message or Message(step=step, language=language)
         _write(saved, form.draft)
         if error := _language_error(saved):
@@ -112,6 +117,8 @@ def edit(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
             saved.save()
             messages.success(request, "The message is saved.")
             return redirect(f"{request.path}?language={language}" if language else request.path)
+    if request.method == "POST" and not may_edit:
+        messages.error(request, "Nothing is saved: the campaign is in review or was started.")
     context = {
         "campaign": step.campaign,
         "step": step,
@@ -220,8 +227,11 @@ def _find(key: str) -> Campaign:
     return campaign
 
 
-def _find_step(key: str, step_id: int) -> Step:
+def _find_step(key: str, step_id: int, *, is_changed: bool = False) -> Step:
+    """Return a message of a campaign; if it is changed, nobody starts or changes it meanwhile."""
     campaign = _find(key)
+    if is_changed:
+        campaign = lock_campaign(campaign)
     step = get_object_or_404(Step, pk=step_id, campaign=campaign)
     step.campaign = campaign
     return step

@@ -8,8 +8,9 @@ from django.test import Client
 from django.utils import timezone
 
 from campaigns.lifecycle import start_campaign
-from campaigns.models import Campaign, Cap
+from campaigns.models import Campaign, Cap, Step
 from campaigns.redrafting import find_split
+from tests.campaigns.mailed import BODY, make_mail_placement
 from tests.filled_forms import open_form, read_form
 from tests.makers import make_campaign, make_metric, make_offer, make_user
 from tests.racing import other_sessions, wait_for_blocked
@@ -125,6 +126,66 @@ def test_a_campaign_that_was_started_meanwhile_stays_as_it_is(browser: Client) -
     assert "it is not set up any more" in answer.content.decode()
     draft.refresh_from_db()
     assert draft.budget_cents is None
+
+
+def make_writable() -> Step:
+    campaign = make_campaign(placement=make_mail_placement(), started_at=None)
+    return Step.objects.create(campaign=campaign, name="First")
+
+
+def test_a_mail_that_somebody_else_wrote_is_not_overwritten_unseen(browser: Client) -> None:
+    step = make_writable()
+    page = f"/campaigns/{step.campaign.key}/messages/{step.pk}/"
+    first, second = (open_form(browser, page, having="subject") for _ in range(2))
+    theirs = first | {"subject": ["Theirs"], "headline": ["Their headline"]}
+    assert [browser.post(page, theirs).status_code for _ in range(2)] == [302, 302]
+    words = browser.post(
+        page, second | {"subject": ["Ours"], "text": ["Our text"]}
+    ).content.decode()
+    assert MEANWHILE in words
+    assert "Meanwhile it was saved as “Theirs”." in words
+    assert "Meanwhile it was saved as “Their headline”." in words
+    assert "&lt;mjml" not in words[words.index("Meanwhile") : words.index("Our text")]
+    kept = read_form(words, having="subject")
+    assert (kept["subject"], kept["text"]) == (["Ours"], ["Our text"])
+    assert step.messages.get().subject == "Theirs"
+    assert browser.post(page, kept).status_code == 302
+    assert step.messages.get().subject == "Ours"
+
+
+def test_two_who_edit_mjml_see_each_other(browser: Client) -> None:
+    step = make_writable()
+    page = f"/campaigns/{step.campaign.key}/messages/{step.pk}/"
+    plain = open_form(browser, page, having="subject") | {"subject": ["Plain"]}
+    browser.post(page, plain)
+    expert = {"mode": ["expert"], "body": [BODY]}
+    first, second = (open_form(browser, page, having="subject") | expert for _ in range(2))
+    assert [browser.post(page, first).status_code for _ in range(2)] == [302, 302]
+    other = second | {"body": [BODY.replace("Shop<", "Buy<")]}
+    assert MEANWHILE in browser.post(page, other).content.decode()
+
+
+def test_when_a_message_is_sent_is_not_overwritten_unseen(browser: Client) -> None:
+    step = make_writable()
+    page = f"/campaigns/{step.campaign.key}/messages/{step.pk}/settings/"
+    first, second = (open_form(browser, page, having="wait_minutes") for _ in range(2))
+    assert browser.post(page, first | {"wait_minutes": ["60"]}).status_code == 302
+    words = browser.post(page, second | {"wait_minutes": ["5"]}).content.decode()
+    assert "Meanwhile it was saved as “60”." in words
+    step.refresh_from_db()
+    assert step.wait_minutes == 60
+
+
+def test_a_mail_of_a_campaign_that_was_started_meanwhile_stays(browser: Client) -> None:
+    step = make_writable()
+    page = f"/campaigns/{step.campaign.key}/messages/{step.pk}/"
+    browser.post(page, open_form(browser, page, having="subject") | {"subject": ["Before"]})
+    late = open_form(browser, page, having="subject") | {"subject": ["Late"]}
+    start_campaign(step.campaign, by=None, now=timezone.now())
+    words = browser.post(page, late).content.decode()
+    assert "Nothing is saved: the campaign is in review or was started." in words
+    assert "Late" in words
+    assert step.messages.get().subject == "Before"
 
 
 @pytest.mark.django_db(transaction=True)
