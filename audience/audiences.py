@@ -54,6 +54,12 @@ class Refreshed:
     removed: int
 
 
+def take_turns() -> None:
+    """Keep others from saving or deleting any audience until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_TURNS, [SAVING])
+
+
 def save_rule(audience: Audience, given: Any) -> Audience:
     """Give an audience a rule, and a new version if it is another one than before.
 
@@ -63,8 +69,7 @@ def save_rule(audience: Audience, given: Any) -> Audience:
     if audience.kind != AudienceKind.RULE:
         raise ValidationError("The members of a list are uploaded; it has no rule.")
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(TAKE_TURNS, [SAVING])
+        take_turns()
         try:
             rule = parse_rule(given)
             inline(rule, find_rules(), own_key=audience.key)
@@ -94,8 +99,7 @@ def delete_audience(audience: Audience) -> None:
         ProtectedError: A campaign uses it.
     """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(TAKE_TURNS, [SAVING])
+        take_turns()
         users = [
             other.name
             for other in Audience.objects.exclude(pk=audience.pk)

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from audience.models import Audience
+from audience.overwriting import CarefulForm
 from audience.pages.rows import ROWS, RowForm
 from audience.pages.showing import Typed, to_typed
 from audience.rules.draft import JOINS, Draft, Group
@@ -17,13 +18,18 @@ MOST_ROWS = 30
 MOST_GROUPS = 10
 
 
-class AboutForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """What an audience is called."""
+class AboutForm(CarefulForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """What an audience is called, and by which rule the page was filled in."""
 
     class Meta:
         model = Audience
         fields = ["name", "description"]
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
+
+    @property
+    def stored(self) -> Mapping[str, Any]:
+        """What is stored now; the rule is not a field, but what the rows of the page are."""
+        return {**super().stored, "rule": self.instance.rule}
 
 
 class Offered:

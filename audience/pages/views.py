@@ -1,5 +1,6 @@
 """The pages of audiences that a rule makes, and what they have in common with lists."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from audience.audiences import REFRESH_TASK, delete_audience, save_rule
+from audience.audiences import REFRESH_TASK, delete_audience, save_rule, take_turns
 from audience.conditions.meaning import find
 from audience.counting import find_overlaps, find_sample, look_at, paths_in
 from audience.guarding import reason_against_change
@@ -41,7 +42,7 @@ PAGE = 50
 def audiences(request: HttpRequest) -> HttpResponse:
     """List all audiences."""
     page = Paginator(Audience.objects.all(), PAGE).get_page(request.GET.get("page"))
-    names = dict(Audience.objects.values_list("key", "name"))
+    names = _names()
     lines = [{"audience": each, "says": say(each, names)} for each in page]
     return render(request, "audience/list.html", {"page": page, "lines": lines})
 
@@ -60,9 +61,16 @@ def audience(request: HttpRequest, key: str) -> HttpResponse:
     found = get_object_or_404(Audience, key=key)
     if found.kind == AudienceKind.LIST:
         return redirect("audience-list", key=key)
-    if request.method == "POST" and not request.user.has_perm(CHANGE):
+    if request.method != "POST":
+        return _build(request, found)
+    if not request.user.has_perm(CHANGE):
         raise PermissionDenied("You may look at audiences and not change them.")
-    return _build(request, found)
+    if request.POST.get("do", "save") != "save":
+        return _build(request, found)
+    with transaction.atomic():
+        # Nobody saves or deletes it meanwhile.
+        take_turns()
+        return _build(request, get_object_or_404(Audience, key=key))
 
 
 @require_POST
@@ -129,6 +137,10 @@ def say(found: Audience, names: dict[str, str]) -> str:
         return "a rule that cannot be read any more"
 
 
+def _names() -> dict[str, str]:
+    return dict(Audience.objects.values_list("key", "name"))
+
+
 def free_audience_key(name: str) -> str:
     """Return a key for a new audience that no other has."""
     return free_key(to_stem(name, otherwise="audience"), Audience)
@@ -176,19 +188,23 @@ def _stored_draft(found: Audience) -> Draft | None:
 def _save(request: HttpRequest, found: Audience, about: AboutForm, builder: Builder) -> bool:
     """Save what the page says, unless the rule is refused."""
     before = found.version
-    about.save(commit=False)
     rule = to_json(builder.draft.rule)
     if found.pk is None:
-        found.key = free_audience_key(found.name)
+        found.key = free_audience_key(about.cleaned_data["name"])
+    elif not about.is_current(rule=rule):
+        if "rule" in about.overtaken:
+            about.add_error(None, f"By now it means: {say(found, _names())}.")
+        return False
     elif rule != found.rule and (against := reason_against_change(found, by=request.user)):
         about.add_error(None, against)
         return False
+    about.save(commit=False)
     try:
         save_rule(found, rule)
     except ValidationError as error:
         about.add_error(None, error)
         return False
-    wake(REFRESH_TASK)
+    transaction.on_commit(partial(wake, REFRESH_TASK))
     changed = f", as version {found.version}" if found.version != before else ""
     messages.success(request, f"{found.name} is saved{changed}.")
     return True
