@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -14,7 +14,10 @@ OVERTAKEN = (
     "Somebody saved this since you opened it. What is there now is said at each field that "
     "differs; your own entries are kept. Save again to put yours in its place."
 )
-ROWS = "More or fewer rows are there by now than here; saving again leaves those that are here."
+BESIDES = (
+    "What has no field here, such as a row, was changed too: open the page in another tab to see "
+    "it. Saving again leaves what is here."
+)
 
 
 class CarefulForm(forms.BaseForm):
@@ -26,7 +29,7 @@ class CarefulForm(forms.BaseForm):
     same twice, by two clicks, is not.
     """
 
-    overtaken: Collection[str] = ()
+    overtaken: Sequence[str] = ()
 
     @property
     def stored(self) -> Mapping[str, Any]:
@@ -61,21 +64,23 @@ class CarefulForm(forms.BaseForm):
         # A page from before there were marks, or a program: it says what it wants.
         if not shown:
             return True
-        passed_over = self.passed_over()
+        stored, passed_over = self.stored, self.passed_over()
         self.overtaken = [
             name
-            for name, said in self.stored.items()
+            for name, said in stored.items()
             if name not in passed_over
             and shown.get(name, _mark(None)) != _mark(said)
             and self._differs(name, said, sent)
         ]
+        # What could be changed and cannot be any more.
+        self.overtaken += [name for name in shown if name not in stored]
         for name in self.overtaken:
             if name in self.fields:
-                said = say(self.fields[name], self.stored[name])
+                said = say(self.fields[name], stored[name])
                 self.add_error(name, f"Meanwhile it was saved as {said}.")
         if self.overtaken:
             is_all = all(name in self.fields or name in sent for name in self.overtaken)
-            self.add_error(None, OVERTAKEN if is_all else f"{OVERTAKEN} {ROWS}")
+            self.add_error(None, OVERTAKEN if is_all else f"{OVERTAKEN} {BESIDES}")
         return not self.overtaken
 
     def _differs(self, name: str, said: Any, sent: Mapping[str, Any]) -> bool:

@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import action, display
 
+from audience.careful_admin import CarefulAdmin
 from campaigns.eligibility import Budget, OfferRules
 from campaigns.guarding import may_approve
 from campaigns.lifecycle import tell_policy_its_offers
@@ -42,7 +43,7 @@ APPROVED = [
 
 
 @admin.register(Placement)
-class PlacementAdmin(ModelAdmin):
+class PlacementAdmin(CarefulAdmin):
     """Placements."""
 
     list_display = ["name", "key", "channel"]
@@ -76,7 +77,7 @@ class CapInline(TabularInline):
 
 
 @admin.register(Offer)
-class OfferAdmin(ModelAdmin):
+class OfferAdmin(CarefulAdmin):
     """Offers."""
 
     form = OfferForm
@@ -164,7 +165,7 @@ class CampaignOfferInline(TabularInline):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(ModelAdmin):
+class CampaignAdmin(CarefulAdmin):
     """Campaigns."""
 
     list_display = ["name", "shown_status", "placement", "goal", "report"]

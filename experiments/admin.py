@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminURLInputWidget
 
+from audience.careful_admin import CarefulAdmin
 from experiments.metrics import METRICS
 from experiments.metrics.base import read_params
 from experiments.models import (
@@ -60,7 +61,7 @@ class MetricForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
 
 
 @admin.register(Metric)
-class MetricAdmin(ModelAdmin):
+class MetricAdmin(CarefulAdmin):
     """Metrics."""
 
     form = MetricForm
@@ -162,7 +163,7 @@ class EndpointAdmin(ModelAdmin):
 
 
 @admin.register(Experiment)
-class ExperimentAdmin(ModelAdmin):
+class ExperimentAdmin(CarefulAdmin):
     """Experiments; a campaign makes its own."""
 
     list_display = ["name", "status", "started_at", "planned_customers", "report"]

@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from audience.admin import KeptAdmin
+from audience.careful_admin import CarefulAdmin
 from recommender.challenging import check_challenge, withdraw
 from recommender.holding import release
 from recommender.models import (
@@ -32,7 +33,7 @@ from recommender.ranking.forms import RankingForm
 
 
 @admin.register(Ranking)
-class RankingAdmin(ModelAdmin):
+class RankingAdmin(CarefulAdmin):
     """What is ranked, from which events; versions have a page of their own."""
 
     form = RankingForm

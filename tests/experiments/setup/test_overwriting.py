@@ -42,7 +42,7 @@ def test_an_arm_that_somebody_else_added_is_not_taken_away_unseen(
     assert browser.post(page, with_third_arm(first)).status_code == 302
     words = browser.post(page, second | {"arm_1_name": ["Free"]}).content.decode()
     assert MEANWHILE in words
-    assert "More or fewer rows are there by now than here" in words
+    assert "What has no field here, such as a row, was changed too" in words
     assert draft.arms.count() == 3
     assert browser.post(page, read_form(words, having="arm_count")).status_code == 302
     assert [arm.name for arm in draft.arms.all()] == ["Control", "Free"]
