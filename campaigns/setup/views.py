@@ -20,7 +20,7 @@ from audience.models import Audience
 from audience.rules.grammar import NoRule
 from audience.rules.wording import describe
 from campaigns.cloning import clone_campaign
-from campaigns.design import compare, describe_campaign
+from campaigns.design import compare, describe_campaign, digest_document
 from campaigns.drafting import CampaignPlan, draft_campaign, free_campaign_key
 from campaigns.lifecycle import lock_campaign, schedule_campaign, start_campaign
 from campaigns.models import UNSTARTED, Campaign, Status
@@ -35,6 +35,9 @@ ADD = "campaigns.add_campaign"
 CHANGE = "campaigns.change_campaign"
 VIEW = "campaigns.view_campaign"
 APPROVE = "campaigns.approve_campaign"
+
+# What is done to the campaign exactly as the page shows it.
+SETTLING = ("request", "approve", "schedule", "start")
 
 # Until somebody says better.
 USUAL_CUSTOMERS = 5_000
@@ -124,7 +127,9 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         return _lead_on(request, campaign)
     if request.method == "POST":
         try:
-            return _act(request, campaign)
+            with transaction.atomic():
+                _check_shown(request, lock_campaign(campaign))
+                return _act(request, campaign)
         except ValidationError as error:
             for message in error.messages:
                 messages.error(request, message)
@@ -140,6 +145,7 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         "open_review": campaign.reviews.filter(answered_at=None).first(),
         "reviews": campaign.reviews.select_related("requested_by", "answered_by")[:10],
         "approved": approved,
+        "digest": digest_document(document),
         "differences": [] if approved is None else compare(approved.document, document),
         "is_ready": campaign.status == Status.APPROVED or not settings.REVIEW_IS_REQUIRED,
         "may_schedule": campaign.starts_at is not None and campaign.starts_at > timezone.now(),
@@ -147,6 +153,17 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         "changes": campaign.experiment.changes.select_related("by")[:20],
     }
     return render(request, "campaigns/setup/review.html", context)
+
+
+def _check_shown(request: HttpRequest, campaign: Campaign) -> None:
+    """Let nobody start, ask for or approve something else than what the page showed.
+
+    Raises:
+        ValidationError: Somebody changed it since.
+    """
+    shown, deed = request.POST.get("shown"), request.POST.get("do")
+    if shown and deed in SETTLING and shown != digest_document(describe_campaign(campaign)):
+        raise ValidationError("Somebody changed it since you opened this page: look at it again.")
 
 
 def _act(request: HttpRequest, campaign: Campaign) -> HttpResponse:

@@ -1,15 +1,17 @@
 """Two people who have one form open do not overwrite each other unseen."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from campaigns.drafting import Split
 from campaigns.lifecycle import start_campaign
 from campaigns.models import Campaign, Cap, Step
-from campaigns.redrafting import find_split
+from campaigns.redrafting import change_split, find_split
 from tests.campaigns.mailed import BODY, make_mail_placement
 from tests.filled_forms import open_form, read_form
 from tests.makers import make_campaign, make_metric, make_offer, make_user
@@ -126,6 +128,23 @@ def test_a_campaign_that_was_started_meanwhile_stays_as_it_is(browser: Client) -
     assert "it is not set up any more" in answer.content.decode()
     draft.refresh_from_db()
     assert draft.budget_cents is None
+
+
+@pytest.mark.parametrize("deed", ["request", "start"])
+def test_nobody_starts_or_asks_for_what_the_page_did_not_show(
+    draft: Campaign, browser: Client, settings: Any, deed: str
+) -> None:
+    settings.REVIEW_IS_REQUIRED = False
+    page = f"/campaigns/{draft.key}/setup/"
+    sent = open_form(browser, page, having="note") | {"do": [deed]}
+    change_split(draft, Split(holdout_percent=1))
+    answer = browser.post(page, sent, follow=True)
+    assert "Somebody changed it since you opened this page" in answer.content.decode()
+    draft.refresh_from_db()
+    assert draft.status == "draft"
+    browser.post(page, open_form(browser, page, having="note") | {"do": [deed]})
+    draft.refresh_from_db()
+    assert draft.status != "draft"
 
 
 def make_writable() -> Step:
