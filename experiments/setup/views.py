@@ -18,6 +18,7 @@ from audience.conditions import describe
 from audience.matching import NotInSql, count_customers
 from audience.naming import free_key, to_stem
 from experiments.assignment import BUCKETS
+from experiments.design import digest_design
 from experiments.drafting import ArmPlan, plan_experiment
 from experiments.lifecycle import APPROVE, lock, record_change
 from experiments.models import UNSTARTED, Experiment, Status
@@ -157,7 +158,9 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
     now = timezone.now()
     if request.method == "POST":
         try:
-            return _act(request, experiment)
+            with transaction.atomic():
+                _check_shown(request, lock(experiment))
+                return _act(request, experiment)
         except ValidationError as error:
             for message in error.messages:
                 messages.error(request, message)
@@ -169,6 +172,7 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         "required": experiment.prerequisites.select_related("arm__experiment"),
         "audience": describe(experiment.audience) if experiment.audience else "",
         "issues": find_issues(experiment, now=now),
+        "digest": digest_design(experiment),
         "open_review": experiment.reviews.filter(answered_at=None).first(),
         "reviews": experiment.reviews.select_related("requested_by", "answered_by")[:10],
         "is_startable": not settings.REVIEW_IS_REQUIRED or experiment.status == Status.APPROVED,
@@ -176,6 +180,17 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         "changes": experiment.changes.select_related("by")[:20],
     }
     return render(request, "experiments/setup/review.html", context)
+
+
+def _check_shown(request: HttpRequest, experiment: Experiment) -> None:
+    """Let nobody ask for or approve something else than what the page showed.
+
+    Raises:
+        ValidationError: Somebody changed it since.
+    """
+    shown, deed = request.POST.get("shown"), request.POST.get("do")
+    if shown and deed in ("request", "approve") and shown != digest_design(experiment):
+        raise ValidationError("Somebody changed it since you opened this page: look at it again.")
 
 
 def _act(request: HttpRequest, experiment: Experiment) -> HttpResponse:

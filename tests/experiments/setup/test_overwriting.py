@@ -80,3 +80,16 @@ def test_metrics_and_holdouts_are_named(draft: Experiment, browser: Client) -> N
     words = browser.post(audience, sent).content.decode()
     assert f"Meanwhile it was saved as “{holdout}”." in words
     assert draft.prerequisites.count() == 1
+
+
+def test_nobody_asks_for_what_the_page_did_not_show(draft: Experiment, browser: Client) -> None:
+    page = f"/setup/{draft.key}/"
+    sent = open_form(browser, page, having="note") | {"do": ["request"]}
+    draft.arms.filter(is_control=False).update(payload={"colour": "blue"})
+    answer = browser.post(page, sent, follow=True)
+    assert "Somebody changed it since you opened this page" in answer.content.decode()
+    # Who looks at it again is told what else there is.
+    again = open_form(browser, page, having="note") | {"do": ["request"]}
+    words = browser.post(page, again, follow=True).content.decode()
+    assert "Somebody changed it" not in words
+    assert "Choose at least one guardrail" in words
