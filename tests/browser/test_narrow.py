@@ -5,9 +5,15 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
+from audience.audiences import save_rule
+from audience.models import Audience
+from campaigns.models import Step
+from experiments.analysis import analyse
 from experiments.models import Experiment
 from tests.browser.conftest import check_access
-from tests.makers import make_campaign, make_experiment
+from tests.campaigns.mailed import make_mail_placement
+from tests.makers import DAY, NOW, make_campaign, make_customer, make_experiment, make_offer
+from tests.worlds import fill_arms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +41,53 @@ def test_pages_of_campaigns_and_experiments_fit_a_phone(log_in: Callable[..., Pa
         *(f"/setup/{planned.key}/{name}/" for name in ("arms", "audience", "metrics", "plan")),
     ]
     assert [address for address in addresses if is_too_wide(page, address)] == []
+
+
+def test_names_of_one_long_word_fit_a_phone(log_in: Callable[..., Page]) -> None:
+    """As long as a name may be, without a place to break it."""
+    name = "W" * 100
+    offers = [make_offer(name=name)]
+    mailed = make_campaign(
+        name=name, offers=offers, placement=make_mail_placement(), started_at=None
+    )
+    step = Step.objects.create(campaign=mailed, name=name)
+    running = make_campaign(name=name, offers=offers)
+    save_rule(Audience(key="long", name=name), {"all": []})
+    customer = make_customer(attributes={"note": name * 3})
+    page = log_in("ann")
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    addresses = [
+        running.get_absolute_url(),
+        f"/campaigns/{running.key}/pause/",
+        f"/campaigns/{mailed.key}/setup/",
+        f"/campaigns/{mailed.key}/setup/offers/",
+        f"/campaigns/{mailed.key}/messages/",
+        f"/campaigns/{mailed.key}/messages/{step.pk}/",
+        f"/campaigns/{mailed.key}/messages/{step.pk}/remove/",
+        "/audiences/",
+        "/audiences/of/long/",
+        f"/customers/{customer.pk}/?about=campaign:{running.key}",
+    ]
+    assert [address for address in addresses if is_too_wide(page, address)] == []
+
+
+def test_a_number_and_its_interval_stand_below_each_other_on_a_phone(
+    log_in: Callable[..., Page],
+) -> None:
+    experiment = make_experiment(is_standalone=True)
+    fill_arms(experiment, control=(300, 60), new=(300, 90))
+    analyse(experiment, now=NOW + 30 * DAY)
+    page = log_in("ann")
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.goto(experiment.get_absolute_url())
+    for label in ("Lift", "Difference", "Among all comparisons"):
+        cell = page.locator(f".results td[data-label='{label}']").first
+        interval = cell.locator("small").bounding_box()
+        outer = cell.bounding_box()
+        assert interval is not None
+        assert outer is not None
+        # Below the number, not beside it.
+        assert interval["y"] > outer["y"] + outer["height"] / 3
 
 
 def test_who_is_logged_in_and_the_way_out_fit_a_phone(log_in: Callable[..., Page]) -> None:
