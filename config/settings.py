@@ -143,6 +143,7 @@ UNFOLD = {
         }
     ],
     "STYLES": [lambda request: static("offerlab/admin.css")],
+    "SCRIPTS": [lambda request: static("offerlab/once.js")],
     "SIDEBAR": {
         "show_search": True,
         "navigation": NAVIGATION,
