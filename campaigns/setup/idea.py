@@ -19,6 +19,7 @@ class IdeaStep(Step):
 
     title = "Idea"
     explanation = "What it is called, where customers meet it, and what it is for."
+    template = "campaigns/setup/idea.html"
 
     name = forms.CharField(max_length=100, help_text="What colleagues will call it: Winter sale.")
     placement = forms.ModelChoiceField(

@@ -63,7 +63,7 @@ def begin(request: HttpRequest) -> HttpResponse:
             record_change(campaign.experiment, "drafted", by=user, now=timezone.now())
         return redirect("campaign-setup-step", key=campaign.key, name="audience")
     context = {"form": form, "steps": _steps(None, "idea"), "is_checked": request.method == "POST"}
-    return render(request, "campaigns/setup/fields.html", context)
+    return render(request, form.template, context)
 
 
 @staff_member_required

@@ -412,3 +412,24 @@ def test_a_policy_learns_early_or_not(
     answers = {**PROOF, "learns_from": []} | ({} if learns_early else {"learns_early": ""})
     marketer.post(at_step(draft, "proof"), answers)
     assert Policy.objects.get(pk=draft.policy_id).landmarks == after
+
+
+def test_a_fresh_site_says_what_a_campaign_needs_first() -> None:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+    page = client.get("/campaigns/new/campaign/").content.decode()
+    assert "There is no placement yet" in page
+    assert "There is no metric yet" in page
+    assert reverse("admin:campaigns_placement_add") in page
+    assert "/metrics/new/?next=/campaigns/new/campaign/" in page
+    make_placement()
+    make_metric()
+    assert "There is no" not in client.get("/campaigns/new/campaign/").content.decode()
+
+
+def test_who_may_not_make_what_is_missing_is_told_to_ask() -> None:
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user("campaigns.add_campaign"))
+    page = client.get("/campaigns/new/campaign/").content.decode()
+    assert "Ask somebody who may make one." in page
+    assert reverse("admin:campaigns_placement_add") not in page
