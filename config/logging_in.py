@@ -8,16 +8,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from config.kept_entries import offer_again
+
 SAFE = ("GET", "HEAD")
 
 
 def login_middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Lead back to a page, and put no log-in into a part of one.
+    """Lead back to a page, keep what was typed on one, and put no log-in into a part of one.
 
-    What was posted cannot be asked for after the log-in, but the page with its form can. A script
-    would follow to the log-in and show it in the place of what it asked for.
+    A script would follow to the log-in and show it in the place of what it asked for.
     """
 
     def answer(request: HttpRequest) -> HttpResponse:
@@ -28,6 +29,9 @@ def login_middleware(
         if request.headers.get("HX-Request") == "true":
             return render(request, "logged_out.html", {"page": _page_of(request)}, status=401)
         if request.method not in SAFE:
+            kept = offer_again(request, status=401, page=_page_of(request))
+            if kept is not None:
+                return kept
             response.headers["Location"] = f"{login}?{urlencode({'next': _page_of(request)})}"
         return response
 
