@@ -144,7 +144,10 @@ UNFOLD = {
         }
     ],
     "STYLES": [lambda request: static("offerlab/admin.css")],
-    "SCRIPTS": [lambda request: static("offerlab/once.js")],
+    "SCRIPTS": [
+        lambda request: static("offerlab/once.js"),
+        lambda request: static("offerlab/fresh.js"),
+    ],
     "SIDEBAR": {
         "show_search": True,
         "navigation": NAVIGATION,
