@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from audience.careful_admin import CarefulAdmin
+
 # Django registers its own, whose inputs the theme shows without an edge.
 admin.site.unregister([User, Group])
 
@@ -31,5 +33,5 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not gene
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin):
+class RoleAdmin(GroupAdmin, CarefulAdmin):  # type: ignore[misc]  # untyped options
     """Roles: groups of rights."""

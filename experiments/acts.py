@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import User
 
+from audience.overwriting import CarefulForm
 from experiments.assignment import BUCKETS
 from experiments.lifecycle import start_experiment, stop_experiment
 from experiments.models import LIVE, UNSTARTED, Experiment, Status
@@ -192,7 +193,7 @@ ACTS: dict[str, Act] = {
 OF_GLOBAL = ("start", "extend", "stop")
 
 
-class ActForm(forms.Form):
+class ActForm(CarefulForm, forms.Form):
     """Why, and what the act has to know."""
 
     reason = forms.CharField(max_length=1000, label="Why?", help_text="It is kept with the change.")

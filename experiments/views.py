@@ -67,7 +67,7 @@ def act(request: HttpRequest, key: str, verb: str) -> HttpResponse:
         messages.error(request, f"{chosen.verb}: that cannot be done. {experiment} is {label}.")
         return redirect(experiment)
     form = ActForm(experiment, verb, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and form.is_current():
         assert isinstance(request.user, User), "the page is for people with an account"
         reason = form.cleaned_data["reason"]
         try:

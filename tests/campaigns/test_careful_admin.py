@@ -1,6 +1,7 @@
 """Two people who have one record open in the admin do not overwrite each other unseen."""
 
 import pytest
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -80,3 +81,15 @@ def test_a_metric_is_not_overwritten_unseen(admin: Client) -> None:
     new = open_form(admin, reverse("admin:experiments_metric_add"), having="kind")
     new |= {"name": ["New"], "key": ["new"], "params": ['{"event": "X"}']}
     assert admin.post(reverse("admin:experiments_metric_add"), new).status_code == 302
+
+
+def test_a_right_that_somebody_else_took_from_a_role_does_not_come_back(admin: Client) -> None:
+    role = Group.objects.create(name="Helpers")
+    rights = list(Permission.objects.filter(codename__in=["view_offer", "erase_customer"]))
+    role.permissions.set(rights)
+    page = reverse("admin:auth_group_change", args=[role.pk])
+    sent = open_form(admin, page, having="name")
+    sent |= {"name": ["Helper"], "permissions": [str(right.pk) for right in rights]}
+    role.permissions.remove(*(right for right in rights if right.codename == "erase_customer"))
+    assert MEANWHILE in admin.post(page, sent).content.decode()
+    assert [right.codename for right in role.permissions.all()] == ["view_offer"]

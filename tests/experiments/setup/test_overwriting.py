@@ -93,3 +93,16 @@ def test_nobody_asks_for_what_the_page_did_not_show(draft: Experiment, browser: 
     words = browser.post(page, again, follow=True).content.decode()
     assert "Somebody changed it" not in words
     assert "Choose at least one guardrail" in words
+
+
+def test_a_share_that_somebody_else_changed_is_not_changed_unseen(browser: Client) -> None:
+    running = make_experiment(is_standalone=True)
+    page = f"/experiments/{running.key}/do/ramp/"
+    why = {"reason": ["More of them."]}
+    first, second = (open_form(browser, page, having="traffic") | why for _ in range(2))
+    assert browser.post(page, first | {"traffic": ["20"]}).status_code == 302
+    words = browser.post(page, second | {"traffic": ["60"]}).content.decode()
+    assert MEANWHILE in words
+    running.refresh_from_db()
+    assert running.traffic == 2000
+    assert browser.post(page, read_form(words, having="traffic")).status_code == 302
