@@ -79,6 +79,8 @@ class Look:
     @property
     def warnings(self) -> list[str]:
         """What is probably not meant."""
+        if not self.people:
+            return ["No customer is known yet: they come with events, or are imported."]
         if not self.count:
             return ["Nobody is in this audience."]
         return [warning for row in self.rows if (warning := row.warning)]

@@ -65,6 +65,12 @@ def test_a_draft_that_nobody_meets_and_one_that_hardly_anybody_meets_are_warned_
     assert look_at(draft(FR, DE)).rows[1].share == 0.0
 
 
+def test_where_no_customer_is_known_that_is_said_instead() -> None:
+    look = look_at(draft(DE))
+    assert look.people == 0
+    assert look.warnings == ["No customer is known yet: they come with events, or are imported."]
+
+
 def test_an_empty_draft_is_everybody() -> None:
     people = make_customers(30)
     look = look_at(Draft("all", ()))

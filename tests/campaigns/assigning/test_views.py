@@ -83,3 +83,10 @@ def test_who_may_not_is_refused() -> None:
     assert browse(VIEW, CHANGE, SEE).get(address).status_code == HTTPStatus.NOT_FOUND
     assign_audiences()
     assert browse(VIEW, CHANGE).get(address).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_who_looks_too_early_is_told_when_it_can_be_decided() -> None:
+    draft, running = make_campaign(started_at=None), make_campaign()
+    client, words = browse(VIEW, CHANGE), "It can be decided while the campaign runs."
+    assert words in text(client, page_of(draft))
+    assert words not in text(client, page_of(running))
