@@ -71,6 +71,16 @@ def test_names_of_one_long_word_fit_a_phone(log_in: Callable[..., Page]) -> None
     assert [address for address in addresses if is_too_wide(page, address)] == []
 
 
+def test_what_a_table_is_about_is_read_without_scrolling(log_in: Callable[..., Page]) -> None:
+    draft = make_campaign(started_at=None)
+    page = log_in("ann")
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.goto(f"/campaigns/{draft.key}/setup/schedule/")
+    caption = page.locator("caption").bounding_box()
+    assert caption is not None
+    assert caption["x"] + caption["width"] <= WIDTH
+
+
 def test_a_number_and_its_interval_stand_below_each_other_on_a_phone(
     log_in: Callable[..., Page],
 ) -> None:
