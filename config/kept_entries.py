@@ -40,9 +40,11 @@ def too_old(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form whose token is not of this log-in: with its entries, if it is a form of ours.
 
     A browser says where a form comes from, and no page elsewhere can make it say something else.
+    A live part of a page that is still there keeps what was typed by itself.
     """
     ours = f"{request.scheme}://{request.get_host()}"
-    if request.headers.get("Origin") == ours and settings.CSRF_COOKIE_NAME in request.COOKIES:
+    is_ours = request.headers.get("Origin") == ours and "HX-Request" not in request.headers
+    if is_ours and settings.CSRF_COOKIE_NAME in request.COOKIES:
         kept = offer_again(request, status=403)
         if kept is not None:
             return kept

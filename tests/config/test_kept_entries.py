@@ -68,3 +68,11 @@ def test_where_nothing_was_typed_the_log_in_follows_at_once(browser: Client) -> 
     del browser.cookies[settings.SESSION_COOKIE_NAME]
     answer = browser.post("/experiments/x/refresh/", {"csrfmiddlewaretoken": token})
     assert answer.headers["Location"] == "/admin/login/?next=%2Fsetup%2F"
+
+
+def test_a_live_part_of_a_page_offers_nothing_to_send(browser: Client) -> None:
+    browser.force_login(make_user(is_superuser=True))
+    open_form(browser, "/setup/", having="hypothesis")
+    answer = browser.post("/setup/", TYPED, headers={"origin": HERE, "HX-Request": "true"})
+    assert answer.status_code == 403
+    assert "this page was out of date" in answer.content.decode()
