@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from experiments.currencies import Paid, count_currencies
 from experiments.health.bots import PER_DAY
 from experiments.layout import Layout
 from experiments.metrics.columns import (
@@ -65,6 +66,7 @@ class Evidence:
         trend: The places of the goal's early and late columns, if it can be split so.
         arrived: How events came in, by name.
         busy: Customers who did too much, by arm.
+        paid: In which currencies the metrics' values came.
     """
 
     plan: Plan
@@ -79,6 +81,7 @@ class Evidence:
     trend: tuple[int, int] | None
     arrived: Sequence[Arrived]
     busy: Sequence[DidTooMuch]
+    paid: Sequence[Paid]
 
     @property
     def columns(self) -> int:
@@ -140,6 +143,7 @@ def gather(
         trend=(at, at + 1) if trend else None,
         arrived=arrived,
         busy=busy,
+        paid=count_currencies(scope, layout),
     )
 
 

@@ -96,6 +96,15 @@ def currency_field() -> forms.RegexField:
     )
 
 
+def only_in_currency_field() -> forms.BooleanField:
+    """Ask whether what is in another currency is left out."""
+    return forms.BooleanField(
+        required=False,
+        label="Count only events that say this currency",
+        help_text="Those in another currency, and those that say none, are left out.",
+    )
+
+
 class ConversionForm(MetricForm):
     """Who did something at least once."""
 
@@ -130,11 +139,12 @@ class MeanForm(MetricForm):
         help_text="99 takes the few largest customers down to the 99th percentile, and noise out.",
     )
     currency = currency_field()
+    only_in_currency = only_in_currency_field()
 
     def to_params(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
         """Return the type's parameters."""
         cap = cleaned.get("cap_percentile")
-        names = ("event", "of", "less", "window_days", "currency")
+        names = ("event", "of", "less", "window_days", "currency", "only_in_currency")
         return {name: cleaned.get(name) for name in names} | {"cap": cap and {"percentile": cap}}
 
 
@@ -156,6 +166,7 @@ class RatioForm(MetricForm):
     window_days = window_field()
     is_share = forms.BooleanField(required=False, label="It is a percentage")
     currency = currency_field()
+    only_in_currency = only_in_currency_field()
 
     def to_params(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
         """Return the type's parameters."""
@@ -165,6 +176,7 @@ class RatioForm(MetricForm):
             "window_days": cleaned.get("window_days"),
             "is_share": cleaned.get("is_share"),
             "currency": cleaned.get("currency"),
+            "only_in_currency": cleaned.get("only_in_currency"),
         }
 
 
@@ -181,10 +193,11 @@ class QuantileForm(MetricForm):
     )
     window_days = window_field()
     currency = currency_field()
+    only_in_currency = only_in_currency_field()
 
     def to_params(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
         """Return the type's parameters."""
-        names = ("event", "percentile", "over", "window_days", "currency")
+        names = ("event", "percentile", "over", "window_days", "currency", "only_in_currency")
         return {name: cleaned.get(name) for name in names}
 
 

@@ -10,6 +10,7 @@ from experiments.health.base import (
     Arrivals,
     Busy,
     Covariate,
+    Currencies,
     Finding,
     HealthContext,
     Largest,
@@ -73,6 +74,7 @@ def _context(
         trends=_trends(evidence, arms, names),
         overlaps=_overlaps(evidence, names),
         arrivals=_arrivals(evidence),
+        currencies=_currencies(evidence),
         days=evidence.days,
         minimum_days=evidence.plan.minimum_days,
     )
@@ -206,3 +208,20 @@ def _arrivals(evidence: Evidence) -> tuple[Arrivals, ...]:
         )
         for one in evidence.arrived
     )
+
+
+def _currencies(evidence: Evidence) -> tuple[Currencies, ...]:
+    """Say in which currencies the values of each metric came."""
+    found = []
+    for paid in evidence.paid:
+        measured = paid.metric.measured
+        found.append(
+            Currencies(
+                metric=evidence.plan.nouns[measured.planned.key],
+                decides=measured.planned.role in ("goal", "guardrail"),
+                own=getattr(measured.params, "currency", None),
+                counted=paid.counted,
+                left_out=paid.left_out,
+            )
+        )
+    return tuple(found)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from experiments.health.base import Finding, HealthContext
 from experiments.health.bots import check_bots
+from experiments.health.currencies import check_currencies
 from experiments.health.dependence import check_dependence
 from experiments.health.imbalance import check_imbalance
 from experiments.health.interaction import check_interaction
@@ -25,6 +26,7 @@ CHECKS: tuple[Callable[[HealthContext], Finding | None], ...] = (
     check_silence,
     check_late_events,
     check_bots,
+    check_currencies,
     check_outliers,
     check_interaction,
     check_trend,

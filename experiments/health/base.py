@@ -119,6 +119,25 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True)
+class Currencies:
+    """In which currencies the values came that a metric adds up, or takes a quantile of.
+
+    Attributes:
+        metric: The metric's name.
+        decides: Whether it is the goal or a guardrail.
+        own: The currency in which the metric is said; None if it says none.
+        counted: Events that count, by their currency; those that say none are under "".
+        left_out: Events that would count if they said the metric's currency, in the same way.
+    """
+
+    metric: str
+    decides: bool
+    own: str | None
+    counted: Mapping[str, int]
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class HealthContext:
     """What is known of an experiment's data, as the checks see them.
 
@@ -138,6 +157,7 @@ class HealthContext:
         trends: How the goal changed with time, of each treatment.
         overlaps: The other experiments that our customers are in.
         arrivals: How each metric's events came in.
+        currencies: In which currencies each metric's values came, if it has any.
         days: Days since the start; None before it.
         minimum_days: Days that must pass before anybody should read the numbers.
     """
@@ -155,6 +175,7 @@ class HealthContext:
     trends: tuple[Trend, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
     arrivals: tuple[Arrivals, ...] = ()
+    currencies: tuple[Currencies, ...] = ()
     days: float | None = None
     minimum_days: int = 0
 

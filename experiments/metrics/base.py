@@ -7,11 +7,13 @@ from typing import Annotated, Any, Protocol, TypeVar
 import msgspec
 
 from experiments.metrics.columns import (
+    CURRENCY,
     SECONDS_PER_DAY,
     Column,
     Cut,
     Events,
     Filter,
+    PropertyName,
     Total,
     Window,
 )
@@ -64,6 +66,38 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def describe_window(self) -> str:
         """Say the window as the end of a sentence."""
         return describe_window(self.delay_days, self.window_days)
+
+
+class ValueParams(Params, frozen=True, forbid_unknown_fields=True):
+    """As for every metric, and which values count.
+
+    Attributes:
+        from_property: A property of the events whose number counts in place of their value.
+        currency: In which values are, if they are money: an ISO 4217 code.
+        only_in_currency: Whether to leave out the events that do not say this currency.
+    """
+
+    from_property: PropertyName | None = None
+    currency: Currency | None = None
+    only_in_currency: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse to look for a currency that was not named."""
+        refuse_nameless(self.currency, only=self.only_in_currency)
+
+    @property
+    def events(self) -> Events:
+        """The events that count."""
+        return Events(self.event, (*self.where, *self._in_currency))
+
+    @property
+    def taken_back(self) -> Events | None:
+        """The events that count the other way."""
+        return None if self.less is None else Events(self.less, self._in_currency)
+
+    @property
+    def _in_currency(self) -> tuple[Filter, ...]:
+        return in_currency(self.currency, only=self.only_in_currency)
 
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -149,6 +183,19 @@ def name_events(params: msgspec.Struct) -> list[str]:
 
     look(msgspec.to_builtins(params))
     return list(names)
+
+
+def in_currency(currency: str | None, *, only: bool) -> tuple[Filter, ...]:
+    """Return what an event has to fulfil if it counts only in this currency: nothing if not."""
+    if currency is None or not only:
+        return ()
+    return (Filter(CURRENCY, "in", (currency, currency.lower())),)
+
+
+def refuse_nameless(currency: str | None, *, only: bool) -> None:
+    """Refuse to count only what is in a currency that is not named."""
+    if only and currency is None:
+        raise ValueError("To count only events in a currency, name it")
 
 
 def to_window(delay_days: float, window_days: float | None) -> Window:

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 
 SECONDS_PER_DAY = 86_400
+# The property by which an event says in what its value is, as Segment's specification has it.
+CURRENCY = "currency"
 
 Operator = Literal["=", "!=", ">", ">=", "<", "<=", "in", "exists"]
 PropertyName = Annotated[str, msgspec.Meta(pattern=r"^[\w$][\w $.:/-]{0,99}$")]

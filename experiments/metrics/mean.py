@@ -2,31 +2,28 @@
 
 from typing import Literal
 
-from experiments.metrics.base import Cap, Currency, Params, Strata, Thresholds, capped, cuts_of
-from experiments.metrics.columns import Column, Cut, PropertyName, Total
+from experiments.metrics.base import Cap, Strata, Thresholds, ValueParams, capped, cuts_of
+from experiments.metrics.columns import Column, Cut, Total
 from experiments.stats.estimate import Result
 from experiments.stats.lift import compare_means_poststratified
 from experiments.stats.moments import Moments
 from experiments.wording import Unit
 
 
-class MeanParams(Params, frozen=True, forbid_unknown_fields=True):
-    """As for every metric, and what is added up.
+class MeanParams(ValueParams, frozen=True, forbid_unknown_fields=True):
+    """As for every metric of values, and what is added up.
 
     Attributes:
         of: The events' values, or their number.
-        from_property: A property of the events that is added up in place of their value.
         cap: The most that one customer's total counts for.
-        currency: In which values are, if they are money: an ISO 4217 code.
     """
 
     of: Literal["value", "count"] = "value"
-    from_property: PropertyName | None = None
     cap: Cap | None = None
-    currency: Currency | None = None
 
     def __post_init__(self) -> None:
         """Refuse to add up a property of what is only counted."""
+        super().__post_init__()
         if self.of == "count" and self.from_property is not None:
             raise ValueError("A count of events adds up no property")
         if self.of == "count" and self.currency is not None:

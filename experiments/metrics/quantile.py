@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from experiments.metrics.base import Currency, Params, Strata, Thresholds
-from experiments.metrics.columns import AtMost, Column, Cut, PropertyName, Total
+from experiments.metrics.base import Strata, Thresholds, ValueParams
+from experiments.metrics.columns import AtMost, Column, Cut, Total
 from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.moments import Moments
 from experiments.stats.quantile import compare_quantiles
@@ -18,23 +18,20 @@ from experiments.wording import Unit
 LEAST_VALUES = 2
 
 
-class QuantileParams(Params, frozen=True, forbid_unknown_fields=True):
-    """As for every metric, and which quantile of what.
+class QuantileParams(ValueParams, frozen=True, forbid_unknown_fields=True):
+    """As for every metric of values, and which quantile of what.
 
     Attributes:
         percentile: Between 1 and 99.
         over: Single events' values, or the totals of customers with any event.
-        from_property: A property of the events whose number counts in place of their value.
-        currency: In which values are, if they are money: an ISO 4217 code.
     """
 
     percentile: Annotated[float, msgspec.Meta(ge=1, le=99)] = 50
     over: Literal["events", "customers"] = "events"
-    from_property: PropertyName | None = None
-    currency: Currency | None = None
 
     def __post_init__(self) -> None:
         """Refuse to take back single values."""
+        super().__post_init__()
         if self.over == "events" and self.less is not None:
             raise ValueError("`less` takes back from customers' totals, not from single events")
 

@@ -15,6 +15,8 @@ from experiments.metrics.base import (
     capped,
     cuts_of,
     describe_window,
+    in_currency,
+    refuse_nameless,
     to_window,
 )
 from experiments.metrics.columns import Column, Cut, Events, Filter, PropertyName, Total, Window
@@ -43,11 +45,11 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from_property: PropertyName | None = None
     cap: Cap | None = None
 
-    def total(self, window: Window) -> Total:
-        """Return a customer's total over a window, without a cap."""
+    def total(self, window: Window, besides: tuple[Filter, ...]) -> Total:
+        """Return a customer's total of what fulfils these conditions besides, without a cap."""
         how: Literal["sum", "count", "any"] = "sum" if self.of == "value" else self.of
-        less = None if self.less is None else Events(self.less)
-        events = Events(self.event, tuple(self.where))
+        less = None if self.less is None else Events(self.less, besides)
+        events = Events(self.event, (*self.where, *besides))
         return Total(how, events, less, window, from_property=self.from_property or "")
 
     def __str__(self) -> str:
@@ -70,6 +72,8 @@ class RatioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         denominator: What is added up below.
         is_share: Whether the ratio is said as a percentage.
         currency: In which the ratio is, if it is money: an ISO 4217 code.
+        only_in_currency: Whether to leave out, above and below, those of the events whose values
+            are added up that do not say this currency.
         delay_days: How long after exposure nothing counts yet.
         window_days: How long after exposure, or after the delay, an event still counts.
     """
@@ -78,6 +82,7 @@ class RatioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     denominator: Part
     is_share: bool = False
     currency: Currency | None = None
+    only_in_currency: bool = False
     delay_days: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WINDOW_DAYS)] = 0
     window_days: Days | None = None
 
@@ -85,6 +90,7 @@ class RatioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Refuse a percentage of money."""
         if self.is_share and self.currency is not None:
             raise ValueError("A ratio is a percentage or an amount of money, not both")
+        refuse_nameless(self.currency, only=self.only_in_currency)
 
     @property
     def parts(self) -> tuple[Part, Part]:
@@ -96,6 +102,15 @@ class RatioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """When events count."""
         return to_window(self.delay_days, self.window_days)
 
+    def totals(self, window: Window) -> tuple[Total, Total]:
+        """Return a customer's numerator and denominator over a window, without caps."""
+        in_one = in_currency(self.currency, only=self.only_in_currency)
+        valued = {part.event for part in self.parts if part.of == "value"}
+        above, below = (
+            part.total(window, in_one if part.event in valued else ()) for part in self.parts
+        )
+        return above, below
+
 
 class Ratio:
     """All customers' numerators over all customers' denominators: of events, not of customers."""
@@ -106,7 +121,8 @@ class Ratio:
     def describe(self, params: RatioParams) -> str:
         """Say what is measured."""
         window = describe_window(params.delay_days, params.window_days)
-        return f"ratio of {params.numerator} to {params.denominator}, {window}"
+        only = f", in {params.currency} only" if params.only_in_currency else ""
+        return f"ratio of {params.numerator} to {params.denominator}{only}, {window}"
 
     def unit(self, params: RatioParams) -> Unit:
         """Say in what it is measured."""
@@ -114,23 +130,25 @@ class Ratio:
 
     def cuts(self, params: RatioParams) -> tuple[Cut, ...]:
         """Ask for the percentiles to cap at."""
+        totals = params.totals(params.window)
         return tuple(
-            cut for part in params.parts for cut in cuts_of(part.total(params.window), part.cap)
+            cut
+            for part, total in zip(params.parts, totals, strict=True)
+            for cut in cuts_of(total, part.cap)
         )
 
     def columns(self, params: RatioParams, thresholds: Thresholds) -> tuple[Column, ...]:
         """Ask for the numerator and the denominator."""
         found = iter(thresholds)
         columns = []
-        for part in params.parts:
-            total = part.total(params.window)
+        for part, total in zip(params.parts, params.totals(params.window), strict=True):
             own = [next(found) for _ in cuts_of(total, part.cap)]
             columns.append(capped(total, part.cap, own))
         return tuple(columns)
 
     def history(self, params: RatioParams) -> tuple[Total, ...]:
         """Look at both totals before."""
-        return tuple(part.total(Window()) for part in params.parts)
+        return params.totals(Window())
 
     def value(self, params: RatioParams, moments: Moments, thresholds: Thresholds) -> float | None:
         """Return what one arm comes to."""

@@ -118,8 +118,15 @@ class ColumnPlan:
             f"WHERE {counts} AND exposed.arm_id IS NOT NULL"
         )
 
-    def happened(self, scope: Scope) -> str:
+    def count_of(self, total: Total) -> str:
+        """Return, over `happened`, how many events bring the number that a total adds up."""
+        mark = self._mark(total.events, total.window)
+        return f"sum(CASE WHEN {mark} AND {self._number(total)} IS NOT NULL THEN 1 ELSE 0 END)"
+
+    def happened(self, scope: Scope, *, besides: str = "") -> str:
         """Write the steps with the people by their customers, and with the events that count.
+
+        `besides` are further columns, over `event`.
 
         The ends of windows are worked out once a customer, not once an event: adding an interval
         to a time costs DuckDB more than all the rest of an event.
@@ -142,7 +149,7 @@ class ColumnPlan:
     JOIN exposed ON exposed.person = COALESCE(customer.merged_into_id, customer.id)
 ),
 happened AS (
-    SELECT mapped.person, event.occurred_at, event.value{marks}{numbers}
+    SELECT mapped.person, event.occurred_at, event.value{marks}{numbers}{besides}
     FROM audience_event AS event
     JOIN mapped ON mapped.id = event.customer_id
     WHERE event.name IN ({listed(quoted(name) for name in sorted(self._names))})

@@ -21,9 +21,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from experiments.metrics.columns import AtMost, Column, Total
+from experiments.metrics.columns import CURRENCY, AtMost, Column, Total
 from experiments.sql.columns import ColumnPlan, Scope
-from experiments.sql.conditions import as_time, listed, quoted
+from experiments.sql.conditions import as_time, listed, property_of, quoted
 
 # A segment by a property with more values than these has the rest of them together.
 MOST_SEGMENTS = 20
@@ -127,6 +127,27 @@ SELECT NULL, arm_id, sum(events), sum(CASE WHEN busiest > {per_day} THEN events 
 FROM people GROUP BY arm_id
 """
     return Statement(text, scope.since)
+
+
+def currencies_statement(scope: Scope, totals: Sequence[Total]) -> Statement:
+    """Ask for the events that bring the numbers that totals add up, by their currency.
+
+    A row has the currency as three letters, null of events that say none, and for each total how
+    many events there are. What totals take back has to be asked for by itself.
+    """
+    plan = ColumnPlan()
+    counts = listed(plan.count_of(total) for total in totals)
+    said = property_of(CURRENCY)
+    currency = f", CASE WHEN {said} ~ '^[A-Za-z]{{3}}$' THEN {said} END AS currency"
+    text = f"""
+WITH {_exposed(scope)},
+{plan.happened(scope, besides=currency)}
+SELECT happened.currency, {counts}
+FROM happened JOIN exposed USING (person)
+WHERE exposed.arm_id IS NOT NULL
+GROUP BY happened.currency
+"""
+    return Statement(text, plan.earliest(scope))
 
 
 def moments_statement(

@@ -81,6 +81,12 @@ def test_rewards_follow_the_goal() -> None:
     assert reward_of(make_metric("Visit", kind="mean", of="count")) == ("Visit", RewardKind.COUNT)
 
 
+def test_a_policy_cannot_learn_from_one_currency_alone() -> None:
+    spend = make_metric(kind="mean", currency="EUR", only_in_currency=True)
+    with pytest.raises(ValidationError, match="cannot learn"):
+        reward_of(spend)
+
+
 def test_starting_starts_the_experiment_and_tells_the_policy_its_offers() -> None:
     campaign = make_campaign(started_at=None, offers=[make_offer(key="tea"), make_offer(key="jam")])
     start(campaign)

@@ -24,7 +24,7 @@ from tests.makers import (
 pytestmark = pytest.mark.django_db
 
 LATER = NOW + 28 * DAY
-ORDER = "Order Completed"
+ORDER, REFUND = "Order Completed", "Order Refunded"
 
 
 def codes(experiment: Experiment, *, now: datetime = LATER) -> dict[str, Any]:
@@ -171,3 +171,58 @@ def test_strata_take_away_what_differs_between_them() -> None:
     assert raw == pytest.approx(9.0, abs=1.5)  # 10% more of the rich, who spend 90 more
     assert adjusted == pytest.approx(0.0, abs=1.5)
     assert "Post-stratification by 2 strata" in metric["results"]["new"]["method"]
+
+
+def pay(experiment: Experiment, arm: str, currency: str | None, customers: int) -> None:
+    """Let customers meet an arm and order for 10, and one in ten of them give 4 back."""
+    people = make_customers(customers)
+    expose(experiment, people, arm, at=NOW)
+    said = {} if currency is None else {"currency": currency}
+    make_events(
+        [event_row(p, ORDER, at=NOW + HOUR, value=10.0, properties=said) for p in people]
+        + [
+            event_row(p, REFUND, at=NOW + 2 * HOUR, value=4.0, properties=said)
+            for p in people[: customers // 10]
+        ]
+    )
+
+
+def test_orders_in_several_currencies_are_not_added_up_unnoticed() -> None:
+    spend = make_metric(kind="mean", less=REFUND, currency="EUR")
+    experiment = make_experiment(goal=spend, planned_customers=400)
+    pay(experiment, "control", "eur", 200)
+    pay(experiment, "new", "EUR", 150)
+    pay(experiment, "new", "USD", 50)
+    # Another event in another currency is nothing to a metric that does not count it.
+    make_events(
+        [
+            event_row(person, "Gift Sent", at=NOW + HOUR, value=1.0, properties={"currency": "JPY"})
+            for person in come(experiment, "new", 10)
+        ]
+    )
+    found = codes(experiment)["several_currencies"]
+    assert found["severity"] == "blocking"
+    assert "counts values in EUR (88%) and USD (12%)" in found["detail"]
+    assert found["evidence"]["found"][0]["counted"] == {"EUR": 385, "USD": 55}
+
+
+def test_a_metric_of_one_currency_counts_no_other_and_says_so() -> None:
+    spend = make_metric(kind="mean", less=REFUND, currency="EUR", only_in_currency=True)
+    experiment = make_experiment(goal=spend, planned_customers=400, history_days=0)
+    pay(experiment, "control", "EUR", 200)
+    pay(experiment, "new", "eur", 100)
+    pay(experiment, "new", "USD", 80)
+    pay(experiment, "new", None, 20)
+    report = analyse(experiment, now=LATER).report
+    (metric,) = report["metrics"]
+    assert metric["means"] == {"control": pytest.approx(9.6), "new": pytest.approx(4.8)}
+    (note,) = [one for one in report["findings"] if one["code"] == "currencies_left_out"]
+    assert note["severity"] == "note"
+    assert "leaves out 110 of 440 events" in note["detail"]
+
+
+def test_metrics_that_only_count_read_no_currencies() -> None:
+    experiment = make_experiment(planned_customers=400)
+    pay(experiment, "control", "EUR", 200)
+    pay(experiment, "new", "USD", 200)
+    assert not {code for code in codes(experiment) if "currenc" in code}

@@ -26,6 +26,7 @@ from experiments.sql.statements import (
     Statement,
     arrivals_statement,
     count_statement,
+    currencies_statement,
     exposures_statement,
     moments_statement,
     quantiles_statement,
@@ -39,6 +40,7 @@ pytestmark = pytest.mark.django_db
 ORDER, VISIT, OTHER, _ = map(Events, NAMES)
 WEEK = Window(0, 7 * 86_400)
 LARGE = Events(ORDER.name, (Filter("size", ">=", 2), Filter("é", "!=", "a\\b")))
+IN_EUROS = Events(ORDER.name, (Filter("currency", "in", ("EUR", "eur")),))
 AMONG = Events(VISIT.name, (Filter("it's", "in", ("it's", "12\n", "")), Filter("a.b", "exists")))
 ORDERED = AtMost(Total("sum", ORDER), per_customer=False)
 COLUMNS: tuple[Column, ...] = (
@@ -46,6 +48,7 @@ COLUMNS: tuple[Column, ...] = (
     Total("sum", ORDER, OTHER, WEEK, cap=178.57999999999998),
     Total("count", LARGE),
     Total("sum", ORDER, from_property="size"),
+    Total("sum", IN_EUROS, window=WEEK),
     Total("count", AMONG, window=Window(3600, None)),
     Total("sum", VISIT).before(14 * 86_400),
     Total("any", VISIT, window=WEEK, mature_after=7 * 86_400),
@@ -79,6 +82,11 @@ def arrivals(world: World, scope: Scope) -> Statement:
     return arrivals_statement(scope, NAMES, live_since=FIRST + 3 * DAY, per_day=2)
 
 
+def currencies(world: World, scope: Scope) -> Statement:
+    totals = [Total("sum", ORDER), Total("sum", IN_EUROS), Total("sum", VISIT, from_property="a.b")]
+    return currencies_statement(scope, totals)
+
+
 def exposures(world: World, scope: Scope) -> Statement:
     dimensions = [AttributeDimension("size")]
     return Statement(exposures_statement(scope, [NOW, NOW + DAY], dimensions), scope.since)
@@ -87,7 +95,7 @@ def exposures(world: World, scope: Scope) -> Statement:
 Ask = Callable[[World, Scope], Statement]
 
 
-@pytest.mark.parametrize("ask", [moments, counts, quantiles, arrivals, exposures])
+@pytest.mark.parametrize("ask", [moments, counts, quantiles, arrivals, currencies, exposures])
 @pytest.mark.parametrize("engine", LAKE_ENGINES)
 def test_an_analysis_is_the_same_on_every_engine(
     engine: str, ask: Ask, tmp_path: Path, settings: Settings

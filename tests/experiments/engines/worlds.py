@@ -107,7 +107,9 @@ def _value(rng: random.Random) -> float | None:
 def _json(rng: random.Random) -> dict[str, Any]:
     values = [None, True, False, 3, -0.5, 1e30, 10**20, [1, "a"], {"b": None}, *TEXTS]
     drawn = {key: rng.choice(values) for key in KEYS if rng.random() < 0.7}
-    return {**drawn, "size": rng.choice([None, 1, 2.50, -3, "7", "x", 0.1, "4\n"])}
+    size = rng.choice([None, 1, 2.50, -3, "7", "x", 0.1, "4\n"])
+    currency = rng.choice([None, "EUR", "eur", "USD", "USD", "EUR\n", "EURO", "ÉUR", 978])
+    return {**drawn, "size": size, "currency": currency}
 
 
 def assert_same_rows(

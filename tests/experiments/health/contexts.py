@@ -7,6 +7,7 @@ from experiments.health.base import (
     Arrivals,
     Busy,
     Covariate,
+    Currencies,
     HealthContext,
     Largest,
     Overlap,
@@ -84,6 +85,7 @@ def make_sound_context() -> HealthContext:
             ),
         ),
         arrivals=(Arrivals("spend", 8000, 20, 27.99, 0.01, 79_980, 20),),
+        currencies=(Currencies("spend", True, "EUR", {"EUR": 7900, "": 100}, {}),),
         days=28.0,
         minimum_days=14,
     )

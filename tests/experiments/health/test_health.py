@@ -12,6 +12,7 @@ from experiments.health.base import (
     Arrivals,
     Busy,
     Covariate,
+    Currencies,
     Finding,
     HealthContext,
     Largest,
@@ -46,6 +47,7 @@ def make_broken_context() -> HealthContext:
             ),
         ),
         arrivals=(Arrivals("spend", 1000, 500, 10.0, 5.0, 900, 400),),
+        currencies=(Currencies("spend", True, "EUR", {"EUR": 600, "USD": 400}, {}),),
         days=3.0,
         minimum_days=14,
     )

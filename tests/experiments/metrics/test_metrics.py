@@ -44,6 +44,7 @@ def pairs() -> Moments:
 BINARY = shares(0.2, 0.3)
 PAIRS = (pairs(), pairs())
 VISIT = {"event": "Visit"}
+IN_EUROS = (Filter("currency", "in", ("EUR", "eur")),)
 CASES: list[tuple[str, dict[str, Any], tuple[Column, ...], str]] = [
     (
         "conversion",
@@ -66,6 +67,13 @@ CASES: list[tuple[str, dict[str, Any], tuple[Column, ...], str]] = [
     ),
     (
         "mean",
+        {"event": "Order", "less": "Refund", "currency": "EUR", "only_in_currency": True},
+        (Total("sum", Events("Order", IN_EUROS), Events("Refund", IN_EUROS)),),
+        "mean total value of “Order” (currency is EUR or eur) less “Refund” per customer "
+        "at any time after exposure",
+    ),
+    (
+        "mean",
         {"event": "Order", "of": "count", "delay_days": 1, "window_days": 0.5},
         (Total("count", Events("Order"), window=Window(DAY, DAY + 43_200)),),
         "mean number of “Order” per customer from 1 day to 1.5 days after exposure",
@@ -85,6 +93,32 @@ CASES: list[tuple[str, dict[str, Any], tuple[Column, ...], str]] = [
             Total("count", Events("View"), window=Window(0, DAY)),
         ),
         "ratio of “Click” to “View”, within 1 day of exposure",
+    ),
+    (
+        "ratio",
+        {
+            "numerator": {"event": "Order", "of": "value", "less": "Refund"},
+            "denominator": {"event": "Order"},
+            "currency": "EUR",
+            "only_in_currency": True,
+        },
+        (
+            Total("sum", Events("Order", IN_EUROS), Events("Refund", IN_EUROS)),
+            Total("count", Events("Order", IN_EUROS)),
+        ),
+        "ratio of total value of “Order” less “Refund” to “Order”, in EUR only, "
+        "at any time after exposure",
+    ),
+    (
+        "ratio",
+        {
+            "numerator": {"event": "Order", "of": "value"},
+            "denominator": {"event": "Visit"},
+            "currency": "EUR",
+            "only_in_currency": True,
+        },
+        (Total("sum", Events("Order", IN_EUROS)), Total("count", Events("Visit"))),
+        "ratio of total value of “Order” to “Visit”, in EUR only, at any time after exposure",
     ),
     (
         "retention",
@@ -228,6 +262,9 @@ def test_a_quantile_counts_values_below_its_thresholds(over: str) -> None:
         ("mean", {"event": "Visit", "cap": {}}),
         ("mean", {"event": "Visit", "cap": {"value": 3, "percentile": 99}}),
         ("mean", {"event": "Visit", "of": "count", "from_property": "margin"}),
+        ("mean", {"event": "Order", "only_in_currency": True}),
+        ("ratio", {"numerator": VISIT, "denominator": VISIT, "only_in_currency": True}),
+        ("quantile", {"event": "Order", "only_in_currency": True}),
         ("ratio", {"numerator": {"event": "Click"}}),
         ("quantile", {"event": "Visit", "percentile": 100}),
         ("quantile", {"event": "Visit", "less": "Refund"}),
@@ -283,6 +320,13 @@ def test_a_quantile_is_compared_by_its_thresholds() -> None:
     assert metric.value(params, control, [thresholds]) == pytest.approx(result.control_mean)
 
 
+def test_a_quantile_may_be_of_one_currency_alone() -> None:
+    metric = METRICS["quantile"]
+    params = read_params(metric, {"event": "Order", "currency": "EUR", "only_in_currency": True})
+    (cut,) = metric.cuts(params)
+    assert cut.of == AtMost(Total("sum", Events("Order", IN_EUROS)), per_customer=False)
+
+
 @pytest.mark.parametrize("thresholds", [[], [3.0]])
 def test_a_quantile_needs_two_different_values(thresholds: list[float]) -> None:
     metric = METRICS["quantile"]
@@ -295,7 +339,11 @@ def test_a_quantile_needs_two_different_values(thresholds: list[float]) -> None:
 
 def test_units_tell_shares_from_numbers() -> None:
     ratio = next(raw for kind, raw, *_ in CASES if kind == "ratio")
-    units = {kind: METRICS[kind].unit(read_params(METRICS[kind], raw)) for kind, raw, *_ in CASES}
+    units = {
+        kind: METRICS[kind].unit(read_params(METRICS[kind], raw))
+        for kind, raw, *_ in CASES
+        if "currency" not in raw
+    }
     assert units == {
         "conversion": "percent",
         "mean": "number",

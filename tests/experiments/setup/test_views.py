@@ -361,6 +361,8 @@ def test_metrics_are_defined_without_json(client: Client) -> None:
         "event": "Order Completed", "of": "value", "less": "Order Refunded", "window_days": 14.0,
         "cap": {"percentile": 99.0}, "currency": "EUR",
     }  # fmt: skip
+    client.post("/metrics/new/mean/", data | {"name": "In euros", "only_in_currency": "on"})
+    assert Metric.objects.get(key="in-euros").params == metric.params | {"only_in_currency": True}
     elsewhere = client.post("/metrics/new/mean/?next=https://evil.example/", data)
     assert elsewhere["location"] == "/metrics/"
     assert Metric.objects.filter(key="spend-2").exists()
