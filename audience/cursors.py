@@ -1,6 +1,6 @@
 """Reads what is too much for memory."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from django.db import connection
@@ -8,7 +8,7 @@ from django.db import connection
 CHUNK = 5_000
 
 
-def read_on_server(statement: str, params: Any) -> Iterator[tuple[Any, ...]]:
+def read_on_server(statement: str, params: Any) -> Generator[tuple[Any, ...], None, None]:
     """Yield the rows of a statement, some at a time, in the transaction at hand."""
     with (
         connection.cursor() as django,

@@ -1,7 +1,8 @@
 """Fills lists: audiences of customers whom somebody names in a file, and writes such files."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,12 +136,15 @@ def fill_list(audience: Audience, values: Iterable[tuple[int, str]], *, replace:
     )
 
 
-def write_members(audience: Audience) -> Iterator[str]:
-    """Write the stored members as lines of CSV, which no spreadsheet takes for formulas."""
+def write_members(audience: Audience) -> Generator[str, None, None]:
+    """Write the stored members as lines of CSV, which no spreadsheet takes for formulas.
+
+    They are read in one transaction, which ends with the last line, or when this is closed.
+    """
     writer = csv.writer(_Echo())
     yield writer.writerow(["customer", "email", "since"])
-    with transaction.atomic():
-        for key, email, since in read_on_server(MEMBERS, [audience.pk]):
+    with transaction.atomic(), closing(read_on_server(MEMBERS, [audience.pk])) as rows:
+        for key, email, since in rows:
             yield writer.writerow([to_cell(key), to_cell(email), since.isoformat()])
 
 

@@ -1,6 +1,6 @@
 """Hands out a long answer piece by piece, so that no process holds all of it in memory."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Generator
 from itertools import islice
 
 from asgiref.sync import sync_to_async
@@ -8,13 +8,23 @@ from asgiref.sync import sync_to_async
 LINES_TOGETHER = 1_000
 
 
-async def in_pieces(lines: Iterable[str]) -> AsyncIterator[str]:
-    """Yield some lines at a time, each time when the client has taken those before.
+class Pieces:
+    """Some lines of an answer at a time, each time when the client has taken those before.
 
     An ordinary iterator would be read to its end before the first line left. What makes the lines,
-    and its connection to the database, stays in the thread of its request.
+    and its connection to the database, stays in the thread of its request. There it is also ended:
+    Django closes whatever it answers with, and no later than when the client has left.
     """
-    waiting = iter(lines)
-    take = sync_to_async(lambda: "".join(islice(waiting, LINES_TOGETHER)))
-    while piece := await take():
-        yield piece
+
+    def __init__(self, lines: Generator[str, None, None]) -> None:
+        self._lines = lines
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """Yield the pieces."""
+        take = sync_to_async(lambda: "".join(islice(self._lines, LINES_TOGETHER)))
+        while piece := await take():
+            yield piece
+
+    def close(self) -> None:
+        """End what makes the lines, and its transaction if it has one."""
+        self._lines.close()

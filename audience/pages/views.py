@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import ProtectedError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -26,6 +26,7 @@ from audience.pages.rows import ROWS
 from audience.rules.draft import Draft, to_draft
 from audience.rules.grammar import NoRule, parse_rule, to_json
 from audience.rules.wording import describe
+from wire.downloads import Pieces
 from wire.wakeups import wake
 
 VIEW = "audience.view_audience"
@@ -96,11 +97,11 @@ def compare_live(request: HttpRequest) -> HttpResponse:
 @require_safe
 @staff_member_required
 @permission_required(("audience.view_customer", VIEW), raise_exception=True)
-def members(request: HttpRequest, key: str) -> HttpResponse:
-    """Write the stored members to a file."""
+def members(request: HttpRequest, key: str) -> StreamingHttpResponse:
+    """Hand out the stored members as CSV."""
     found = get_object_or_404(Audience, key=key)
-    return HttpResponse(
-        "".join(write_members(found)),
+    return StreamingHttpResponse(
+        Pieces(write_members(found)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{key}.csv"'},
     )

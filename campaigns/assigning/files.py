@@ -1,7 +1,7 @@
 """Writes who was assigned which offer, for an ad platform or a mail house, as CSV or Parquet."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,7 +47,9 @@ def find_rows(
     yield from named.values_list(*columns).iterator(chunk_size=CHUNK)
 
 
-def write_csv(rows: Iterable[Sequence[Any]], *, attributes: Sequence[str] = ()) -> Iterator[str]:
+def write_csv(
+    rows: Iterable[Sequence[Any]], *, attributes: Sequence[str] = ()
+) -> Generator[str, None, None]:
     """Write rows as lines of CSV, under a line of names; no spreadsheet takes one for a formula."""
     writer = csv.writer(_Line())
     yield writer.writerow([to_cell(name) for name in (*COLUMNS, *attributes)])

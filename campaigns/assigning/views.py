@@ -14,7 +14,7 @@ from campaigns.assigning.asking import ask_for_assignment
 from campaigns.assigning.files import find_rows, write_csv
 from campaigns.models import Assignment, Campaign
 from experiments.lifecycle import record_change
-from wire.downloads import in_pieces
+from wire.downloads import Pieces
 
 SHOWN = 20
 
@@ -70,7 +70,7 @@ def download(request: HttpRequest, key: str, assignment_id: int) -> StreamingHtt
     lines = write_csv(find_rows(assignment, with_nobodys=with_nobodys))
     name = f"{key}-{assignment.asked_at:%Y%m%d-%H%M}.csv"
     return StreamingHttpResponse(
-        in_pieces(lines),
+        Pieces(lines),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -1,22 +1,25 @@
 """A long answer leaves while it is made."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 
-from wire.downloads import LINES_TOGETHER, in_pieces
+from asgiref.sync import sync_to_async
+from django.http import StreamingHttpResponse
+
+from wire.downloads import LINES_TOGETHER, Pieces
 
 
 def test_no_more_is_made_than_the_client_takes() -> None:
     made = 0
 
-    def lines() -> Iterator[str]:
+    def lines() -> Generator[str, None, None]:
         nonlocal made
         for number in range(3 * LINES_TOGETHER + 1):
             made += 1
             yield f"{number}\n"
 
     async def story() -> None:
-        pieces = in_pieces(lines())
+        pieces = aiter(Pieces(lines()))
         assert made == 0
         first = await anext(pieces)
         assert first.count("\n") == made == LINES_TOGETHER
@@ -29,6 +32,28 @@ def test_no_more_is_made_than_the_client_takes() -> None:
 
 def test_nothing_is_handed_out_of_nothing() -> None:
     async def story() -> None:
-        assert [piece async for piece in in_pieces([])] == []
+        assert [piece async for piece in Pieces(line for line in "")] == []
+
+    asyncio.run(story())
+
+
+def test_what_makes_the_lines_ends_with_the_answer() -> None:
+    ended = False
+
+    def lines() -> Generator[str, None, None]:
+        nonlocal ended
+        try:
+            for number in range(3 * LINES_TOGETHER):
+                yield f"{number}\n"
+        finally:
+            ended = True
+
+    async def story() -> None:
+        answer = StreamingHttpResponse(Pieces(lines()))
+        taking = aiter(answer)
+        await anext(taking)
+        assert not ended
+        await sync_to_async(answer.close)()
+        assert ended
 
     asyncio.run(story())

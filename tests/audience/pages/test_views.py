@@ -8,7 +8,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from audience.audiences import refresh_members
 from audience.models import Audience, AudienceKind
 from audience.pages.builder import MOST_ROWS
 from tests.audience.test_audiences import DE, FR, make_audience, make_list, members
@@ -254,15 +253,6 @@ def test_a_file_that_is_no_list_makes_none(client: Client, content: bytes) -> No
     body = client.post("/audiences/new/list/", data).content.decode()
     assert 'class="error"' in body
     assert not Audience.objects.exists()
-
-
-def test_members_are_downloaded(client: Client) -> None:
-    customer = make_customer(attributes={"country": "DE"})
-    audience = make_audience(DE)
-    refresh_members(audience.pk)
-    answer = client.get(f"/audiences/of/{audience.key}/members.csv")
-    assert customer.external_key in answer.content.decode()
-    assert answer["Content-Disposition"] == f'attachment; filename="{audience.key}.csv"'
 
 
 def test_an_audience_is_deleted_once_nothing_uses_it(client: Client) -> None:
