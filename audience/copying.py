@@ -10,12 +10,12 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils.module_loading import import_string
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from audience.closing import find_closed
 from audience.cursors import read_on_server
 from audience.imported_orders import ImportedOrders
 from audience.incoming import Incoming
+from audience.ingest import to_jsonb
 from audience.listening import ImportListener, Told
 from audience.models import Source
 from audience.orders import order_id_in
@@ -88,7 +88,8 @@ STORE_STRANGERS = """
     SELECT DISTINCT key, '{}'::jsonb FROM incoming ORDER BY key
     ON CONFLICT (external_key) DO NOTHING
 """
-# What came before goes, and of two rows with one message id the second one.
+# What came before goes, and of two rows with one message id the second one. Where there are no such
+# rows, as mostly, nothing is compared.
 KEEP_FRESH = """
     WITH fresh AS (
         INSERT INTO audience_receivedmessage (source_id, message_id)
@@ -97,7 +98,9 @@ KEEP_FRESH = """
     ), first AS (
         SELECT min(number) AS number FROM incoming JOIN fresh USING (message_id)
         GROUP BY message_id)
-    DELETE FROM incoming WHERE NOT EXISTS (SELECT FROM first WHERE number = incoming.number)
+    DELETE FROM incoming
+    WHERE (SELECT count(*) FROM fresh) < %(count)s
+      AND NOT EXISTS (SELECT FROM first WHERE number = incoming.number)
 """
 STORE_EVENTS = """
     INSERT INTO audience_event
@@ -107,7 +110,7 @@ STORE_EVENTS = """
     FROM incoming
     JOIN audience_customer AS customer ON customer.external_key = incoming.key
     WHERE NOT EXISTS (
-        SELECT FROM ordering WHERE ordering.number = incoming.number AND is_in_doubt)
+        SELECT FROM ordering WHERE ordering.number = incoming.number AND look > 0)
 """
 FIND_CUSTOMERS = """
     SELECT id FROM audience_customer WHERE external_key = ANY(ARRAY(
@@ -152,7 +155,7 @@ def analyse(table: str) -> None:
 def import_customers(rows: Iterable[CustomerRow]) -> Imported:
     """Bring in customers, all of them or none; of two rows with one key the last counts."""
     with transaction.atomic(), connection.cursor() as cursor:
-        count = _stage(CUSTOMER_COLUMNS, ((row.key, Jsonb(row.attributes)) for row in rows))
+        count = _stage(CUSTOMER_COLUMNS, ((row.key, to_jsonb(row.attributes)) for row in rows))
         cursor.execute(STORE_CUSTOMERS)
         (new,) = cursor.fetchone()
         analyse("audience_customer")
@@ -176,19 +179,22 @@ def import_events(rows: Iterable[EventRow], *, source: Source) -> Imported:
             analyse("audience_customer")
             # Asked first: what ends meanwhile is seen by what looks for orders.
             closed = find_closed()
-            cursor.execute(KEEP_FRESH, {"source": source.pk})
+            cursor.execute(KEEP_FRESH, {"source": source.pk, "count": count})
             fresh = count - cursor.rowcount
             orders = ImportedOrders(source_id=source.pk, since=closed)
             cursor.execute(STORE_EVENTS, {"source": source.pk})
             new = cursor.rowcount + orders.settle()
             analyse("audience_event")
+            listeners: list[ImportListener] = [import_string(path) for path in settings.ON_IMPORT]
+            finishing = [listen(_Brought(source.pk)) for listen in listeners]
             # Now and not at the commit, because from here on the intake may wait.
             connection.check_constraints()
-            new += orders.settle_again()
-            listeners: list[ImportListener] = [import_string(path) for path in settings.ON_IMPORT]
-            for listen in listeners if new else ():
-                listen(_Brought(source.pk))
-            cursor.execute(DROP_TABLE)
+            again = orders.settle_again()
+            for finish in finishing:
+                finish(again.changed)
+        new += again.more
+        orders.clear()
+        cursor.execute(DROP_TABLE)
     return Imported(rows=count, new=new, known_orders=fresh - new)
 
 
@@ -228,6 +234,6 @@ def _to_values(row: EventRow) -> tuple[Any, ...]:
         row.occurred_at,
         row.message_id,
         row.value,
-        Jsonb(row.properties),
+        to_jsonb(row.properties),
         order_id_in(row.name, row.properties),
     )

@@ -7,6 +7,7 @@ again of whose persons something was stored meanwhile.
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -18,51 +19,62 @@ from audience.commerce import ORDER_ID, ORDERED
 from audience.cursors import read_on_server
 from audience.incoming import ANONYMOUS_PREFIX, Incoming
 from audience.ingest import STORE_EVENTS, write_events
-from audience.listening import Told
-from audience.orders import LOCK, NAMES, Standing, recall, take
+from audience.listening import Changed, Told
+from audience.orders import LOCK, LOCK_NUMBER, NAMES, Standing, recall, take
 from audience.rejecting import KEPT_AT_ONCE, RECORD, Rejection, write_rejections
 
 # So many orders are settled before what they come to is written.
 CHUNK = 2_000
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
-# The rows of `incoming` that are about orders, and whose. Those in doubt are not stored as they
-# are.
+# The rows of `incoming` that are about orders, and whose; `look` says at which of two looks a row
+# was found to need settling. At none, it is stored as it is.
 MAKE_TABLES = """
     CREATE TEMP TABLE ordering AS
     SELECT incoming.number, incoming.name, incoming.order_id, customer.id AS customer_id,
-           COALESCE(customer.merged_into_id, customer.id) AS person, false AS is_in_doubt
+           COALESCE(customer.merged_into_id, customer.id) AS person, 0::smallint AS look
     FROM incoming JOIN audience_customer AS customer ON customer.external_key = incoming.key
     WHERE incoming.order_id IS NOT NULL;
     ANALYZE ordering;
-    CREATE TEMP TABLE asked_order AS SELECT DISTINCT person, order_id FROM ordering;
+    CREATE TEMP TABLE asked_order (person bigint, order_id text);
     CREATE TEMP TABLE known_order AS
     SELECT 0::bigint AS person, ''::text AS order_id, event.*
     FROM audience_event AS event WHERE false;
 """
-DROP_TABLES = "DROP TABLE ordering, asked_order, known_order"
+DROP_TABLES = "DROP TABLE IF EXISTS pg_temp.ordering, pg_temp.asked_order, pg_temp.known_order"
 # What was stored of the orders that are asked for, under all the names of their persons.
 FIND_KNOWN = f"""
-    ANALYZE asked_order;
     INSERT INTO known_order
-    WITH person AS (SELECT DISTINCT person AS id FROM asked_order), called AS (
+    WITH person AS (SELECT DISTINCT person AS id FROM {{asked}}), called AS (
         SELECT id, id AS person FROM person
         UNION ALL
         SELECT same.id, person.id
         FROM person JOIN audience_customer AS same ON same.merged_into_id = person.id)
-    SELECT called.person, asked_order.order_id, event.*
+    SELECT called.person, {ORDER_ID}, event.*
     FROM called
     JOIN audience_event AS event ON event.customer_id = called.id
-    JOIN asked_order ON asked_order.person = called.person AND asked_order.order_id = {ORDER_ID}
-    WHERE event.name = ANY(%(names)s);
+    WHERE event.name = ANY(%(names)s) AND EXISTS (
+        SELECT FROM {{asked}} AS asked
+        WHERE asked.person = called.person AND asked.order_id = {ORDER_ID});
     ANALYZE known_order;
 """
 DOUBT = """
-    UPDATE ordering SET is_in_doubt = true FROM (
+    UPDATE ordering SET look = 1 FROM (
         SELECT person, order_id FROM ordering GROUP BY person, order_id
         HAVING count(*) > 1 OR bool_or(name <> %(ordered)s)
         UNION SELECT person, order_id FROM known_order) AS doubtful
-    WHERE ordering.person = doubtful.person AND ordering.order_id = doubtful.order_id
+    WHERE ordering.person = doubtful.person AND ordering.order_id = doubtful.order_id;
+    ANALYZE ordering;
+"""
+# What is asked for under the lock is few rows of many.
+MAKE_READY = """
+    CREATE INDEX ON ordering (person);
+    CREATE INDEX ON incoming (number);
+    TRUNCATE known_order;
+"""
+FIND_LOCKED = f"""
+    SELECT array_agg(order_id)
+    FROM (SELECT min(order_id) AS order_id FROM ordering GROUP BY {LOCK_NUMBER}) AS one_of_each
 """
 # Whoever finds out who a visitor is waits for what is stored of the visitor's orders, as in
 # `find_customers`.
@@ -72,40 +84,40 @@ LOCK_VISITORS = """
       AND merged_into_id IS NULL AND starts_with(external_key, %(prefix)s)
     ORDER BY external_key FOR NO KEY UPDATE
 """
-LOCK_ORDERS = LOCK.format(orders="ordering")
-# What was received, and who turned out to be another, since the first look.
-LOOK_AGAIN = """
-    UPDATE ordering SET person = customer.merged_into_id FROM audience_customer AS customer
-    WHERE customer.id = ordering.customer_id AND customer.merged_into_id <> ordering.person
-      AND customer.updated_at >= %(since)s;
-    TRUNCATE asked_order, known_order;
+# Who turned out to be another since the first look: until then each was a person.
+FIND_JOINED = """
+    SELECT array_agg(id), array_agg(merged_into_id) FROM audience_customer
+    WHERE updated_at >= %(since)s AND merged_into_id IS NOT NULL
 """
+JOIN = """
+    UPDATE ordering SET person = joined.other
+    FROM unnest(%(joined)s::bigint[], %(into)s::bigint[]) AS joined (id, other)
+    WHERE ordering.person = joined.id
+"""
+# Of whom others stored orders since. What this transaction wrote bears the number of its own, and
+# is by far the most: it is told apart by that before anything else.
+FIND_MET = """
+    SELECT DISTINCT customer_id FROM audience_event
+    WHERE xmin <> (SELECT xmin FROM ordering LIMIT 1)
+      AND received_at >= %(since)s AND name = ANY(%(names)s)
+"""
+FIND_PERSONS = "SELECT COALESCE(merged_into_id, id) FROM audience_customer WHERE id = ANY(%(met)s)"
 ASK_AGAIN = """
-    INSERT INTO asked_order
-    SELECT DISTINCT person, order_id FROM ordering
-    WHERE person = ANY(%(left)s) OR person IN (
-        SELECT COALESCE(customer.merged_into_id, customer.id)
-        FROM audience_event AS event
-        JOIN audience_customer AS customer ON customer.id = event.customer_id
-        WHERE event.received_at >= %(since)s AND event.name = ANY(%(names)s)
-          AND NOT EXISTS (
-              SELECT FROM incoming
-              WHERE event.source_id = %(source)s AND incoming.message_id = event.message_id)
-        UNION ALL
-        SELECT merged_into_id FROM audience_customer
-        WHERE updated_at >= %(since)s AND merged_into_id IS NOT NULL)
-"""
-DOUBT_AGAIN = """
-    UPDATE ordering SET is_in_doubt = true FROM asked_order AS asked
-    WHERE ordering.person = asked.person AND ordering.order_id = asked.order_id
+    WITH asked AS (
+        UPDATE ordering SET look = 2 WHERE person = ANY(%(persons)s::bigint[])
+        RETURNING person, order_id)
+    INSERT INTO asked_order SELECT DISTINCT person, order_id FROM asked
 """
 # What this import stored of them: nobody else's events can have these message ids.
 TAKE_OUT = """
     DELETE FROM audience_event AS event
-    USING asked_order JOIN ordering USING (person, order_id) JOIN incoming USING (number)
-    WHERE event.customer_id = ordering.customer_id AND event.occurred_at = incoming.occurred_at
+    USING ordering JOIN incoming USING (number)
+    WHERE ordering.look = 2
+      AND event.customer_id = ordering.customer_id AND event.occurred_at = incoming.occurred_at
       AND event.source_id = %(source)s AND event.message_id = incoming.message_id
       AND event.name = ANY(%(names)s)
+    RETURNING event.source_id, event.customer_id, NULL, event.message_id, event.occurred_at,
+              event.name, event.value, event.properties
 """
 # Order by order: what was stored before comes first.
 READ = """
@@ -116,18 +128,30 @@ READ = """
     SELECT person, order_id, true, number, %(source)s::bigint, customer_id, key,
            message_id, occurred_at, name, value, properties
     FROM ordering
-    JOIN asked_order USING (person, order_id)
     JOIN incoming USING (number, order_id, name)
-    WHERE is_in_doubt
+    WHERE look = %(look)s
     ORDER BY person, order_id, is_new, place
 """
+
+
+@dataclass(frozen=True, slots=True)
+class SettledAgain:
+    """What was put right under the lock.
+
+    Attributes:
+        more: How many of the import's rows more are stored; negative if they are fewer.
+        changed: What others have to hear of it.
+    """
+
+    more: int
+    changed: Changed
 
 
 class ImportedOrders:
     """The orders among the rows of the table `incoming`, in the transaction that stores them."""
 
     def __init__(self, *, source_id: int, since: datetime | None) -> None:
-        """Find them, and mark those in doubt in the table `ordering`.
+        """Find them, and mark those that cannot be stored as they are in the table `ordering`.
 
         Args:
             source_id: Whose the rows are.
@@ -143,69 +167,77 @@ class ImportedOrders:
         # For whose order something waits that came from elsewhere: it is stored under the lock.
         self._left: set[int] = set()
         self._rejected: dict[str, Rejection] = {}
+        self._execute(DROP_TABLES)
         self._execute(MAKE_TABLES)
-        self._any = self._execute("SELECT FROM ordering LIMIT 1") > 0
+        self._any = bool(self._ask("SELECT 1 FROM ordering LIMIT 1"))
+        self._locked: list[str] = []
         if self._any:
-            self._execute(FIND_KNOWN)
+            self._execute(FIND_KNOWN.format(asked="ordering"))
             self._execute(DOUBT)
 
     def settle(self) -> int:
         """Store those in doubt, as far as they count; return how many rows more are stored."""
-        return self._settle(is_locked=False) if self._any else 0
+        if not self._any:
+            return 0
+        stored = sum(is_ours for _, is_ours in self._settle(look=1))
+        self._execute(MAKE_READY)
+        ((self._locked,),) = self._ask(FIND_LOCKED)
+        return stored
 
-    def settle_again(self) -> int:
-        """Put right what others have stored meanwhile, who wait until the transaction ends.
+    def settle_again(self) -> SettledAgain:
+        """Put right what others have stored meanwhile, who wait until the transaction ends."""
+        if not self._any:
+            return SettledAgain(0, Changed())
+        self._execute(LOCK_VISITORS)
+        self._execute(LOCK, orders=self._locked)
+        gone: list[Told] = []
+        come: list[tuple[Told, bool]] = []
+        if self._look_again():
+            self._execute("ANALYZE asked_order")
+            gone = [self._to_told(row) for row in self._ask(TAKE_OUT)]
+            self._execute(FIND_KNOWN.format(asked="asked_order"))
+            come = list(self._settle(look=2))
+        if self._rejected:
+            self._execute(RECORD, **write_rejections(list(self._rejected.values())))
+        more = sum(is_ours for _, is_ours in come) - len(gone)
+        return SettledAgain(more, Changed(gone, [told for told, _ in come]))
 
-        Returns:
-            How many rows more are stored; negative if they are fewer.
-        """
-        more = 0
-        if self._any:
-            self._execute(LOCK_VISITORS)
-            self._execute(LOCK_ORDERS)
-            self._execute(LOOK_AGAIN)
-            if self._execute(ASK_AGAIN, left=list(self._left)):
-                self._execute(DOUBT_AGAIN)
-                more -= self._execute(TAKE_OUT)
-                self._execute(FIND_KNOWN)
-                more += self._settle(is_locked=True)
-            if self._rejected:
-                self._execute(RECORD, **write_rejections(list(self._rejected.values())))
+    def clear(self) -> None:
+        """Drop the tables, when nobody waits any more."""
         self._execute(DROP_TABLES)
-        return more
 
-    def _settle(self, *, is_locked: bool) -> int:
-        stored = 0
-        found = self._read()
+    def _look_again(self) -> int:
+        """Mark the orders of whose persons something was stored, or left, since the first look."""
+        ((joined, into),) = self._ask(FIND_JOINED)
+        if joined:
+            self._execute(JOIN, joined=joined, into=into)
+        persons = {*self._left, *(into or ())}
+        if met := [customer for (customer,) in self._ask(FIND_MET)]:
+            persons |= {person for (person,) in self._ask(FIND_PERSONS, met=met)}
+        return self._execute(ASK_AGAIN, persons=list(persons)) if persons else 0
+
+    def _settle(self, *, look: int) -> Iterator[tuple[Told, bool]]:
+        """Store what counts of the orders that a look found, and say of each if it is a row."""
+        is_locked = look > 1
+        found = self._read(look)
         while orders := list(islice(found, CHUNK)):
-            told: list[Told] = []
+            stored: list[tuple[Told, bool]] = []
             for (person, order_id), rows in orders:
                 taken = self._take(order_id, rows)
-                others = [each for each, is_ours in taken if not is_ours]
-                if others and not is_locked:
+                if is_locked or all(is_ours for _, is_ours in taken):
+                    stored += taken
+                else:
                     self._left.add(person)
-                    continue
-                told += [each for each, _ in taken]
-                stored += len(taken) - len(others)
-            if told:
-                self._execute(STORE_EVENTS, events=write_events(told))
-        return stored
+            if stored:
+                self._execute(STORE_EVENTS, events=write_events([told for told, _ in stored]))
+            yield from stored
 
     def _take(self, order_id: str, rows: Sequence[Any]) -> list[tuple[Told, bool]]:
         """Return what is to be stored of an order, and whether it is one of the rows."""
         standing = Standing()
         ours: list[Told] = []
-        for is_new, _, source_id, customer_id, key, message_id, occurred_at, *said in rows:
-            name, value, properties = said
-            message = Incoming(
-                message_id,
-                occurred_at,
-                customer_key=key,
-                name=name,
-                value=value,
-                properties=json.loads(properties),
-            )
-            told = Told(message, customer_id, source_id)
+        for is_new, _, *event in rows:
+            told = self._to_told(event)
             if is_new:
                 ours.append(told)
             else:
@@ -219,23 +251,38 @@ class ImportedOrders:
             found = take(standing, told, order_id, said=None if value is None else abs(value))
             if not isinstance(found, Rejection):
                 taken += [
-                    (
-                        each,
-                        each.source_id == source and each.message.message_id in ids,
-                    )
+                    (each, each.source_id == source and each.message.message_id in ids)
                     for each in found
                 ]
             elif len(self._rejected) < KEPT_AT_ONCE:
                 self._rejected[told.message.message_id] = found
         return taken
 
-    def _read(self) -> Iterator[tuple[tuple[int, str], list[Any]]]:
+    def _read(self, look: int) -> Iterator[tuple[tuple[int, str], list[Any]]]:
         """Read the events of one order after the other; there may be millions."""
-        found = read_on_server(READ, self._params)
+        found = read_on_server(READ, {**self._params, "look": look})
         for key, rows in groupby(found, key=itemgetter(0, 1)):
             yield key, [row[2:] for row in rows]
+
+    @staticmethod
+    def _to_told(event: Sequence[Any]) -> Told:
+        source_id, customer_id, key, message_id, occurred_at, name, value, properties = event
+        message = Incoming(
+            message_id,
+            occurred_at,
+            customer_key=key,
+            name=name,
+            value=value,
+            properties=json.loads(properties),
+        )
+        return Told(message, customer_id, source_id)
 
     def _execute(self, statement: str, **more: Any) -> int:
         with connection.cursor() as cursor:
             cursor.execute(statement, {**self._params, **more})
             return int(cursor.rowcount)
+
+    def _ask(self, statement: str, **more: Any) -> list[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, {**self._params, **more})
+            return list(cursor.fetchall())

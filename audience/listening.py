@@ -1,6 +1,7 @@
 """What listens to the events that are stored, in the same transaction."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -35,8 +36,22 @@ class Brought(Protocol):
         ...
 
 
-# Does something about events that are brought in, in the same transaction.
-ImportListener = Callable[[Brought], None]
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What others stored meanwhile changed in what an import's listeners were told.
+
+    Attributes:
+        gone: Events that are not stored after all.
+        come: Events that are stored as well.
+    """
+
+    gone: Sequence[Told] = ()
+    come: Sequence[Told] = ()
+
+
+# Does something about events that are brought in, in the same transaction: most of it at once, and
+# the rest by what it returns. That is called last, and the intake waits for it.
+ImportListener = Callable[[Brought], Callable[[Changed], None]]
 
 
 class Listener(Protocol):

@@ -32,12 +32,12 @@ WAITED_FOR = {waiting: name for name, waiting in WAITING.items()}
 # An order and its refund may be stored at the same moment: one of them waits here for the other
 # to be committed. The number tells these locks from others. There are few of them, because
 # PostgreSQL has room for some thousands in all.
-LOCK: LiteralString = """
+LOCK_NUMBER: LiteralString = "abs(hashtext(order_id) %% 64)"
+LOCK: LiteralString = f"""
     SELECT pg_advisory_xact_lock(x'0FFE21AE'::int, number) FROM (
-        SELECT DISTINCT abs(hashtext(order_id) %% 64) AS number
-        FROM {orders} ORDER BY number) AS locks
+        SELECT DISTINCT {LOCK_NUMBER} AS number
+        FROM unnest(%(orders)s::text[]) AS order_id ORDER BY number) AS locks
 """
-LOCK_NAMED = LOCK.format(orders="unnest(%(orders)s::text[]) AS order_id")
 FIND = f"""
     SELECT asked.customer_id, asked.order_id, person.id, event.id, event.name, event.value,
            event.properties, event.message_id, event.occurred_at, event.customer_id, event.source_id
@@ -108,7 +108,7 @@ async def settle_orders(connection: AsyncConnection[Any], told: Sequence[Told]) 
 
 async def lock_orders(connection: AsyncConnection[Any], order_ids: Sequence[str]) -> None:
     """Keep others from storing events of these orders until the transaction ends."""
-    await connection.execute(LOCK_NAMED, {"orders": order_ids})
+    await connection.execute(LOCK, {"orders": order_ids})
 
 
 def order_id_told(told: Told) -> str | None:

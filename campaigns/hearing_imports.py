@@ -4,14 +4,14 @@ What happened before a limit was made does not count, as it did not when it was 
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from django.conf import settings
 from django.db import connection
 from psycopg.rows import dict_row
 
-from audience.listening import Brought, Told
+from audience.listening import Brought, Changed, Told
 from campaigns.counters import ADD, LOCK, MAKE
 from campaigns.hearing import GIVEN, NAMING, count_heard, find_named, to_given
 from campaigns.limits import Limit
@@ -21,21 +21,27 @@ from campaigns.loading import LIMITS, find_heard
 CHUNK = 5_000
 
 
-def count_imported(brought: Brought) -> None:
-    """Move counters in the transaction at hand, which is about to be committed."""
+def count_imported(brought: Brought) -> Callable[[Changed], None]:
+    """Count at once, and move counters when the transaction at hand is about to be committed."""
     limits = _read_limits()
-    if not limits:
-        return
     names = {name for limit in limits for name in limit.events}
     moved: Counter[str] = Counter()
-    told = iter(brought.find_events(names, naming=NAMING))
+    told = iter(brought.find_events(names, naming=NAMING) if names else ())
     while some := list(islice(told, CHUNK)):
         moved.update(_count(some, limits))
-    if moved:
-        with connection.cursor() as cursor:
-            cursor.execute(MAKE, {"names": sorted(moved)})
-            cursor.execute(LOCK, {"names": sorted(moved)})
-            cursor.execute(ADD, {"names": list(moved), "amounts": list(moved.values())})
+
+    def finish(changed: Changed) -> None:
+        """Move the counters: whoever gives something out waits from here on."""
+        for some, step in ((changed.gone, -1), (changed.come, 1)):
+            for name, count in _count(some, limits).items():
+                moved[name] += step * count
+        if moved:
+            with connection.cursor() as cursor:
+                cursor.execute(MAKE, {"names": sorted(moved)})
+                cursor.execute(LOCK, {"names": sorted(moved)})
+                cursor.execute(ADD, {"names": list(moved), "amounts": list(moved.values())})
+
+    return finish
 
 
 def _read_limits() -> Sequence[Limit]:
@@ -45,6 +51,8 @@ def _read_limits() -> Sequence[Limit]:
 
 
 def _count(told: Sequence[Told], limits: Collection[Limit]) -> dict[str, int]:
+    if not told or not limits:
+        return {}
     with connection.cursor() as cursor:
         cursor.execute(GIVEN, [find_named(told)])
         given = to_given(cursor.fetchall())

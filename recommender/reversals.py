@@ -1,13 +1,13 @@
 """Hears of orders that are taken back, and notes whose rewards are to be looked at again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from django.db import connection as django_connection
 from psycopg import AsyncConnection
 
 from audience.commerce import ORDERED, REPEATED, REVERSALS
-from audience.listening import Brought, Told
+from audience.listening import Brought, Changed, Told
 
 # A row for each policy that is rewarded for orders. It is a new one, and never one that is there: a
 # worker that takes it may have read the events before, and waiting for it would stop the intake.
@@ -55,9 +55,18 @@ async def note_reversals(connection: AsyncConnection[Any], stored: Sequence[Told
         await connection.execute(NOTE, {"customers": sorted(customers), "ordered": ORDERED})
 
 
-def note_imported(brought: Brought) -> None:
+def note_imported(brought: Brought) -> Callable[[Changed], None]:
     """Note the customers whose orders an import takes back, in the transaction at hand."""
-    customers = brought.find_customers(TAKING_BACK)
+    _note(brought.find_customers(TAKING_BACK))
+
+    def finish(changed: Changed) -> None:
+        """Note those too whose reversals had waited for orders of the import."""
+        _note({told.customer_id for told in changed.come if told.message.name in TAKING_BACK})
+
+    return finish
+
+
+def _note(customers: Collection[int]) -> None:
     if customers:
         with django_connection.cursor() as cursor:
             cursor.execute(NOTE, {"customers": list(customers), "ordered": ORDERED})

@@ -17,7 +17,7 @@ from audience.incoming import Incoming
 from audience.ingest import Ingest
 from audience.listening import Told
 from audience.models import Customer, Event, RejectedEvent, RenamedEvent
-from audience.orders import LOCK_NAMED
+from audience.orders import LOCK
 from tests.asgi import database_url
 from tests.audience.columns.test_store import find
 from tests.audience.conftest import Store
@@ -137,7 +137,7 @@ def test_who_listens_hears_of_it(store: Store) -> None:
 def held_order(order: str) -> Iterator[psycopg.Connection]:
     """Keep everybody else from storing events of an order, in another transaction."""
     with psycopg.connect(database_url()) as other:
-        other.execute(LOCK_NAMED, {"orders": [order]})
+        other.execute(LOCK, {"orders": [order]})
         yield other
 
 

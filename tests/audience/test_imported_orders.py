@@ -1,15 +1,20 @@
 """An order that is imported counts once, whatever came before it, with it, meanwhile or later."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Event as Flag
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from audience.copying import EventRow, Imported, import_events
-from audience.imported_orders import ImportedOrders
+from audience.imported_orders import ImportedOrders, SettledAgain
+from audience.listening import Brought, Changed
 from audience.models import Customer, Event, RejectedEvent, Source
+from tests.asgi import database_url
 from tests.audience.conftest import Store
 from tests.audience.test_doubled_orders import finish, held_order, link, start
 from tests.audience.test_orders import CANCEL, NOW, ORDER, REFUND, events, net, sent, values
@@ -199,6 +204,12 @@ def test_an_order_that_is_committed_after_the_first_look_is_found_under_the_lock
     assert sorted(v or 0 for v in values(REFUND)) == [10.0, 30.0]
 
 
+FREE = """
+    SELECT bool_and(pg_try_advisory_xact_lock(x'0FFE21AE'::int, number))
+    FROM generate_series(0, 63) AS number
+"""
+
+
 def test_the_intake_waits_for_an_import_only_at_its_end(store: Store, source: Source) -> None:
     bring(source, row("Seen"))
     with other_sessions(1) as call:
@@ -206,12 +217,61 @@ def test_the_intake_waits_for_an_import_only_at_its_end(store: Store, source: So
             importing = call(lambda: bring(source, row(ORDER, 40.0), row(ORDER, 1.0, order="B")))
             wait_for_blocked(1)
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT pg_try_advisory_xact_lock(x'0FFE21AE'::int, number)"
-                    " FROM generate_series(0, 63) AS number"
-                )
-                assert set(cursor.fetchall()) == {(True,)}
+                cursor.execute(FREE)
+                assert cursor.fetchone() == (True,)
         assert importing.result(timeout=20) == (2, 0)
+
+
+_seen: list[tuple[bool, bool]] = []
+
+
+def see(brought: Brought) -> Callable[[Changed], None]:
+    """Listen to an import: note what is stored by then, and whether all orders' locks are free."""
+
+    def look(*, is_told: bool) -> None:
+        with psycopg.connect(database_url()) as other:
+            (is_free,) = other.execute(FREE).fetchone() or ()
+        _seen.append((is_told, is_free))
+
+    look(is_told=len(list(brought.find_events([ORDER], naming=["order_id"]))) == 2)
+    return lambda changed: look(is_told=not changed.gone and not changed.come)
+
+
+def test_what_listeners_do_at_once_keeps_nobody_waiting(
+    store: Store, source: Source, settings: Settings
+) -> None:
+    settings.ON_IMPORT = [f"{__name__}.see"]
+    _seen.clear()
+    assert bring(source, row(ORDER, 40.0), row(ORDER, 1.0, order="B"), row("Seen")) == (3, 0)
+    assert _seen == [(True, True), (True, False)]
+
+
+def test_what_listeners_were_told_is_put_right_under_the_lock(
+    store: Store, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle, told = ImportedOrders.settle_again, []
+    bring(source, row("Seen"))
+
+    def settle_again(self: ImportedOrders) -> SettledAgain:
+        store(sent(ORDER, revenue=40))
+        told.append(settle(self))
+        return told[0]
+
+    monkeypatch.setattr(ImportedOrders, "settle_again", settle_again)
+    rows = [row(ORDER, 30.0), row(REFUND, 50.0), row(ORDER, 7.0, order="B")]
+    assert bring(source, *rows) == (2, 1)
+    (again,) = told
+    assert again.more == -1
+    assert sorted((e.message.name, e.message.value) for e in again.changed.gone) == [
+        (ORDER, 7.0),
+        (ORDER, 30.0),
+        (REFUND, 30.0),
+    ]
+    assert sorted((e.message.name, e.message.value) for e in again.changed.come) == [
+        (ORDER, 7.0),
+        (REFUND, 40.0),
+    ]
+    assert (sorted(v or 0 for v in values(ORDER)), values(REFUND)) == ([7.0, 40.0], [40.0])
 
 
 def test_an_import_waits_for_who_finds_out_who_a_visitor_is(

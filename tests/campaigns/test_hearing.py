@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from audience.copying import EventRow, import_events
+from audience.imported_orders import ImportedOrders, SettledAgain
 from audience.models import Scope
 from campaigns.models import Campaign, Cap, Counter
 from recommender.models import Decision
@@ -230,6 +231,23 @@ def test_an_order_counts_once_whether_it_is_imported_or_sent_first(shop: Shop) -
     bring("B1")
     assert used() == [3]
     assert shop.visit(*(f"a{n}" for n in range(8))) == []
+
+
+def test_an_order_that_is_sent_while_it_is_imported_counts_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.start()
+    limit_since_yesterday(shop, 3)
+    bring("B1")
+    settle = ImportedOrders.settle_again
+
+    def settle_again(self: ImportedOrders) -> SettledAgain:
+        order(shop, userId="ada")
+        return settle(self)
+
+    monkeypatch.setattr(ImportedOrders, "settle_again", settle_again)
+    bring()
+    assert used() == [2]
 
 
 def test_what_an_import_tells_of_decisions_counts_and_what_is_older_than_the_limit_does_not(

@@ -159,6 +159,14 @@ def test_a_refund_that_is_imported_is_heard_of_as_well(customer: Customer) -> No
     assert find_due_policies(now=NOW + 2 * DAY) == []
 
 
+def test_what_waited_for_an_order_of_an_import_is_heard_of_as_well(customer: Customer) -> None:
+    make_policy(reward_kind="sum")
+    tell(customer, CANCEL, at=NOW)
+    assert not Reversal.objects.exists()
+    make_events([event_row(customer, ORDER, at=NOW, value=20.0, properties={"order_id": "A1"})])
+    assert [each.customer_id for each in Reversal.objects.all()] == [customer.pk]
+
+
 def test_each_reversal_is_learned_once(customer: Customer) -> None:
     policy = make_policy(reward_kind="sum")
     settle_two_orders(policy, customer)
