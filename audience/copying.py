@@ -1,6 +1,5 @@
 """Bring in many customers and events at once, by COPY; importing twice changes nothing."""
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,9 +13,8 @@ from psycopg import sql
 from audience.closing import find_closed
 from audience.cursors import read_on_server
 from audience.imported_orders import ImportedOrders
-from audience.incoming import Incoming
 from audience.ingest import to_jsonb
-from audience.listening import ImportListener, Told
+from audience.listening import TOLD_COLUMNS, ImportListener, Told, to_told
 from audience.models import Source
 from audience.orders import order_id_in
 from audience.partitions import event_partition, make_partitions, month_of
@@ -117,9 +115,8 @@ FIND_CUSTOMERS = """
         SELECT DISTINCT key FROM incoming WHERE name = ANY(%s)))
     ORDER BY id
 """
-FIND_EVENTS = """
-    SELECT event.message_id, event.occurred_at, event.name, event.value, event.properties,
-           event.customer_id
+FIND_EVENTS = f"""
+    SELECT {TOLD_COLUMNS}
     FROM incoming
     JOIN audience_customer AS customer ON customer.external_key = incoming.key
     JOIN audience_event AS event
@@ -211,12 +208,7 @@ class _Brought:
 
     def find_events(self, names: Collection[str], *, naming: Collection[str]) -> Iterator[Told]:
         params = {"names": list(names), "naming": list(naming), "source": self.source_id}
-        for row in read_on_server(FIND_EVENTS, params):
-            message_id, occurred_at, name, value, properties, customer_id = row
-            message = Incoming(
-                message_id, occurred_at, name=name, value=value, properties=json.loads(properties)
-            )
-            yield Told(message, customer_id, self.source_id)
+        return map(to_told, read_on_server(FIND_EVENTS, params))
 
 
 def _stage(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> int:

@@ -24,8 +24,7 @@ from audience.commerce import (
     order_id_of,
     taken_back,
 )
-from audience.incoming import Incoming
-from audience.listening import Told
+from audience.listening import TOLD_COLUMNS, Told, to_told
 from audience.orders import NAMES, WAITED_FOR, lock_orders, order_id_told
 from audience.rejecting import Rejection, reject
 
@@ -35,8 +34,7 @@ THEIRS = f"""
 """
 # OFFSET 0 keeps the look-up of a name's events apart, so that each finds its own index range.
 FIND = f"""
-    SELECT person.id, event.id, event.occurred_at, event.message_id, event.name, event.value,
-           event.properties, event.customer_id, event.source_id, event.received_at
+    SELECT person.id, event.id, {TOLD_COLUMNS}
     FROM (SELECT DISTINCT merged_into_id AS id FROM audience_customer
           WHERE id = ANY(%(joined)s) AND merged_into_id IS NOT NULL) AS person
     JOIN audience_customer AS same ON same.id = person.id OR same.merged_into_id = person.id
@@ -113,7 +111,7 @@ async def correct_orders(
     rows = await (await connection.execute(FIND, {**params, "orders": orders})).fetchall()
     groups: dict[tuple[int, str], list[_Stored]] = {}
     for person, id_, *event in rows:
-        stored = _Stored(id_, _to_told(event))
+        stored = _Stored(id_, to_told(event))
         order_id = order_id_of(stored.told.message.properties)
         if order_id is not None:
             groups.setdefault((person, order_id), []).append(stored)
@@ -185,13 +183,6 @@ def _settle_waiting(
 
 def _with(told: Told, **changes: Any) -> Told:
     return replace(told, message=replace(told.message, **changes))
-
-
-def _to_told(row: Sequence[Any]) -> Told:
-    """Read a row of `FIND` from its third column on."""
-    occurred_at, message_id, name, value, properties, *who = row
-    message = Incoming(message_id, occurred_at, name=name, value=value, properties=properties)
-    return Told(message, *who)
 
 
 async def _rename(connection: AsyncConnection[Any], events: Sequence[_Stored]) -> None:

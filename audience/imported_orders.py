@@ -5,7 +5,6 @@ without a lock at first, by what is known. Under the lock, which comes last, onl
 again of whose persons something was stored meanwhile.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +16,9 @@ from django.db import connection
 
 from audience.commerce import ORDER_ID, ORDERED
 from audience.cursors import read_on_server
-from audience.incoming import ANONYMOUS_PREFIX, Incoming
+from audience.incoming import ANONYMOUS_PREFIX
 from audience.ingest import STORE_EVENTS, write_events
-from audience.listening import Changed, Told
+from audience.listening import TOLD_COLUMNS, Changed, Told, to_told
 from audience.orders import LOCK, LOCK_NUMBER, NAMES, Standing, recall, take
 from audience.rejecting import KEPT_AT_ONCE, RECORD, Rejection, write_rejections
 
@@ -109,27 +108,26 @@ ASK_AGAIN = """
     INSERT INTO asked_order SELECT DISTINCT person, order_id FROM asked
 """
 # What this import stored of them: nobody else's events can have these message ids.
-TAKE_OUT = """
+TAKE_OUT = f"""
     DELETE FROM audience_event AS event
     USING ordering JOIN incoming USING (number)
     WHERE ordering.look = 2
       AND event.customer_id = ordering.customer_id AND event.occurred_at = incoming.occurred_at
       AND event.source_id = %(source)s AND event.message_id = incoming.message_id
       AND event.name = ANY(%(names)s)
-    RETURNING event.source_id, event.customer_id, NULL, event.message_id, event.occurred_at,
-              event.name, event.value, event.properties
+    RETURNING {TOLD_COLUMNS}
 """
 # Order by order: what was stored before comes first.
-READ = """
-    SELECT person, order_id, false AS is_new, id AS place, source_id, customer_id, NULL AS key,
-           message_id, occurred_at, name, value, properties
-    FROM known_order
+READ = f"""
+    SELECT person, order_id, false AS is_new, id AS place, NULL AS key, {TOLD_COLUMNS}
+    FROM known_order AS event
     UNION ALL
-    SELECT person, order_id, true, number, %(source)s::bigint, customer_id, key,
-           message_id, occurred_at, name, value, properties
-    FROM ordering
-    JOIN incoming USING (number, order_id, name)
-    WHERE look = %(look)s
+    SELECT person, order_id, true, number, key, {TOLD_COLUMNS}
+    FROM (
+        SELECT incoming.*, ordering.person, ordering.customer_id, %(source)s::bigint AS source_id,
+               NULL::timestamptz AS received_at
+        FROM ordering JOIN incoming USING (number, order_id, name)
+        WHERE ordering.look = %(look)s) AS event
     ORDER BY person, order_id, is_new, place
 """
 
@@ -194,7 +192,7 @@ class ImportedOrders:
         come: list[tuple[Told, bool]] = []
         if self._look_again():
             self._execute("ANALYZE asked_order")
-            gone = [self._to_told(row) for row in self._ask(TAKE_OUT)]
+            gone = [to_told(row) for row in self._ask(TAKE_OUT)]
             self._execute(FIND_KNOWN.format(asked="asked_order"))
             come = list(self._settle(look=2))
         if self._rejected:
@@ -236,8 +234,8 @@ class ImportedOrders:
         """Return what is to be stored of an order, and whether it is one of the rows."""
         standing = Standing()
         ours: list[Told] = []
-        for is_new, _, *event in rows:
-            told = self._to_told(event)
+        for is_new, _, key, *event in rows:
+            told = to_told(event, customer_key=key)
             if is_new:
                 ours.append(told)
             else:
@@ -263,19 +261,6 @@ class ImportedOrders:
         found = read_on_server(READ, {**self._params, "look": look})
         for key, rows in groupby(found, key=itemgetter(0, 1)):
             yield key, [row[2:] for row in rows]
-
-    @staticmethod
-    def _to_told(event: Sequence[Any]) -> Told:
-        source_id, customer_id, key, message_id, occurred_at, name, value, properties = event
-        message = Incoming(
-            message_id,
-            occurred_at,
-            customer_key=key,
-            name=name,
-            value=value,
-            properties=json.loads(properties),
-        )
-        return Told(message, customer_id, source_id)
 
     def _execute(self, statement: str, **more: Any) -> int:
         with connection.cursor() as cursor:

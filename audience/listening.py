@@ -3,25 +3,48 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, LiteralString, Protocol
 
 import msgspec
 from psycopg import AsyncConnection
 
 from audience.incoming import Incoming
+from wire.pg_values import read_json
 
 
 class Told(msgspec.Struct, frozen=True):
-    """An event that is stored for the first time, about whom, and who sent it.
+    """An event, about whom, and who sent it.
 
-    One that was stored before, and stands under another name from now on, says when it was
-    received.
+    One that was stored before says when it was received.
     """
 
     message: Incoming
     customer_id: int
     source_id: int
     received_at: datetime | None = None
+
+
+# In statements: what `to_told` reads of a relation called `event`.
+TOLD_COLUMNS: LiteralString = """
+    event.message_id, event.occurred_at, event.name, event.value, event.properties,
+    event.customer_id, event.source_id, event.received_at
+"""
+
+
+def to_told(row: Sequence[Any], *, customer_key: str | None = None) -> Told:
+    """Read a row of `TOLD_COLUMNS`; on Django's connections, properties come as text."""
+    message_id, occurred_at, name, value, properties, *who = row
+    if isinstance(properties, str):
+        properties = read_json(properties)
+    message = Incoming(
+        message_id,
+        occurred_at,
+        customer_key=customer_key,
+        name=name,
+        value=value,
+        properties=properties,
+    )
+    return Told(message, *who)
 
 
 class Brought(Protocol):

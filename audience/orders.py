@@ -7,7 +7,6 @@ claim orders before those who place them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, LiteralString
 
 from msgspec.structs import replace
@@ -23,8 +22,7 @@ from audience.commerce import (
     order_id_of,
     taken_back,
 )
-from audience.incoming import Incoming
-from audience.listening import Told
+from audience.listening import TOLD_COLUMNS, Told, to_told
 from audience.rejecting import Rejection, reject
 
 NAMES = [ORDERED, *REVERSALS, *WAITING.values()]
@@ -39,8 +37,7 @@ LOCK: LiteralString = f"""
         FROM unnest(%(orders)s::text[]) AS order_id ORDER BY number) AS locks
 """
 FIND = f"""
-    SELECT asked.customer_id, asked.order_id, person.id, event.id, event.name, event.value,
-           event.properties, event.message_id, event.occurred_at, event.customer_id, event.source_id
+    SELECT asked.customer_id, asked.order_id, person.id, event.id, {TOLD_COLUMNS}
     FROM unnest(%(customers)s::bigint[], %(orders)s::text[]) AS asked (customer_id, order_id)
     CROSS JOIN LATERAL (
         SELECT COALESCE(merged_into_id, id) AS id FROM audience_customer
@@ -182,23 +179,13 @@ async def _find(
     by_person: dict[tuple[int, str], Standing] = {}
     found: dict[tuple[int, str], Standing] = {}
     met: set[tuple[int, str, int]] = set()
-    for customer_id, order_id, person, event_id, *event, owner_id, source_id in rows:
+    for customer_id, order_id, person, event_id, *event in rows:
         standing = by_person.setdefault((person, order_id), Standing())
         found[customer_id, order_id] = standing
         if event_id is not None and (person, order_id, event_id) not in met:
             met.add((person, order_id, event_id))
-            recall(standing, Told(_to_message(*event), owner_id, source_id))
+            recall(standing, to_told(event))
     return found
-
-
-def _to_message(
-    name: str,
-    value: float | None,
-    properties: Mapping[str, Any],
-    message_id: str,
-    occurred_at: datetime,
-) -> Incoming:
-    return Incoming(message_id, occurred_at, name=name, value=value, properties=properties)
 
 
 def recall(standing: Standing, told: Told) -> None:
