@@ -1,17 +1,15 @@
 """Fills lists: audiences of customers whom somebody names in a file, and writes such files."""
 
-import csv
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
 
 from audience.audiences import refresh_members
 from audience.copying import copy_rows
-from audience.csv_cells import to_cell
+from audience.csv_cells import write_lines
 from audience.cursors import read_on_server
 from audience.incoming import KEY_LENGTH
 from audience.models import Audience, AudienceKind
@@ -141,15 +139,6 @@ def write_members(audience: Audience) -> Generator[str, None, None]:
 
     They are read in one transaction, which ends with the last line, or when this is closed.
     """
-    writer = csv.writer(_Echo())
-    yield writer.writerow(["customer", "email", "since"])
+    yield from write_lines([("customer", "email", "since")])
     with transaction.atomic(), closing(read_on_server(MEMBERS, [audience.pk])) as rows:
-        for key, email, since in rows:
-            yield writer.writerow([to_cell(key), to_cell(email), since.isoformat()])
-
-
-class _Echo:
-    """A file that hands back what is written into it."""
-
-    def write(self, text: str) -> Any:
-        return text
+        yield from write_lines((key, email, since.isoformat()) for key, email, since in rows)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -94,6 +94,24 @@ class CarefulForm(forms.BaseForm):
             # Also decimal numbers, which records give as texts.
             said = field.to_python(said)
         return not field.disabled and field.has_changed(said, self[name].data)
+
+
+def check_shown(
+    sent: Mapping[str, Any], *, settling: Collection[str], digest: Callable[[], str]
+) -> None:
+    """Let nobody do what settles a record, if it is another than its page showed.
+
+    Args:
+        sent: What was posted: the digest of what was `shown`, and what to `do`.
+        settling: What settles it.
+        digest: Says it of the record as it is.
+
+    Raises:
+        ValidationError: Somebody changed it since.
+    """
+    shown = sent.get("shown")
+    if shown and sent.get("do") in settling and shown != digest():
+        raise ValidationError("Somebody changed it since you opened this page: look at it again.")
 
 
 def say(field: forms.Field, value: Any) -> str:

@@ -139,7 +139,8 @@ class Spool:
                 raise
             except (psycopg.Error, msgspec.DecodeError):
                 logger.exception("A spooled line cannot be logged; it is kept in %s", REJECTED)
-                _reject(path.with_suffix(REJECTED), line)
+                with _hold(path.with_suffix(REJECTED)) as rejected:
+                    rejected.write(line)
         path.unlink(missing_ok=True)
         if logged:
             logger.warning("Logged %s decisions that had been spooled", logged)
@@ -176,26 +177,22 @@ async def log_later(connection: AsyncConnection, unlogged: Unlogged) -> int:
     return int(new)
 
 
-def _reject(path: Path, line: bytes) -> None:
-    """Keep a line aside, in a file that is held meanwhile and nobody took away."""
-    while True:
-        with suppress(FileNotFoundError), path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                file.write(line)
-                return
-
-
 def begin_file(directory: Path) -> tuple[Path, IO[bytes]]:
     """Make a file that this process holds."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+    return path, _hold(path)
+
+
+def _hold(path: Path) -> IO[bytes]:
+    """Open a file to add to it, made where there is none, and hold it."""
     while True:
-        path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         file = path.open("ab")
         fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file.fileno()).st_nlink:
-            return path, file
-        # Somebody who looks for files that nobody holds had it first, and removed it as empty.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        # Somebody who looks for files that nobody holds had it first, and took it away.
         file.close()
 
 

@@ -137,8 +137,8 @@ class Health:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         own = CollectorRegistry()
         own.register(self._own)
-        own.register(Read(await self._read_findings()))
-        own.register(Read(await read_task_gauges(self._notices)))
+        findings, tasks = await self._read_findings(), await read_task_gauges(self._notices)
+        own.register(Read([*findings, *tasks]))
         body = generate_latest(registry) + generate_latest(own)
         return Response(200, body, content_type=CONTENT_TYPE_LATEST)
 

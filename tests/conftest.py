@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.test import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 
 from audience.columns.store import STORE
 from tests.emptying import empty_by_deleting
+from tests.makers import make_user
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -80,3 +82,11 @@ def hillstrom(shared_file: Callable[[str], Path]) -> Arms:
         arm: dict(zip(("visit", "conversion", "spend"), np.array(values).T, strict=True))
         for arm, values in rows.items()
     }
+
+
+@pytest.fixture
+def admin(db: None) -> Client:
+    """An administrator's browser, which is asked by HTTPS as in production."""
+    client = Client(headers={"x-forwarded-proto": "https"})
+    client.force_login(make_user(is_superuser=True))
+    return client

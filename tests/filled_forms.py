@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 from django.test import Client
 
 Sent = dict[str, list[str]]
+# What is said where somebody else saved the same form in the meantime.
+MEANWHILE = "Somebody saved this since you opened it."
 
 
 class _Reader(HTMLParser):

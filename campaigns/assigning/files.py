@@ -1,7 +1,7 @@
 """Writes who was assigned which offer, for an ad platform or a mail house, as CSV or Parquet."""
 
-import csv
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,19 +10,12 @@ import msgspec
 from django.db.models import F
 from django.db.models.fields.json import KeyTextTransform
 
-from audience.csv_cells import to_cell
+from audience.csv_cells import write_lines
 from audience.lake import open_duckdb
 from campaigns.models import Assignment
 
 COLUMNS = ("customer", "offer", "arm", "propensity", "decision_id")
 CHUNK = 5_000
-
-
-class _Line:
-    """What a CSV writer writes into, and hands on line by line."""
-
-    def write(self, text: str) -> str:
-        return text
 
 
 def find_rows(
@@ -51,10 +44,7 @@ def write_csv(
     rows: Iterable[Sequence[Any]], *, attributes: Sequence[str] = ()
 ) -> Generator[str, None, None]:
     """Write rows as lines of CSV, under a line of names; no spreadsheet takes one for a formula."""
-    writer = csv.writer(_Line())
-    yield writer.writerow([to_cell(name) for name in (*COLUMNS, *attributes)])
-    for row in rows:
-        yield writer.writerow([to_cell(cell) for cell in row])
+    yield from write_lines(chain([(*COLUMNS, *attributes)], rows))
 
 
 def write_parquet(

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from audience.audiences import find_rule
 from audience.counting import count
 from audience.models import Audience
+from audience.overwriting import check_shown
 from audience.rules.grammar import NoRule
 from audience.rules.wording import describe
 from campaigns.cloning import clone_campaign
@@ -128,7 +129,12 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
     if request.method == "POST":
         try:
             with transaction.atomic():
-                _check_shown(request, lock_campaign(campaign))
+                locked = lock_campaign(campaign)
+                check_shown(
+                    request.POST,
+                    settling=SETTLING,
+                    digest=lambda: digest_document(describe_campaign(locked)),
+                )
                 return _act(request, campaign)
         except ValidationError as error:
             for message in error.messages:
@@ -153,17 +159,6 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         "changes": campaign.experiment.changes.select_related("by")[:20],
     }
     return render(request, "campaigns/setup/review.html", context)
-
-
-def _check_shown(request: HttpRequest, campaign: Campaign) -> None:
-    """Let nobody start, ask for or approve something else than what the page showed.
-
-    Raises:
-        ValidationError: Somebody changed it since.
-    """
-    shown, deed = request.POST.get("shown"), request.POST.get("do")
-    if shown and deed in SETTLING and shown != digest_document(describe_campaign(campaign)):
-        raise ValidationError("Somebody changed it since you opened this page: look at it again.")
 
 
 def _act(request: HttpRequest, campaign: Campaign) -> HttpResponse:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from audience.conditions import describe
 from audience.matching import NotInSql, count_customers
 from audience.naming import free_key, to_stem
+from audience.overwriting import check_shown
 from experiments.assignment import BUCKETS
 from experiments.design import digest_design
 from experiments.drafting import ArmPlan, plan_experiment
@@ -32,6 +33,8 @@ from experiments.setup.planner import PlannerForm, seek_advice
 ADD = "experiments.add_experiment"
 CHANGE = "experiments.change_experiment"
 VIEW = "experiments.view_experiment"
+# What is done to the experiment exactly as the page shows it.
+SETTLING = ("request", "approve")
 
 # Until the planner says better.
 USUAL_CUSTOMERS = 10_000
@@ -159,7 +162,8 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
     if request.method == "POST":
         try:
             with transaction.atomic():
-                _check_shown(request, lock(experiment))
+                locked = lock(experiment)
+                check_shown(request.POST, settling=SETTLING, digest=lambda: digest_design(locked))
                 return _act(request, experiment)
         except ValidationError as error:
             for message in error.messages:
@@ -180,17 +184,6 @@ def review(request: HttpRequest, key: str) -> HttpResponse:
         "changes": experiment.changes.select_related("by")[:20],
     }
     return render(request, "experiments/setup/review.html", context)
-
-
-def _check_shown(request: HttpRequest, experiment: Experiment) -> None:
-    """Let nobody ask for or approve something else than what the page showed.
-
-    Raises:
-        ValidationError: Somebody changed it since.
-    """
-    shown, deed = request.POST.get("shown"), request.POST.get("do")
-    if shown and deed in ("request", "approve") and shown != digest_design(experiment):
-        raise ValidationError("Somebody changed it since you opened this page: look at it again.")
 
 
 def _act(request: HttpRequest, experiment: Experiment) -> HttpResponse:

@@ -9,19 +9,10 @@ from django.utils import timezone
 from audience.models import Audience
 from campaigns.lifecycle import start_campaign
 from campaigns.models import Cap, Offer
-from tests.filled_forms import open_form, read_form
-from tests.makers import make_campaign, make_metric, make_offer, make_user
+from tests.filled_forms import MEANWHILE, open_form, read_form
+from tests.makers import make_campaign, make_metric, make_offer
 
 pytestmark = pytest.mark.django_db
-
-MEANWHILE = "Somebody saved this since you opened it."
-
-
-@pytest.fixture
-def admin() -> Client:
-    client = Client(headers={"x-forwarded-proto": "https"})
-    client.force_login(make_user(is_superuser=True))
-    return client
 
 
 @pytest.fixture

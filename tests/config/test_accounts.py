@@ -7,18 +7,9 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
-from tests.makers import make_user
-
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def admin() -> Client:
-    client = Client(headers={"x-forwarded-proto": "https"})
-    client.force_login(make_user(is_superuser=True))
-    return client
 
 
 def has_edge(page: str, field: str) -> bool:

@@ -8,16 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
 
 from config.embedded.services import EmbeddedServices
 from config.worked import DONE_KEY
 from recommender.tasks import LEARN_TASK
+from tests.asgi import database_url
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -28,9 +27,7 @@ PATIENCE_SECONDS = 60
 @contextmanager
 def celery(*words: str, redis_url: str) -> Iterator[None]:
     """Run one of Celery's programs on the test's database and a broker."""
-    name = quote(connection.settings_dict["NAME"])
-    url = urlunsplit(urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}"))
-    environment = {**os.environ, "DATABASE_URL": url, "REDIS_URL": redis_url}
+    environment = {**os.environ, "DATABASE_URL": database_url(), "REDIS_URL": redis_url}
     process = subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "config", "--quiet", *words],
         env=environment,

@@ -1,6 +1,5 @@
 """Whoever runs the site learns whether it lives, whether it can serve, and how it does."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,26 +7,14 @@ from django.conf import settings
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from audience.keys import create_source
-from audience.models import Kind, Scope
+from audience.models import Scope
 from config.asgi import build_application
 from recommender.ranking.monitoring import check_version
-from tests.asgi import Site, open_site, serve
+from tests.asgi import Site, serve
 from tests.makers import DAY, NOW, make_campaign, make_source
 from tests.recommender.ranking.shops import make_ranking, make_shop, serve_markov
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def site(transactional_db: None) -> Iterator[Site]:
-    with open_site() as site:
-        yield site
-
-
-@pytest.fixture
-def admin_key(transactional_db: None) -> str:
-    return create_source("prometheus", kind=Kind.ADMIN, scopes=[Scope.METRICS])[1]
 
 
 def read_metrics(site: Site, key: str) -> dict[tuple[str, tuple[str, ...]], float]:

@@ -11,8 +11,8 @@ from django.test import Client
 from config.celery import app
 from config.worked import DONE_KEY, FAILED_KEY
 from experiments.tasks import thin_all
-from tests.asgi import Site, open_site
-from tests.config.test_health import admin_key, read_metrics  # noqa: F401 - a fixture
+from tests.asgi import Site
+from tests.config.test_health import read_metrics
 from tests.makers import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,15 +26,9 @@ def notes() -> Iterator["redis.Redis"]:
         yield client
 
 
-@pytest.fixture
-def site(transactional_db: None) -> Iterator[Site]:
-    with open_site() as site:
-        yield site
-
-
 def test_how_long_ago_a_task_was_done_is_measured(
     site: Site,
-    admin_key: str,  # noqa: F811
+    admin_key: str,
     notes: "redis.Redis",
 ) -> None:
     name = thin_all.name
@@ -48,7 +42,7 @@ def test_how_long_ago_a_task_was_done_is_measured(
 
 def test_a_task_that_fails_is_counted_and_not_done(
     site: Site,
-    admin_key: str,  # noqa: F811
+    admin_key: str,
     notes: "redis.Redis",
 ) -> None:
     def fail() -> None:

@@ -11,20 +11,13 @@ from django.test import Client
 from django.urls import reverse
 
 from experiments.models import Metric
-from tests.makers import make_experiment, make_metric, make_user
+from tests.makers import make_experiment, make_metric
 
 pytestmark = pytest.mark.django_db
 
 Queries = Callable[[int], AbstractContextManager[Any]]
 ADD_METRIC = "admin:experiments_metric_add"
 METRIC = {"name": "Orders", "key": "orders", "kind": "conversion", "higher_is_better": "on"}
-
-
-@pytest.fixture
-def admin() -> Client:
-    client = Client(headers={"x-forwarded-proto": "https"})
-    client.force_login(make_user(is_superuser=True))
-    return client
 
 
 def error_in(response: Any, field: str) -> str:

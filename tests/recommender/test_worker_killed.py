@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from recommender.delays import DelayCurve
@@ -21,6 +19,7 @@ from recommender.learning import learn_batch
 from recommender.models import OfferStatistics, Policy, PolicyVersion, Reward
 from recommender.rebuilding import check_sums
 from recommender.tasks import LEARN_TASK
+from tests.asgi import database_url
 from tests.makers import make_policy
 from tests.racing import locked_table, wait_for_blocked
 from tests.recommender.learned import OFFERS, assert_learned_the_log, happen
@@ -36,11 +35,9 @@ BEAT_SECONDS = 1.0
 @contextmanager
 def worker() -> Iterator["subprocess.Popen[bytes]"]:
     """Run a real Celery worker on the test's database and broker."""
-    parts = urlsplit(settings.DATABASE_URL)
-    name = quote(connection.settings_dict["NAME"])
     environment = {
         **os.environ,
-        "DATABASE_URL": urlunsplit(parts._replace(path=f"/{name}")),
+        "DATABASE_URL": database_url(),
         "REDIS_URL": settings.REDIS_URL,
         "LOG_LEVEL": "WARNING",
     }

@@ -7,21 +7,17 @@ from django.test import Client
 from audience.audiences import delete_audience, take_turns
 from audience.models import Audience
 from tests.audience.test_audiences import DE, FR, make_audience
-from tests.filled_forms import open_form, read_form
-from tests.makers import make_customer, make_user
+from tests.filled_forms import MEANWHILE, open_form, read_form
+from tests.makers import make_customer
 from tests.racing import other_sessions, wait_for_blocked
 
 pytestmark = pytest.mark.django_db
 
-MEANWHILE = "Somebody saved this since you opened it."
-
 
 @pytest.fixture
-def browser() -> Client:
-    client = Client(headers={"x-forwarded-proto": "https"})
-    client.force_login(make_user(is_superuser=True))
+def browser(admin: Client) -> Client:
     make_customer(attributes={"country": "DE"})
-    return client
+    return admin
 
 
 @pytest.fixture

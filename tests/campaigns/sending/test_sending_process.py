@@ -7,13 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
-from django.db import connection
 
 from campaigns.models import Campaign, Enrolment
+from tests.asgi import database_url
 from tests.campaigns.mailed import Sink, make_mailed, make_readers
 from tests.racing import end_sessions
 
@@ -25,10 +24,9 @@ PATIENCE_SECONDS = 40
 @contextmanager
 def sender(sink: Sink) -> Iterator["subprocess.Popen[bytes]"]:
     """Run `manage.py send` on the test's database and mail server."""
-    name = quote(connection.settings_dict["NAME"])
     environment = {
         **os.environ,
-        "DATABASE_URL": urlunsplit(urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}")),
+        "DATABASE_URL": database_url(),
         "REDIS_URL": settings.REDIS_URL,
         "EMAIL_HOST": "127.0.0.1",
         "EMAIL_PORT": str(sink.port),
