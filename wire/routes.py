@@ -35,15 +35,20 @@ class Router:
                 handlers.setdefault("HEAD", handlers["GET"])
             self.resources[template] = Resource(template, handlers)
         self._plain = {path: found for path, found in self.resources.items() if "{" not in path}
-        self._templates = [
-            _Template.read(found) for path, found in self.resources.items() if "{" in path
-        ]
+        read = [_Template.read(found) for path, found in self.resources.items() if "{" in path]
+        # Most are open at the end, and found by what stands before it.
+        self._open_ended = {one.before: one for one in read if not one.after}
+        self._templates = [one for one in read if one.after]
 
     def find(self, path: str) -> tuple[Resource, Mapping[str, str]] | None:
         """Return what is served at a path, with the values of its template; None if nothing is."""
         plain = self._plain.get(path)
         if plain is not None:
             return plain, NO_PARAMS
+        end = path.rfind("/") + 1
+        open_ended = self._open_ended.get(path[:end])
+        if open_ended is not None and end < len(path):
+            return open_ended.resource, {open_ended.name: path[end:]}
         for template in self._templates:
             value = template.value_in(path)
             if value is not None:

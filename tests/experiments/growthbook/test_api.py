@@ -1,6 +1,7 @@
 """What GrowthBook's SDKs ask for, over ASGI, on the real database and Redis."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from audience.keyring import Keyring
 from audience.keys import encrypt_payloads, revoke
 from audience.models import Scope, Source
 from experiments.drafting import ArmPlan
-from experiments.growthbook.api import GrowthbookApi
+from experiments.growthbook.api import LOOK_SECONDS, GrowthbookApi
 from experiments.growthbook.context import Context
 from experiments.growthbook.encryption import decrypt
 from experiments.growthbook.evaluator import Evaluator
@@ -243,6 +244,7 @@ def test_others_add_to_the_payload(key: str) -> None:
         provider.extras = Extras(provider.extras.features, provider.extras.contextual_bandits)
         same = features(site, key).json()
         provider.extras = Extras({"offer": {"defaultValue": 2}})
+        time.sleep(LOOK_SECONDS)
         second = features(site, key).json()
     assert value(first, "offer", "ada") == 1
     assert first["contextualBandits"] == {"policy": {"contexts": []}}
