@@ -19,11 +19,11 @@ from audience.finding import Name
 from audience.keys import create_source
 from audience.models import Customer, Scope
 from audience.partitions import make_partitions, month_of
-from campaigns.desk import Batch, Visit
+from campaigns.deciding.desk import Batch, Visit
 from campaigns.drafting import CampaignPlan, Split, add_offers, draft_campaign, find_nothing
 from campaigns.lifecycle import start_campaign
 from campaigns.models import Offer, Placement
-from campaigns.workbench import Workbench
+from campaigns.deciding.workbench import Workbench
 from experiments.models import Metric
 from recommender.decision_ids import RANDOM_BITS, decision_id, decision_partition
 from recommender.decisions import Logged, copy_decisions

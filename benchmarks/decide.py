@@ -97,7 +97,7 @@ from django.urls import path
 from django.utils import timezone
 from ninja import NinjaAPI, Schema
 from audience.models import Customer
-from campaigns.draw import draw_offer, draw_seed, is_held_back
+from campaigns.deciding.draw import draw_offer, draw_seed, is_held_back
 from campaigns.models import Campaign, Status
 from experiments.assignment import assign
 from experiments.models import Exposure
@@ -200,8 +200,8 @@ from django.urls import path
 from ninja import NinjaAPI, Schema
 from typing import Any
 from audience.finding import Name
-from campaigns.api import _to_reply
-from campaigns.desk import Visit
+from campaigns.deciding.api import _to_reply
+from campaigns.deciding.desk import Visit
 import msgspec, sys
 
 desk = ours.application.router.find("/api/v1/decide")[0].handlers["POST"].__self__._desk

@@ -27,9 +27,9 @@ from pathlib import Path
 import redis.asyncio, uvloop
 from django.conf import settings
 from audience.finding import Name
-from campaigns.desk import Desk, Visit
-from campaigns.loading import SnapshotLoader
-from campaigns.spool import Spool
+from campaigns.deciding.desk import Desk, Visit
+from campaigns.deciding.loading import SnapshotLoader
+from campaigns.deciding.spool import Spool
 from config.asgi import GARBAGE, make_pool
 from wire.current import Current
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from campaigns.draw import is_held_back
+from campaigns.deciding.draw import is_held_back
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits import load_bandit
 from recommender.features import FeatureSpec

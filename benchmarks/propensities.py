@@ -3,11 +3,11 @@
     .venv/bin/python -m benchmarks.propensities [--decisions 1000000]
 
 Policies of each of `KINDS` decide by hash for customers whose eligible offers differ, learn after
-every batch, and log what `campaigns/draw.py` really gives. Then every decision is drawn again from
-its log, and the log is put to `offpolicy/calibration.py`'s test, whose tenths are all to lie inside
-their band. Last, the probabilities are held against ten million posterior draws for each of some
-customers of an early batch, while there is much to be tried: within .001 for every offer above the
-floor.
+every batch, and log what `campaigns/deciding/draw.py` really gives. Then every decision is drawn
+again from its log, and the log is put to `offpolicy/calibration.py`'s test, whose tenths are all to
+lie inside their band. Last, the probabilities are held against ten million posterior draws for each
+of some customers of an early batch, while there is much to be tried: within .001 for every offer
+above the floor.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import uuid
 
 import numpy as np
 
-from campaigns.draw import draw_offer, draw_seed
+from campaigns.deciding.draw import draw_offer, draw_seed
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits import load_bandit
 from recommender.bandits.base import Statistics

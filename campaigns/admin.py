@@ -14,7 +14,7 @@ from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import action, display
 
 from audience.careful_admin import CarefulAdmin
-from campaigns.eligibility import Budget, OfferRules
+from campaigns.deciding.eligibility import Budget, OfferRules
 from campaigns.guarding import may_approve
 from campaigns.lifecycle import tell_policy_its_offers
 from campaigns.models import (

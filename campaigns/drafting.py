@@ -11,8 +11,8 @@ from django.db import transaction
 
 from audience.models import Audience
 from audience.naming import free_key, to_stem
+from campaigns.deciding.snapshot import Serves
 from campaigns.models import Campaign, CampaignOffer, Offer, Pacing, Placement
-from campaigns.snapshot import Serves
 from experiments.assignment import BUCKETS
 from experiments.drafting import ArmPlan, plan_experiment
 from experiments.metrics import METRICS

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from campaigns.holdout import epoch_in
-from campaigns.snapshot import Serves
+from campaigns.deciding.holdout import epoch_in
+from campaigns.deciding.snapshot import Serves
 from experiments.wording import say_value
 
 

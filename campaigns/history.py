@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from audience.copying import analyse, copy_rows
 from audience.models import Customer
 from audience.partitions import make_partitions, month_of
-from campaigns.draw import is_held_back
+from campaigns.deciding.draw import is_held_back
 from campaigns.models import Campaign
 from experiments.models import Exposure
 from recommender.decision_ids import (

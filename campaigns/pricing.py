@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from campaigns.eligibility import Budget, OfferRules
+from campaigns.deciding.eligibility import Budget, OfferRules
 from campaigns.models import Campaign, Counter, Offer, Pacing, Status
 from recommender.bandits import LOG_ODDS_KINDS
 from recommender.charging import Scarce, learn_prices

@@ -19,9 +19,9 @@ from audience.privacy.erasing import Files, erase, finish
 from audience.privacy.exporting import export
 from audience.privacy.identifiers import Person
 from audience.privacy.tables import AUDIENCE, Rows, Tables
-from campaigns.logbook import Unlogged
+from campaigns.deciding.logbook import Unlogged
+from campaigns.deciding.spool import REJECTED, SUFFIX, locked
 from campaigns.models import Assigned, Delivery
-from campaigns.spool import REJECTED, SUFFIX, locked
 from experiments.models import Exposure, Notice, Prediction, Subscriber
 from recommender.models import Decision, Reversal, Reward, TopPicks
 from recommender.rebuilding import unlearn

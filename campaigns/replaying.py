@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from campaigns.choice import BY_PLAN
-from campaigns.draw import draw_offer, draw_seed
+from campaigns.deciding.choice import BY_PLAN
+from campaigns.deciding.draw import draw_offer, draw_seed
 from campaigns.models import AssignmentPlan, Campaign
 from recommender.allocating import PlannedOdds
 from recommender.models import Decision, PolicyVersion

@@ -14,11 +14,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from campaigns.deciding.snapshot import Serves
 from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
 from campaigns.models import LIVE, UNSTARTED, Campaign, CampaignResult, Pacing, Status
 from campaigns.results.maturity import to_maturity_page
 from campaigns.results.page import to_result_page
-from campaigns.snapshot import Serves
 from campaigns.taught import find_taught
 from campaigns.values import say_integrity, say_prices, to_slate_rows, to_values_of, unit_of
 from experiments.assignment import BUCKETS

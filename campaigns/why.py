@@ -8,7 +8,15 @@ from django.db.models import Q
 
 from audience.audiences import find_holding, find_rule
 from audience.models import Customer
-from campaigns.eligibility import Budget, Caps, OfferRules, Window, limit_reached, reason_against
+from campaigns.deciding.eligibility import (
+    Budget,
+    Caps,
+    OfferRules,
+    Window,
+    limit_reached,
+    reason_against,
+)
+from campaigns.deciding.tally import Tally
 from campaigns.epochs import find_holdout_of
 from campaigns.explaining import (
     CampaignState,
@@ -18,7 +26,6 @@ from campaigns.explaining import (
     say_state,
 )
 from campaigns.models import Campaign, Counter, Offer, Status, Uncounted
-from campaigns.tally import Tally
 from experiments.assignment import assign
 from experiments.models import Arm, Exposure
 from recommender.decision_ids import first_id_at

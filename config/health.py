@@ -21,8 +21,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from audience.keyring import Keyring, key_of
 from audience.models import Scope
-from campaigns.desk import Outcome
-from campaigns.spool import Spool
+from campaigns.deciding.desk import Outcome
+from campaigns.deciding.spool import Spool
 from config.worked import read_task_gauges
 from recommender.gauges import read_policy_gauges
 from recommender.ranking.gauges import read_gauges

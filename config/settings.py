@@ -180,7 +180,7 @@ AUDIENCE_GUARDS = ["campaigns.guarding.guard_audience"]
 # What hears of events that are imported from files.
 ON_IMPORT = [
     "recommender.reversals.note_imported",
-    "campaigns.hearing_imports.count_imported",
+    "campaigns.deciding.hearing_imports.count_imported",
 ]
 # How often a running experiment is looked at without being asked.
 ANALYSIS_INTERVAL_SECONDS = 300

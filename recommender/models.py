@@ -218,7 +218,7 @@ class Decision(models.Model):
     Append-only. The id is a UUID of version 7, so it sorts by time, and the table is partitioned
     by month on it. `weights` belong to `eligible`, place by place, and an empty key stands for no
     offer; both are empty where nothing was drawn, or where it was drawn elsewhere and the other
-    weights are not known. A draw can be replayed from the row alone (`campaigns/draw.py`).
+    weights are not known. A draw can be replayed from the row alone (`campaigns/deciding/draw.py`).
     `campaign` and `arm` are keys of the layer above.
     """
 

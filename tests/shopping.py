@@ -15,10 +15,10 @@ from audience.copying import CustomerRow, EventRow, import_customers, import_eve
 from audience.models import Customer, Source
 from campaigns.casestudies.shop import ORDER, PLACEMENT, open_shop
 from campaigns.casestudies.shopping import react
-from campaigns.decide import Asked, Slot, decide
+from campaigns.deciding.decide import Asked, Slot, decide
+from campaigns.deciding.recall import Known
+from campaigns.deciding.tally import Tally
 from campaigns.models import Campaign
-from campaigns.recall import Known
-from campaigns.tally import Tally
 from experiments.analysis import analyse
 from recommender.learning import learn_batch
 from recommender.simulators.shop import Shop

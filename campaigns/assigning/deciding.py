@@ -17,14 +17,14 @@ from psycopg import AsyncConnection
 
 from audience.finding import Name
 from campaigns.assigning.planning import follow_plan
-from campaigns.counters import move_counters
-from campaigns.decide import Slate, Slot
-from campaigns.desk import Batch, Visit
-from campaigns.logbook import OVERTAKEN, write
+from campaigns.deciding.counters import move_counters
+from campaigns.deciding.decide import Slate, Slot
+from campaigns.deciding.desk import Batch, Visit
+from campaigns.deciding.logbook import OVERTAKEN, write
+from campaigns.deciding.recall import Held
+from campaigns.deciding.snapshot import RunningCampaign
+from campaigns.deciding.workbench import Workbench, alone
 from campaigns.models import Assignment
-from campaigns.recall import Held
-from campaigns.snapshot import RunningCampaign
-from campaigns.workbench import Workbench, alone
 from recommender.decisions import Logged, copy_decisions
 from recommender.models import Policy
 from recommender.sums import make_bandit

@@ -16,11 +16,11 @@ import msgspec
 import numpy as np
 from django.db import connection, transaction
 
-from campaigns.eligibility import reason_against
-from campaigns.foresight import find_open, to_eligible
-from campaigns.limits import Limit
+from campaigns.deciding.eligibility import reason_against
+from campaigns.deciding.foresight import find_open, to_eligible
+from campaigns.deciding.limits import Limit
+from campaigns.deciding.snapshot import RunningCampaign, Serves
 from campaigns.models import Assignment, AssignmentPlan, Counter
-from campaigns.snapshot import RunningCampaign, Serves
 from experiments.assignment import BUCKETS
 from recommender.allocating import PlannedOdds, divide
 from recommender.arrays import FloatArray

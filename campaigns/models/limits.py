@@ -6,7 +6,7 @@ from django.db.models.functions import Now, NullIf
 from django.db.models.lookups import Exact
 
 from audience.models import Channel
-from campaigns.limits import say_window
+from campaigns.deciding.limits import say_window
 from campaigns.models.campaigns import Campaign
 from campaigns.models.offers import Offer, Placement
 

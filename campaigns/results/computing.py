@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from audience.commerce import CANCELLED, ORDERED, REFUNDED
+from campaigns.deciding.snapshot import Serves
 from campaigns.models import Campaign, CampaignResult, Offer
 from campaigns.results.offers import (
     GOALS,
@@ -27,7 +28,6 @@ from campaigns.results.queries import (
     write_cost,
 )
 from campaigns.results.worth import Line, to_groups, to_rows
-from campaigns.snapshot import Serves
 from campaigns.values import unit_of
 from experiments.evidence import label_arms, nobody
 from experiments.layout import Placed

@@ -13,15 +13,15 @@ from typing import Any, LiteralString
 from psycopg import AsyncConnection
 
 from audience.finding import Name
-from campaigns.decide import Slate, Slot
-from campaigns.desk import Batch, Visit
-from campaigns.holdout import ARM
-from campaigns.logbook import OVERTAKEN
-from campaigns.products import with_products
+from campaigns.deciding.decide import Slate, Slot
+from campaigns.deciding.desk import Batch, Visit
+from campaigns.deciding.holdout import ARM
+from campaigns.deciding.logbook import OVERTAKEN
+from campaigns.deciding.products import with_products
+from campaigns.deciding.slates import product_content, whole_slate
+from campaigns.deciding.snapshot import RunningCampaign, Serves, Snapshot
+from campaigns.deciding.workbench import Workbench, alone
 from campaigns.sending.claiming import Claimed
-from campaigns.slates import product_content, whole_slate
-from campaigns.snapshot import RunningCampaign, Serves, Snapshot
-from campaigns.workbench import Workbench, alone
 from recommender.models import Decision
 from recommender.ranking.looking import find_products
 from recommender.ranking.reading import Lists

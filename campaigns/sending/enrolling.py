@@ -12,11 +12,11 @@ from audience.audiences import find_rule
 from audience.rules.grammar import EVERYBODY
 from audience.rules.sql import Compiled, members_of
 from campaigns.channels.base import Refused, Unsure
+from campaigns.deciding.zones import find_zone
 from campaigns.models import ONSITE, Campaign, Enrolment, Status, Step
 from campaigns.sending.showing import send_to_seeds
 from campaigns.sending.timing import Hours, next_moment
 from campaigns.templating import Unrenderable
-from campaigns.zones import find_zone
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 
 from django.db import connection
 
-from campaigns.limits import opens_at, say_window
+from campaigns.deciding.limits import opens_at, say_window
 from campaigns.models import Cap, Counted
 
 # Whoever looks at a customer's messages waits for another worker that is about to send one.

@@ -11,11 +11,11 @@ from django.db import transaction
 from django.db.models import Count
 from django.template.defaultfilters import pluralize
 
+from campaigns.deciding.zones import zone_of
 from campaigns.models import Campaign, Delivery, DeliveryState
 from campaigns.sending.claiming import follow
 from campaigns.sending.enrolling import hours_of
 from campaigns.sending.following import Done, find_nexts
-from campaigns.zones import zone_of
 from experiments.lifecycle import record_change
 
 COUNTED = "Counted as sent by a person."

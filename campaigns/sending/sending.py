@@ -16,6 +16,7 @@ from django.db import transaction
 from audience.models import Channel, SuppressionReason
 from audience.suppression import suppress
 from campaigns.channels.base import Refused, Unsure
+from campaigns.deciding.zones import zone_of
 from campaigns.models import Campaign, Cap, Step
 from campaigns.sending.claiming import (
     LEASE,
@@ -38,7 +39,6 @@ from campaigns.sending.permission import find_arrived, find_objections, find_unm
 from campaigns.sending.timing import is_quiet, next_moment
 from campaigns.sending.writing import Writer, Written
 from campaigns.templating import Unrenderable
-from campaigns.zones import zone_of
 
 # How many are claimed, and so decided for, together.
 CLAIMED = 250

@@ -9,10 +9,10 @@ from django.urls import reverse
 
 from audience.models import Channel, Customer
 from campaigns.channels.base import Draft, Outgoing, Recipient, Sender
+from campaigns.deciding.products import best_of, choose_products, with_products
+from campaigns.deciding.slates import product_content, whole_slate
 from campaigns.models import Campaign, Message, Step
-from campaigns.products import best_of, choose_products, with_products
 from campaigns.sending.writing import Writer, to_draft
-from campaigns.slates import product_content, whole_slate
 from recommender.lists import Sorted
 from recommender.ranking.looking import find_lists
 from recommender.ranking.reading import Lists

@@ -13,7 +13,7 @@ from typing import IO
 
 import msgspec
 
-from campaigns.spool import SUFFIX, begin_file, locked
+from campaigns.deciding.spool import SUFFIX, begin_file, locked
 from campaigns.tracking.machines import Hit
 
 logger = logging.getLogger(__name__)

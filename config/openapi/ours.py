@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from audience import subscribe_views
-from campaigns import api as decide
+from campaigns.deciding import api as decide
 from config.openapi.refusals import ANYTHING, a_key, problem, refusals
 from experiments import assigning, stats_document
 from experiments.evaluation import Reason

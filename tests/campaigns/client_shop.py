@@ -14,10 +14,10 @@ from psycopg_pool import AsyncConnectionPool
 from audience.api import Intake
 from audience.keyring import Keyring
 from audience.models import Scope
-from campaigns.exposed import DrawnOffers
-from campaigns.loading import SnapshotLoader
+from campaigns.client_draws.exposed import DrawnOffers
+from campaigns.deciding.loading import SnapshotLoader
+from campaigns.deciding.snapshot import Snapshot
 from campaigns.models import Campaign
-from campaigns.snapshot import Snapshot
 from experiments.exposed import record_views
 from tests.asgi import Site, database_url, serve
 from tests.makers import make_source

@@ -13,11 +13,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from audience.finding import Name
-from campaigns.desk import Desk, Outcome, Visit
-from campaigns.loading import SnapshotLoader
+from campaigns.deciding.desk import Desk, Outcome, Visit
+from campaigns.deciding.loading import SnapshotLoader
+from campaigns.deciding.snapshot import Snapshot
+from campaigns.deciding.spool import Spool
 from campaigns.models import Campaign, Counter
-from campaigns.snapshot import Snapshot
-from campaigns.spool import Spool
 from config.asgi import set_up
 from tests.asgi import database_url
 from tests.makers import make_campaign

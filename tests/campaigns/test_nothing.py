@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audience.models import Scope
+from campaigns.client_draws.growthbook import to_extras
 from campaigns.drafting import Split, find_nothing
-from campaigns.growthbook import to_extras
 from campaigns.models import DeliveryState
 from campaigns.preflight import check_offers
 from campaigns.sending.deciding import CHOSE_NOTHING
@@ -20,7 +20,7 @@ from campaigns.sending.worker import Worker
 from campaigns.setup.offers import OffersStep
 from recommender.models import Decision
 from tests.asgi import open_site
-from tests.campaigns import leaved
+from tests.campaigns.client_draws import leaved
 from tests.campaigns.mailed import make_mailed, make_readers
 from tests.makers import NOW, make_campaign, make_offer, make_source, make_user
 

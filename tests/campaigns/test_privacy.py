@@ -38,7 +38,7 @@ from audience.privacy.erasing import UNFINISHED_AFTER, request_erasure
 from audience.privacy.exporting import escape_cell
 from audience.privacy.tables import Tables, check_tables
 from audience.suppression import find_suppressed
-from campaigns.logbook import Unlogged
+from campaigns.deciding.logbook import Unlogged
 from campaigns.models import Assigned, Assignment, Campaign, Delivery, Step
 from campaigns.privacy import TABLES
 from campaigns.tasks import erase_due

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from audience.models import RejectedEvent
-from campaigns.growthbook import to_extras
-from campaigns.snapshot import RunningCampaign
+from campaigns.client_draws.growthbook import to_extras
+from campaigns.deciding.snapshot import RunningCampaign
 from experiments.growthbook.context import Context
 from experiments.growthbook.evaluator import Evaluator
 from experiments.models import Exposure

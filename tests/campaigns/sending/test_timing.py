@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from campaigns.deciding.zones import find_zone
 from campaigns.sending.timing import Hours, is_quiet, next_moment, to_moment
-from campaigns.zones import find_zone
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -17,8 +17,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from audience.ingest import Ingest
 from audience.models import Event
+from campaigns.deciding.spool import begin_file
 from campaigns.models import Delivery
-from campaigns.spool import begin_file
 from campaigns.tracking import kept
 from campaigns.tracking.hits import Hits
 from campaigns.tracking.kept import KeptHits, Line
