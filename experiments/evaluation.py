@@ -157,7 +157,7 @@ class _Evaluation:
         known = self.met.get(experiment.id)
         for arm in experiment.arms:
             if arm.id == known:
-                return _own(experiment, arm, Reason.KEPT)
+                return _own(experiment, arm, Reason.KEPT, self._meet_again(experiment, above=above))
         return self._answer_newcomer(experiment, above=above)
 
     def _answer_decided(
@@ -184,16 +184,9 @@ class _Evaluation:
             return _nothing(Reason.NOT_IN_AUDIENCE)
         if not self._is_in(experiment.group):
             return _nothing(Reason.NOT_IN_GROUP)
-        exposures: tuple[tuple[int, int], ...] = ()
-        above = above | {experiment.key}
-        for required, arm_key in experiment.prerequisites:
-            # Who requires itself, however far around, is never let in.
-            if required in above:
-                return _nothing(Reason.PREREQUISITE, exposures)
-            answer = self.answer(required, above=above)
-            exposures += answer.exposures
-            if answer.arm_key != arm_key:
-                return _nothing(Reason.PREREQUISITE, exposures)
+        is_let_in, exposures = self._meet_required(experiment, above=above)
+        if not is_let_in:
+            return _nothing(Reason.PREREQUISITE, exposures)
         weights = [arm.weight for arm in experiment.arms]
         index = assign(experiment.seed, self.customer_key, weights, experiment.traffic)
         if index is None:
@@ -202,6 +195,34 @@ class _Evaluation:
         if not arm.is_halted:
             exposures += ((experiment.id, arm.id),)
         return _own(experiment, arm, Reason.ASSIGNED, exposures)
+
+    def _meet_again(
+        self, experiment: RunningExperiment, *, above: frozenset[str]
+    ) -> tuple[tuple[int, int], ...]:
+        """Return what is required and was not met yet, though the arm was.
+
+        A client that told of the arm alone did not tell of it. Who is held out meets the hold-out
+        by asking; if those who keep an arm did not, its sides would be of different customers.
+        """
+        if not (matches(experiment.audience, self.attributes) and self._is_in(experiment.group)):
+            return ()
+        return self._meet_required(experiment, above=above)[1]
+
+    def _meet_required(
+        self, experiment: RunningExperiment, *, above: frozenset[str]
+    ) -> tuple[bool, tuple[tuple[int, int], ...]]:
+        """Say whether the customer has all arms that are required, and what that exposes to."""
+        exposures: tuple[tuple[int, int], ...] = ()
+        above = above | {experiment.key}
+        for required, arm_key in experiment.prerequisites:
+            # Who requires itself, however far around, is never let in.
+            if required in above:
+                return False, exposures
+            answer = self.answer(required, above=above)
+            exposures += answer.exposures
+            if answer.arm_key != arm_key:
+                return False, exposures
+        return True, exposures
 
     def _is_in(self, group: GroupShare | None) -> bool:
         if group is None:

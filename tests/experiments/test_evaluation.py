@@ -269,6 +269,23 @@ def test_an_arm_that_was_met_is_kept(changed: RunningExperiment) -> None:
     assert ask(changed, customer=IN_CONTROL, met={7: 2}) == Answer("new", {"price": 8}, Reason.KEPT)
 
 
+def test_who_keeps_an_arm_meets_the_hold_out_as_who_is_held_out_does() -> None:
+    # A client told of the arm alone, by `Experiment Viewed`.
+    assert ask(GUARDED, HOLDOUT, customer=LET_IN, met={7: 2}) == Answer(
+        "new", {"price": 8}, Reason.KEPT, ((70, 12),)
+    )
+    assert ask(GUARDED, HOLDOUT, customer=HELD).exposures == ((70, 11),)
+    assert ask(GUARDED, HOLDOUT, customer=LET_IN, met={7: 2, 70: 12}).exposures == ()
+
+
+def test_who_keeps_an_arm_outside_the_audience_meets_no_hold_out() -> None:
+    narrow = replace(GUARDED, audience={"country": "DE"})
+    for customer, met in ((LET_IN, {7: 2}), (HELD, {})):
+        assert ask(narrow, HOLDOUT, customer=customer, met=met, country="FR").exposures == ()
+    grouped = replace(GUARDED, group=GroupShare("g", 0, 0))
+    assert ask(grouped, HOLDOUT, customer=LET_IN, met={7: 2}).exposures == ()
+
+
 def test_an_arm_of_another_experiment_is_not_kept() -> None:
     assert ask(PLAIN, customer=IN_NEW, met={8: 1, 7: 99}).reason == Reason.ASSIGNED
 
