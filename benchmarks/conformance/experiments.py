@@ -13,7 +13,7 @@ from django.utils import timezone
 from psycopg import AsyncConnection
 
 from experiments.drafting import ArmPlan, plan_experiment
-from experiments.evaluation import evaluate
+from experiments.evaluation import Reason, evaluate
 from experiments.models import Arm, ExclusionGroup, Experiment, Outcome, Prerequisite, Status
 from experiments.running import Running, load_running
 
@@ -120,6 +120,7 @@ def write_expected(path: str, *, prefix: str, customers: int) -> None:
             }
             for key, experiment in running.items():
                 made = evaluate(key, customer, attributes, running, {})
+                own = made.arm_key if made.reason is Reason.ASSIGNED else None
                 arm = made.arm_key or experiment.control.key
                 payload = next(each.payload for each in experiment.arms if each.key == arm)
                 line = {
@@ -127,7 +128,7 @@ def write_expected(path: str, *, prefix: str, customers: int) -> None:
                     "attributes": attributes,
                     "key": key,
                     "kind": _kind(experiment.control.payload, experiment.arms),
-                    "expected": {"arm": made.arm_key, "variant": arm, "value": payload},
+                    "expected": {"arm": own, "variant": arm, "value": payload},
                 }
                 file.write(json.dumps(line) + "\n")
 

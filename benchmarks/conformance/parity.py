@@ -59,9 +59,7 @@ def _is_same(asked: Mapping[str, Any] | None, told: Mapping[str, Any] | None) ->
         return False
     expected: Mapping[str, Any] = asked["expected"]
     metadata = told.get("metadata") or {}
-    # What was decided for everybody carries no metadata; its variant says the arm.
-    arm = metadata.get("arm") if metadata else told["variant"]
-    came = {"arm": arm, "variant": told["variant"], "value": told["value"]}
+    came = {"arm": metadata.get("arm"), "variant": told["variant"], "value": told["value"]}
     return bool(told["key"] == asked["key"] and came == expected)
 
 

@@ -26,7 +26,7 @@ from experiments.ofrep.documents import (
     Flag,
     Refusal,
 )
-from experiments.ofrep.flags import needs_customer, needs_key, to_flag
+from experiments.ofrep.flags import name_exposures, needs_customer, needs_key, to_flag
 from experiments.ofrep.streams import tell_changes
 from experiments.ofrep.tokens import make_token, read_token, window_at
 from experiments.ofrep.versions import Versions, digest
@@ -83,7 +83,8 @@ class OfrepApi:
     async def evaluate_all(self, request: Request) -> Response:
         """Evaluate all flags but hold-outs, and record nothing: a page asks long before it shows.
 
-        What was shown comes back as `Experiment Viewed`.
+        Each flag says what using it exposes to, hold-outs too and for who is held out as well. What
+        was used comes back as `Experiment Viewed`.
         """
         return await _in_its_words(self._evaluate_all, request)
 
@@ -112,12 +113,14 @@ class OfrepApi:
         if context.name is not None and needs_customer(experiment):
             known, is_degraded = await self._look_up(context.name, running)
         made = evaluate(key, known.key, _merged(known, context), running, known.met)
+        is_recorded = False
         if context.name is not None and made.exposures and not is_degraded:
             is_recorded = await self._customers.record(
                 known, context.name, made.exposures, now=self._clock()
             )
             is_degraded = not is_recorded
-        return answer(to_flag(experiment, made, is_degraded=is_degraded))
+        untold = name_exposures(() if is_recorded else made.exposures, _by_id(running))
+        return answer(to_flag(experiment, made, untold=untold, is_degraded=is_degraded))
 
     async def _evaluate_all(self, request: Request) -> Response:
         source = await self._find_source(request)
@@ -127,13 +130,15 @@ class OfrepApi:
         known, is_degraded = Known(""), False
         if context.name is not None and any(map(needs_customer, asked)):
             known, is_degraded = await self._look_up(context.name, running)
-        attributes = _merged(known, context)
+        attributes, by_id = _merged(known, context), _by_id(running)
 
         def to_item(experiment: RunningExperiment) -> Flag | Failure:
             if context.name is None and needs_key(experiment):
                 return _nameless(experiment.key)
             made = evaluate(experiment.key, known.key, attributes, running, known.met)
-            return to_flag(experiment, made, is_degraded=is_degraded and needs_customer(experiment))
+            untold = name_exposures(made.exposures, by_id)
+            is_unsure = is_degraded and needs_customer(experiment)
+            return to_flag(experiment, made, untold=untold, is_degraded=is_unsure)
 
         flags = msgspec.json.encode([to_item(experiment) for experiment in asked])
         now = self._clock()
@@ -205,6 +210,10 @@ def _refuse(problem: Problem) -> Response:
 def _nameless(key: str) -> Failure:
     details = "Name the customer by `targetingKey`: this flag's value is drawn for each of them."
     return Failure(key, "TARGETING_KEY_MISSING", details)
+
+
+def _by_id(running: Running) -> Mapping[int, RunningExperiment]:
+    return {experiment.id: experiment for experiment in running.values()}
 
 
 def _merged(known: Known, context: Context) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Says an answer about an experiment in OpenFeature's words, as a flag."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from experiments.evaluation import Answer, Reason, RunningArm, RunningExperiment
@@ -36,16 +38,24 @@ def needs_key(experiment: RunningExperiment) -> bool:
     return experiment.served is None and not experiment.is_paused
 
 
-def to_flag(experiment: RunningExperiment, made: Answer, *, is_degraded: bool = False) -> Flag:
+def to_flag(
+    experiment: RunningExperiment,
+    made: Answer,
+    *,
+    untold: Mapping[str, str] = MappingProxyType({}),
+    is_degraded: bool = False,
+) -> Flag:
     """Write an answer about an experiment as its flag.
 
     Who gets no arm gets what the control gets, as flag clients expect a value of every flag; the
-    metadata name no arm then. What is the same for everybody has its author's metadata alone: there
-    is nothing to report it to.
+    metadata name an arm only where the customer's own is given. What is the same for everybody has
+    its author's metadata alone: there is nothing to report it to.
 
     Args:
         experiment: What was asked about.
         made: What `evaluate` answered, of a known experiment.
+        untold: Arms that the customer meets by using the flag, by their experiments' keys, which
+            were not recorded and are left to the client to report.
         is_degraded: Whether the customer could not be looked up.
     """
     variant, value = made.arm_key, made.payload
@@ -58,11 +68,36 @@ def to_flag(experiment: RunningExperiment, made: Answer, *, is_degraded: bool = 
     if reason != "STATIC":
         told = {"experiment": experiment.key, "reason": made.reason.value}
         flag.metadata = {**experiment.metadata, **told}
-        if made.arm_key is not None:
+        if made.arm_key is not None and reason == "SPLIT":
             flag.metadata["arm"] = made.arm_key
+        if untold:
+            flag.metadata["exposures"] = _say_exposures(untold)
         if is_degraded:
             flag.metadata["degraded"] = True
     return flag
+
+
+def name_exposures(
+    exposures: Iterable[tuple[int, int]], experiments: Mapping[int, RunningExperiment]
+) -> Mapping[str, str]:
+    """Name by their keys the arms that an answer exposes to, by their experiments' keys.
+
+    Args:
+        exposures: The answer's.
+        experiments: What runs, by id.
+    """
+    return {
+        experiments[id_].key: arm.key
+        for id_, arm_id in exposures
+        for arm in experiments[id_].arms
+        if arm.id == arm_id
+    }
+
+
+def _say_exposures(untold: Mapping[str, str]) -> str:
+    """Write the properties of the events that report them; metadata hold no lists, so as text."""
+    said = [{"experiment_id": key, "variation_id": arm} for key, arm in untold.items()]
+    return msgspec.json.encode(said).decode()
 
 
 def _reason_of(experiment: RunningExperiment, reason: Reason) -> FlagReason:

@@ -1,13 +1,14 @@
 """The protocol over ASGI, on the real database and Redis: what flags say, and to whom."""
 
 import asyncio
+import json
 from typing import Any, get_args
 
 import pytest
 
 from audience.models import Customer, Identity, Scope
 from experiments.drafting import ArmPlan
-from experiments.models import Arm, Exposure, Prerequisite
+from experiments.models import Arm, Experiment, Exposure, Prerequisite
 from experiments.ofrep.documents import FlagReason
 from experiments.shipping import roll_back, ship_arm
 from experiments.steering import pause_experiment
@@ -69,6 +70,8 @@ def test_both_ways_of_asking_give_the_same(site: Site, key: str) -> None:
     ship_arm(experiments[1], "v1", **DECIDED)
     flags = flags_of(evaluate_all(site, key))
     for experiment in experiments:
+        # One flag that was asked for is recorded; one of many is left to report.
+        flags[experiment.key].get("metadata", {}).pop("exposures", None)
         assert evaluate(site, key, experiment.key).json() == flags[experiment.key]
 
 
@@ -123,6 +126,61 @@ def test_a_required_hold_out_is_met_too(site: Site, key: str) -> None:
     for number in range(5):
         evaluate(site, key, experiment.key, targetingKey=f"c{number}")
     assert Exposure.objects.filter(experiment=holdout).count() == 5
+
+
+def guard(experiment: Experiment) -> Experiment:
+    """Keep an experiment from who is held out."""
+    holdout = make_flag("held", "open", is_holdout=True)
+    required = Arm.objects.get(experiment=holdout, key="v1")
+    Prerequisite.objects.create(experiment=experiment, arm=required)
+    return holdout
+
+
+@pytest.mark.parametrize("is_shipped", [False, True])
+def test_of_all_flags_each_says_what_using_it_meets_to_the_held_out_too(
+    site: Site, key: str, *, is_shipped: bool
+) -> None:
+    flag, plain = make_flag("a", "b"), make_flag("a", "b")
+    holdout = guard(flag)
+    if is_shipped:
+        ship_arm(flag, "v1", **DECIDED)
+    customers = [customer_in(holdout.seed, start, start + 5000) for start in (0, 5000)]
+    told = [flags_of(evaluate_all(site, key, targetingKey=each)) for each in customers]
+    assert Exposure.objects.count() == 0
+    for customer, flags in zip(customers, told, strict=True):
+        events = json.loads(flags[flag.key]["metadata"]["exposures"])
+        evaluate(site, key, flag.key, targetingKey=customer)
+        met = Exposure.objects.filter(customer__external_key=customer)
+        assert sorted((each["experiment_id"], each["variation_id"]) for each in events) == sorted(
+            met.values_list("experiment__key", "arm__key")
+        )
+        assert met.filter(experiment=holdout).exists()
+        # Nothing of a hold-out by a flag that does not keep to it.
+        (event,) = json.loads(flags[plain.key]["metadata"]["exposures"])
+        assert event == {
+            "experiment_id": plain.key,
+            "variation_id": flags[plain.key]["metadata"]["arm"],
+        }
+
+
+def test_what_was_met_is_not_to_be_reported_again(site: Site, key: str) -> None:
+    experiment = make_flag("a", "b")
+    guard(experiment)
+    assert "exposures" not in evaluate(site, key, experiment.key).json()["metadata"]
+    assert "exposures" not in flags_of(evaluate_all(site, key))[experiment.key]["metadata"]
+
+
+def test_who_was_told_of_by_the_arm_alone_meets_the_hold_out_when_asked_for(
+    site: Site, key: str
+) -> None:
+    experiment = make_flag("a", "b")
+    holdout = guard(experiment)
+    customer = Customer.objects.create(external_key=customer_in(holdout.seed, 5000, 10_000))
+    arm = experiment.arms.get(key="v1")
+    Exposure.objects.create(experiment=experiment, customer=customer, arm=arm, exposed_at=NOW)
+    flag = evaluate(site, key, experiment.key, targetingKey=customer.external_key).json()
+    assert flag["metadata"]["reason"] == "kept"
+    assert Exposure.objects.get(experiment=holdout).arm.key == "v1"
 
 
 def test_what_was_shipped_is_the_controls_for_the_held_out(site: Site, key: str) -> None:

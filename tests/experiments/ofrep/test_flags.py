@@ -1,6 +1,7 @@
 """What a flag says of an answer, without a database."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -123,6 +124,19 @@ def test_customers_of_a_halted_arm_get_the_controls_value() -> None:
     flag = ask(broken, met=2)
     assert (flag["reason"], flag["variant"], flag["value"]) == ("DEFAULT", "v0", "a")
     assert ask(sound, met=2)["value"] == "b"
+
+
+def test_only_who_has_an_arm_of_ones_own_can_report_it() -> None:
+    # Reported as the control's, customers of a halted arm and of a pause would swell the control.
+    sound = make("a", "b")
+    arms = (replace(sound.arms[0], weight=0), replace(sound.arms[1], weight=10_000, is_halted=True))
+    for experiment in (
+        replace(sound, arms=arms),
+        make("a", "b", is_paused=True),
+        make("a", "b", served=1, audience=GERMANS),
+    ):
+        assert "arm" not in ask(experiment, country="DE")["metadata"]
+    assert ask(sound)["metadata"]["arm"] == ask(sound)["variant"]
 
 
 @pytest.mark.parametrize("reason", [each for each in Reason if each != Reason.UNKNOWN])
