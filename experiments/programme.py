@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Coalesce
 
 from experiments.models import Analysis, Experiment, ExperimentQuerySet, Outcome, Prerequisite
 from experiments.past import find_prior
@@ -21,7 +22,7 @@ class Shipped:
 
     Attributes:
         experiment: The experiment.
-        at: When it was stopped.
+        at: When everybody began to get its arm.
         measured: The lift as measured.
         believed: The lift after the prior.
         log_ratio: What is believed, as a logarithm.
@@ -116,7 +117,7 @@ def _with_newest(experiments: ExperimentQuerySet) -> ExperimentQuerySet:
         experiments.exclude(started_at=None)
         .annotate(metrics_found=Subquery(newest.values("report__metrics")[:1]))
         .select_related("served_arm")
-        .order_by("stopped_at", "pk")
+        .order_by(Coalesce("decided_at", "stopped_at"), "pk")
     )
 
 
@@ -124,7 +125,8 @@ def _read_shipped(experiment: Experiment, prior: Prior) -> tuple[str, str, Shipp
     metrics = getattr(experiment, "metrics_found", None) or []
     goal = next((metric for metric in metrics if metric["role"] == "goal"), None)
     arm = experiment.served_arm
-    if goal is None or arm is None or experiment.stopped_at is None:
+    at = experiment.decided_at or experiment.stopped_at
+    if goal is None or arm is None or at is None:
         return None
     if arm.key not in goal["results"]:
         return None
@@ -136,7 +138,7 @@ def _read_shipped(experiment: Experiment, prior: Prior) -> tuple[str, str, Shipp
     weight = 1.0 / (1.0 + (log_ratio[1] / prior.sd) ** 2)
     shipped = Shipped(
         experiment,
-        experiment.stopped_at,
+        at,
         float(result.relative or 0.0),
         reading.lift,
         weight * log_ratio[0],

@@ -55,8 +55,8 @@ def undo_decision(experiment: Experiment, *, by: User | None, now: datetime, rea
         if not locked.outcome:
             raise ValidationError("Nothing was decided that could be taken back.")
         undone = Outcome(locked.outcome).label.lower()
-        locked.outcome, locked.served_arm = "", None
-        locked.save(update_fields=["outcome", "served_arm"])
+        locked.outcome, locked.served_arm, locked.decided_at = "", None, None
+        locked.save(update_fields=["outcome", "served_arm", "decided_at"])
         record_change(locked, f"undid: {undone}", by=by, now=now, reason=reason)
         announce_change()
     experiment.refresh_from_db()
@@ -135,8 +135,8 @@ def _decide(
             raise ValidationError(f"{locked.name} has no arm {arm_key}.")
         if locked.status != Status.STOPPED:
             stop_experiment(locked, by=by, now=now, reason=reason)
-        locked.outcome, locked.served_arm = outcome, arm
-        locked.save(update_fields=["outcome", "served_arm"])
+        locked.outcome, locked.served_arm, locked.decided_at = outcome, arm, now
+        locked.save(update_fields=["outcome", "served_arm", "decided_at"])
         action = f"shipped {arm}" if outcome == Outcome.SHIPPED else f"rolled back to {arm}"
         record_change(locked, action[:200], by=by, now=now, reason=reason)
         announce_change()

@@ -190,6 +190,9 @@ class Experiment(models.Model):
     served_arm = models.ForeignKey(
         "Arm", null=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
+    # When that began, which may be long after the stop. Empty too where a process of the version
+    # before decided, while this one was brought in.
+    decided_at = models.DateTimeField(null=True, editable=False)
     # Empty again as soon as an analysis saw it.
     analysis_requested_at = models.DateTimeField(null=True, editable=False)
     analysed_at = models.DateTimeField(null=True, editable=False)

@@ -178,5 +178,30 @@ def test_a_hold_out_is_held_against_what_it_withholds_and_nothing_else() -> None
     assert impact.holdouts == []
 
 
+def test_a_hold_out_measures_what_was_shipped_while_it_lasted_whenever_that_was_stopped() -> None:
+    goal = make_metric()
+    holdout = make_experiment(
+        goal=goal, is_standalone=True, is_holdout=True, planned_customers=800, started_at=NOW - DAY
+    )
+    fill_arms(holdout, control=(400, 100), new=(400, 130))
+    analyse(holdout, now=LATER)
+    stop_experiment(holdout, by=None, now=LATER)
+    required = Arm.objects.get(experiment=holdout, key="new")
+    first_stopped, late, first_shipped = (analysed(new=130, goal=goal) for _ in range(3))
+    for keeping, stopped, shipped in (
+        (first_stopped, NOW - 2 * DAY, NOW + DAY),
+        (late, NOW, LATER + DAY),
+        (first_shipped, NOW, NOW),
+    ):
+        Prerequisite.objects.create(experiment=keeping, arm=required)
+        stop_experiment(keeping, by=None, now=stopped)
+        ship_arm(keeping, "new", by=None, now=shipped, reason="")
+    (impact,), _ = find_impact()
+    assert [one.experiment for one in impact.shipped] == [first_shipped, first_stopped, late]
+    (says,) = impact.holdouts
+    assert says.shipped == 2
+    assert f"{LATER + DAY:%-d %b %Y}" in page("/programme/")
+
+
 def test_nothing_shipped_is_said_in_words() -> None:
     assert "Nothing was shipped yet." in page("/programme/")

@@ -1,8 +1,10 @@
 """What an experiment comes to is decided once, can be taken back, and is written down."""
 
+from importlib import import_module
+
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from experiments.analysis import analyse
@@ -32,6 +34,40 @@ def test_shipping_stops_what_runs_and_serves_the_arm_to_all() -> None:
     assert experiment.served_arm is not None
     assert experiment.served_arm.key == "new"
     assert actions(experiment) == ["shipped New", "stopped", "started"]
+
+
+def test_when_it_was_decided_is_known_until_that_is_undone() -> None:
+    experiment = make_experiment(is_standalone=True)
+    stop_experiment(experiment, by=None, now=NOW)
+    ship_arm(experiment, "new", by=None, now=NOW + DAY, reason="")
+    assert (experiment.stopped_at, experiment.decided_at) == (NOW, NOW + DAY)
+    undo_decision(experiment, by=None, now=NOW + 2 * DAY, reason="")
+    assert experiment.decided_at is None
+    roll_back(experiment, by=None, now=NOW + 3 * DAY, reason="")
+    assert experiment.decided_at == NOW + 3 * DAY
+
+
+def test_what_was_decided_before_learns_from_its_changes_when_that_was() -> None:
+    again, back, silent, open_one = (make_experiment(is_standalone=True) for _ in range(4))
+    stop_experiment(again, by=None, now=NOW)
+    ship_arm(again, "new", by=None, now=NOW + DAY, reason="")
+    undo_decision(again, by=None, now=NOW + 2 * DAY, reason="")
+    ship_arm(again, "new", by=None, now=NOW + 3 * DAY, reason="")
+    ship_arm(back, "new", by=None, now=NOW, reason="")
+    undo_decision(back, by=None, now=NOW + DAY, reason="")
+    roll_back(back, by=None, now=NOW + DAY, reason="")
+    ship_arm(silent, "new", by=None, now=NOW + DAY, reason="")
+    silent.changes.all().delete()
+    Experiment.objects.update(decided_at=None)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("experiments.migrations.0003_when_it_was_decided").FILL)
+    found = Experiment.objects.in_bulk([e.pk for e in (again, back, silent, open_one)])
+    assert [found[e.pk].decided_at for e in (again, back, silent, open_one)] == [
+        NOW + 3 * DAY,
+        NOW + DAY,
+        NOW + DAY,
+        None,
+    ]
 
 
 def test_a_report_says_whom_a_hold_out_keeps_from_what_was_shipped() -> None:
