@@ -263,3 +263,68 @@ def test_what_an_import_tells_of_decisions_counts_and_what_is_older_than_the_lim
         import_events(rows, source=source)
         import_events(rows, source=source)
     assert used() == [2]
+
+
+REFUNDED: Mapping[str, Any] = {"counts": "event", "event": "Order Refunded"}
+
+
+def refund(shop: Shop, **who: str) -> None:
+    """Tell, without an amount, that the order A17 of the offer is refunded."""
+    message = {
+        "event": "Order Refunded",
+        "messageId": str(uuid.uuid4()),
+        "timestamp": timezone.now().isoformat(),
+        "properties": {"order_id": "A17", "offer": "coupon"},
+        **(who or {"userId": "ada"}),
+    }
+    assert shop.site.post("/v1/track", message, key=shop.events_key).status == 200
+
+
+def refund_by_a_file(at: datetime) -> None:
+    about = {"order_id": "A17", "offer": "coupon"}
+    row = EventRow("ada", "Order Refunded", at, str(uuid.uuid4()), None, about)
+    import_events([row], source=make_source()[0])
+
+
+@pytest.mark.parametrize("is_imported", [False, True], ids=["sent", "imported"])
+def test_a_refund_that_waited_counts_when_its_order_comes(shop: Shop, *, is_imported: bool) -> None:
+    shop.start()
+    shop.limit(1, **REFUNDED)
+    refund(shop)
+    assert used() == []
+    bring() if is_imported else order(shop, userId="ada")
+    assert used() == [1]
+    assert shop.visit(*(f"a{n}" for n in range(8))) == []
+    # It counts once, whatever comes again.
+    bring()
+    order(shop, userId="ada")
+    assert used() == [1]
+
+
+@pytest.mark.parametrize(("is_old", "counted"), [(False, [1]), (True, [])])
+def test_a_refund_of_a_file_that_waited_counts_unless_it_is_older_than_the_limit(
+    shop: Shop, *, is_old: bool, counted: list[int]
+) -> None:
+    shop.start()
+    shop.limit(9, **REFUNDED)
+    refund_by_a_file(timezone.now() - timedelta(days=is_old))
+    assert used() == []
+    bring()
+    assert used() == counted
+
+
+def test_a_refund_that_is_sent_while_its_order_is_imported_counts_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.start()
+    shop.limit(2, **REFUNDED)
+    bring("B1")
+    settle = ImportedOrders.settle_again
+
+    def settle_again(self: ImportedOrders) -> SettledAgain:
+        refund(shop)
+        return settle(self)
+
+    monkeypatch.setattr(ImportedOrders, "settle_again", settle_again)
+    bring()
+    assert used() == [1]
