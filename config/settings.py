@@ -147,6 +147,7 @@ UNFOLD = {
     "SCRIPTS": [
         lambda request: static("offerlab/once.js"),
         lambda request: static("offerlab/fresh.js"),
+        lambda request: static("offerlab/named.js"),
     ],
     "SIDEBAR": {
         "show_search": True,
