@@ -59,19 +59,26 @@ def test_a_task_that_fails_is_counted_and_not_done(
     assert ("offerlab_task_done_seconds", ("tests.broken",)) not in metrics
 
 
-def page() -> str:
+def page(address: str = "/experiments/") -> str:
     client = Client()
-    client.force_login(make_user("experiments.view_experiment"))
-    return client.get("/experiments/", headers={"x-forwarded-proto": "https"}).content.decode()
+    client.force_login(make_user("experiments.view_experiment", "campaigns.view_campaign"))
+    return client.get(address, headers={"x-forwarded-proto": "https"}).content.decode()
 
 
-def test_a_page_says_that_no_worker_has_done_anything(notes: "redis.Redis") -> None:
-    assert "No worker has done anything yet." in page()
+# Also the admin's, which are built by its theme.
+@pytest.mark.parametrize("address", ["/experiments/", "/admin/", "/admin/campaigns/campaign/"])
+def test_a_page_says_that_no_worker_has_done_anything(address: str, notes: "redis.Redis") -> None:
+    assert page(address).count("No worker has done anything yet.") == 1
     thin_all.apply()
-    assert "No worker" not in page()
+    assert "No worker" not in page(address)
     for name in notes.hkeys(DONE_KEY):
         notes.hset(DONE_KEY, name, time.time() - 3 * 3600)
-    assert "No worker has finished anything for 3\xa0hours." in page()
+    assert "No worker has finished anything for 3\xa0hours." in page(address)
+
+
+def test_who_is_not_logged_in_is_not_told(notes: "redis.Redis") -> None:
+    answer = Client().get("/admin/login/", headers={"x-forwarded-proto": "https"})
+    assert "No worker" not in answer.content.decode()
 
 
 def test_pages_are_shown_where_redis_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
