@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -33,6 +33,7 @@ PREVIEW_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' https: data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox"
 )
+CHANGE = "campaigns.change_campaign"
 EDITABLE = {*UNSTARTED} - {Status.IN_REVIEW}
 SAMPLE_CUSTOMERS = 10
 NOWHERE = "nobody@example.com"
@@ -40,55 +41,57 @@ NOWHERE = "nobody@example.com"
 
 @staff_member_required
 @permission_required("campaigns.view_campaign", raise_exception=True)
+@transaction.atomic
 def steps(request: HttpRequest, key: str) -> HttpResponse:
     """Show a campaign's messages one after the other, and take a further one."""
     campaign = _find(key)
+    if request.method == "POST":
+        if not _has_right(request):
+            raise PermissionDenied
+        campaign = lock_campaign(campaign)
     may_edit = _may_edit(request, campaign)
     form = StepForm(request.POST or None)
-    if request.method == "POST":
-        if not may_edit:
-            raise Http404
-        if form.is_valid():
-            return redirect("message", key=key, step_id=form.write(campaign).pk)
+    if request.method == "POST" and may_edit and form.is_valid():
+        return redirect("message", key=key, step_id=form.write(campaign).pk)
     context = {
         "campaign": campaign,
         "steps": describe_steps(campaign),
         "form": form,
-        "may_edit": may_edit,
-        "is_checked": request.method == "POST",
+        **_permission(request, campaign),
     }
     return render(request, "campaigns/messages.html", context)
 
 
 @staff_member_required
-@permission_required("campaigns.change_campaign", raise_exception=True)
+@permission_required(CHANGE, raise_exception=True)
 @transaction.atomic
 def step_settings(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Let somebody say when a message is sent and to whom."""
     step = _find_step(key, step_id, is_changed=request.method == "POST")
-    if not _may_edit(request, step.campaign):
-        raise Http404
     form = StepForm(request.POST or None, instance=step)
-    if request.method == "POST" and form.is_valid() and form.is_current():
+    may_save = request.method == "POST" and _may_edit(request, step.campaign)
+    if may_save and form.is_valid() and form.is_current():
         form.write(step.campaign)
         return redirect("messages", key=key)
     context = {
         "campaign": step.campaign,
         "step": step,
         "form": form,
-        "is_checked": request.method == "POST",
+        **_permission(request, step.campaign),
     }
     return render(request, "campaigns/message_settings.html", context)
 
 
 @staff_member_required
-@permission_required("campaigns.change_campaign", raise_exception=True)
+@permission_required(CHANGE, raise_exception=True)
 @transaction.atomic
 def remove(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Take a message out of its campaign, with all that is written, once somebody said so twice."""
     step = _find_step(key, step_id, is_changed=request.method == "POST")
     if not _may_edit(request, step.campaign):
-        raise Http404
+        label = step.campaign.get_status_display().lower()
+        messages.error(request, f"“{step.name}” stays: the campaign is {label} by now.")
+        return redirect("messages", key=key)
     if request.method != "POST":
         context = {"campaign": step.campaign, "step": step, "written": step.messages.count()}
         return render(request, "campaigns/message_remove.html", context)
@@ -98,7 +101,7 @@ def remove(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
 
 
 @staff_member_required
-@permission_required("campaigns.change_campaign", raise_exception=True)
+@permission_required(CHANGE, raise_exception=True)
 @transaction.atomic
 def edit(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Let somebody write what a step says in one language."""
@@ -117,8 +120,6 @@ def edit(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
             saved.save()
             messages.success(request, "The message is saved.")
             return redirect(f"{request.path}?language={language}" if language else request.path)
-    if request.method == "POST" and not may_edit:
-        messages.error(request, "Nothing is saved: the campaign is in review or was started.")
     context = {
         "campaign": step.campaign,
         "step": step,
@@ -129,15 +130,14 @@ def edit(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
         "languages": sorted({*step.messages.values_list("language", flat=True), language, ""}),
         "reader": ReaderForm(initial={"to": getattr(request.user, "email", "")}),
         "customers": Customer.objects.filter(merged_into=None)[:SAMPLE_CUSTOMERS],
-        "may_edit": may_edit,
-        "is_checked": request.method == "POST",
+        **_permission(request, step.campaign),
     }
     return render(request, "campaigns/message.html", context)
 
 
 @require_POST
 @staff_member_required
-@permission_required("campaigns.change_campaign", raise_exception=True)
+@permission_required(CHANGE, raise_exception=True)
 def preview(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Take a draft that is not saved, and answer with a frame that shows it, or what is wrong."""
     step = _find_step(key, step_id)
@@ -173,7 +173,7 @@ def preview(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
 @require_safe
 @xframe_options_sameorigin
 @staff_member_required
-@permission_required("campaigns.change_campaign", raise_exception=True)
+@permission_required(CHANGE, raise_exception=True)
 def shown(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Answer with the mail that was last previewed, by itself."""
     answer = HttpResponse(request.session.get("preview", ""))
@@ -184,7 +184,7 @@ def shown(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
 
 @require_POST
 @staff_member_required
-@permission_required("campaigns.change_campaign", raise_exception=True)
+@permission_required(CHANGE, raise_exception=True)
 def test(request: HttpRequest, key: str, step_id: int) -> HttpResponse:
     """Send a saved message to somebody who wants to see it."""
     step = _find_step(key, step_id)
@@ -237,9 +237,23 @@ def _find_step(key: str, step_id: int, *, is_changed: bool = False) -> Step:
     return step
 
 
+def _has_right(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "has_perm", lambda _: False)(CHANGE))
+
+
 def _may_edit(request: HttpRequest, campaign: Campaign) -> bool:
-    may = getattr(request.user, "has_perm", lambda _: False)("campaigns.change_campaign")
-    return bool(may) and campaign.status in EDITABLE
+    return _has_right(request) and campaign.status in EDITABLE
+
+
+def _permission(request: HttpRequest, campaign: Campaign) -> dict[str, bool]:
+    """Tell a page whether it may be changed, whether what was sent is checked, or kept from it."""
+    may_edit, is_sent = _may_edit(request, campaign), request.method == "POST"
+    return {
+        "may_edit": may_edit,
+        "is_settled": campaign.status not in EDITABLE,
+        "is_checked": is_sent and may_edit,
+        "is_refused": is_sent and not may_edit,
+    }
 
 
 def _write(message: Message, draft: Draft) -> None:

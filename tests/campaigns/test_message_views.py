@@ -18,6 +18,7 @@ from campaigns.preflight import find_issues
 from campaigns.sending.enrolling import enrol_due
 from campaigns.step_conditions import Condition, Kind, describe_steps, read_condition
 from tests.campaigns.mailed import add_step, make_mail_placement, make_mailed, make_readers
+from tests.filled_forms import open_form, read_form
 from tests.makers import make_campaign, make_customers, make_user
 
 pytestmark = pytest.mark.django_db
@@ -156,8 +157,45 @@ def test_what_is_sent_is_not_changed_any_more(browser: Client) -> None:
     before = step.messages.get().subject
     browser.post(address(step), WRITTEN)
     assert step.messages.get().subject == before
-    page = f"/campaigns/{campaign.key}/messages/"
-    assert browser.post(page, {"name": "x", "wait_minutes": "0"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("running", "The campaign is running by now"),
+        ("paused", "started again"),
+        ("finished", "a new campaign"),
+        ("in_review", "The campaign is in review"),
+    ],
+)
+@pytest.mark.parametrize("rest", ["", "settings/"])
+def test_who_comes_too_late_is_told_so_and_keeps_what_was_entered(
+    browser: Client, step: Step, status: str, words: str, rest: str
+) -> None:
+    page = address(step, "settings/") if rest else f"/campaigns/{step.campaign.key}/messages/"
+    sent = open_form(browser, page, having="wait_minutes")
+    Campaign.objects.update(status=status)
+    answer = browser.post(page, sent | {"name": ["My reminder"], "wait_minutes": ["77"]})
+    said = answer.content.decode()
+    assert "Nothing is saved." in said
+    assert words in said
+    kept = read_form(said, having="wait_minutes")
+    assert (kept["name"], kept["wait_minutes"]) == (["My reminder"], ["77"])
+    assert '<button class="primary">' not in said
+    assert list(step.campaign.steps.values_list("name", "wait_minutes")) == [("First", 0)]
+    for address_, _ in re.findall(r'href="(/campaigns/[^"]+/(pause|start|finish|setup)/)"', said):
+        assert browser.get(address_).status_code == 200, address_
+    # Whoever opens it only then is not asked to fill in anything.
+    assert "Nothing is saved." not in browser.get(page).content.decode()
+
+
+def test_who_may_not_change_a_campaign_adds_no_message(client: Client, step: Step) -> None:
+    client.force_login(make_user("campaigns.view_campaign"))
+    client.defaults["HTTP_X_FORWARDED_PROTO"] = "https"
+    page = f"/campaigns/{step.campaign.key}/messages/"
+    form = {"name": "x", "wait_minutes": "0", "condition": "everybody"}
+    assert client.post(page, form).status_code == 403
+    assert step.campaign.steps.count() == 1
 
 
 def test_who_only_looks_changes_nothing(client: Client, step: Step) -> None:
@@ -325,7 +363,8 @@ def test_no_message_is_taken_out_of_a_campaign_that_was_started(browser: Client)
     step = Step.objects.create(campaign=campaign, name="First")
     Campaign.objects.update(status="running")
     for ask in (browser.get, browser.post):
-        assert ask(address(step, "remove/")).status_code == 404
+        answer = ask(address(step, "remove/"), follow=True).content.decode()
+        assert "“First” stays: the campaign is running by now." in answer
     assert campaign.steps.exists()
 
 
