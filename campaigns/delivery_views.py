@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 from campaigns.models import Campaign
 from campaigns.sending.progress import find_doubtful, find_progress, resolve_doubt
 
-# More than a page shows.
-MOST = 1000
+# So many are shown on a page, and decided about at once.
+MOST = 200
 
 
 @require_safe
@@ -42,7 +42,7 @@ def doubt(request: HttpRequest, key: str) -> HttpResponse:
             return redirect("campaign-doubt", key=key)
         # What leaves cannot be called back, so it is asked for twice.
         if again and "sure" not in request.POST:
-            chosen = find_doubtful(campaign, among=ids)
+            chosen = find_doubtful(campaign, among=ids, most=MOST)
             context = {"campaign": campaign, "deliveries": chosen}
             return render(request, "campaigns/doubt_again.html", context)
         count = resolve_doubt(campaign, ids, again=again, by=request.user, now=timezone.now())
@@ -50,7 +50,11 @@ def doubt(request: HttpRequest, key: str) -> HttpResponse:
         deed = f"{verb} sent again" if again else f"{verb} as sent"
         messages.success(request, f"{count:,} message{pluralize(count)} {deed}.")
         return redirect("campaign-doubt", key=key)
-    context = {"campaign": campaign, "deliveries": find_doubtful(campaign)}
+    context = {
+        "campaign": campaign,
+        "deliveries": find_doubtful(campaign, most=MOST),
+        "in_doubt": find_progress(campaign, now=timezone.now()).in_doubt,
+    }
     return render(request, "campaigns/doubt.html", context)
 
 

@@ -87,7 +87,7 @@ def find_progress(campaign: Campaign, *, now: datetime) -> Progress:
 
 
 def find_doubtful(
-    campaign: Campaign, *, among: Sequence[int] | None = None, most: int = 200
+    campaign: Campaign, *, among: Sequence[int] | None = None, most: int
 ) -> Sequence[Delivery]:
     """Return deliveries of which nobody knows whether they went, the oldest first."""
     doubtful = Delivery.objects.filter(campaign=campaign, state=DeliveryState.IN_DOUBT)

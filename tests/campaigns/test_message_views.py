@@ -264,6 +264,25 @@ def test_somebody_says_what_becomes_of_what_is_in_doubt(browser: Client) -> None
     assert "1 message in doubt counted as sent" in actions
 
 
+def test_what_is_in_doubt_is_shown_some_at_a_time_and_the_rest_counted(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaigns.delivery_views.MOST", 2)
+    campaign = make_mailed()
+    ids = [delivery.pk for delivery in doubtful(campaign, 5)]
+    page = f"/campaigns/{campaign.key}/in-doubt/"
+    shown = browser.get(page).content.decode()
+    assert shown.count('name="shown"') == 2
+    assert "the oldest 2 of 5" in shown
+    # Nobody is decided about who was not shown when it was asked for the second time.
+    asked = browser.post(page, {"delivery": ids, "deed": "again"}).content.decode()
+    assert "Send 2 messages again?" in asked
+    browser.post(page, {"delivery": ids, "deed": "again", "sure": "yes"})
+    assert campaign.deliveries.filter(state="in_doubt").count() == 3
+    browser.post(page, {"shown": ids[2:4], "all": "on", "deed": "sent"})
+    assert "oldest" not in browser.get(page).content.decode()
+
+
 def test_nothing_is_sent_again_by_a_quick_click(browser: Client) -> None:
     campaign = make_mailed()
     first, second, third = doubtful(campaign, 3)
