@@ -49,16 +49,16 @@ def test_deciding_reads_no_table_as_a_whole(tmp_path: Path) -> None:
     grown = "^(audience_(customer|identity)|recommender_(decision|reward)|experiments_exposure)"
     make_customers(2_000)
 
-    async def read(connection: AsyncConnection[Any]) -> Sequence[tuple[str, int]]:
+    async def count_scans(connection: AsyncConnection[Any]) -> Count[str]:
         cursor = await connection.execute(
-            "SELECT relname, seq_scan FROM pg_stat_xact_user_tables"
-            " WHERE seq_scan > 0 AND relname ~ %s",
-            [grown],
+            "SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname ~ %s", [grown]
         )
-        return await cursor.fetchall()
+        return Count(dict(await cursor.fetchall()))
 
-    async def decide_often() -> Sequence[tuple[str, int]]:
+    async def decide_often() -> Count[str]:
         async with office.pool.connection() as connection, connection.transaction():
+            # What this session did a moment ago counts too, such as a new month's indexes.
+            earlier = await count_scans(connection)
             for wave in range(7):  # a statement's plan is kept from its sixth time on
                 visits = [visit(campaign, f"{wave}-{n}") for n in range(20)]
                 visits.append(Visit(Name(None, f"browser {wave}"), visits[0].placements, {}))
@@ -66,11 +66,11 @@ def test_deciding_reads_no_table_as_a_whole(tmp_path: Path) -> None:
                 batch = Batch(await office.snapshot.get(), visits, now)
                 await batch.serve(connection)
                 assert batch.is_decided
-            return await read(connection)
+            return await count_scans(connection) - earlier
 
     with open_office(tmp_path) as office:
         office.serve(visit(campaign, "first"))
-        assert office.runner.run(decide_often()) == []
+        assert office.runner.run(decide_often()) == Count()
 
 
 def test_a_browser_and_a_customer_are_decided_for_in_one_transaction(tmp_path: Path) -> None:
