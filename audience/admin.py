@@ -14,7 +14,6 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from audience.keys import encrypt_payloads, renew_key, revoke
 from audience.models import (
     Audience,
     AuditEntry,
@@ -25,6 +24,7 @@ from audience.models import (
     Scope,
     Source,
 )
+from audience.sources.keys import encrypt_payloads, renew_key, revoke
 from wire.notices import announce_change
 
 OLD_KEY_LIVES = timedelta(days=7)

@@ -9,8 +9,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from audience.audiences import REFRESH_TASK, find_due, refresh_members
-from audience.retention import delete_expired
+from audience.audiences.saving import REFRESH_TASK, find_due, refresh_members
+from audience.keeping.retention import delete_expired
 
 LAKE_TASK = "audience.extend_lake"
 # Of every 30 seconds, so that a worker has time for other things: what is left waits for its turn.
@@ -25,7 +25,7 @@ def extend_lake() -> int:
     if settings.LAKE_DIR is None:
         return 0
     # Loaded by name: a worker without a lake needs no DuckDB in its memory.
-    written: int = import_module("audience.lake").extend_lake(settings.LAKE_DIR)
+    written: int = import_module("audience.keeping.lake").extend_lake(settings.LAKE_DIR)
     return written
 
 

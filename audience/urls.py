@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from audience import consent_views, subscribe_views
+from audience.consent import subscribe_views
+from audience.consent import views as consent_views
 from audience.pages import lists, views
 
 urlpatterns = [

@@ -4,9 +4,9 @@
 
 Of a British shop's customers (Chen, Sain & Guo 2012; UCI Online Retail), the outcomes are spend and
 orders in the days after a cut, and the covariates are those that a plan of these two metrics gets
-(`experiments/layout.py`): both over 28 and over 112 days before, whether there was an order, and
-totals capped at the 99th percentile. Spend is measured as it is, and capped at its own 99th
-percentile: two or three customers spend so much that hardly anything else counts.
+(`experiments/measuring/layout.py`): both over 28 and over 112 days before, whether there was an
+order, and totals capped at the 99th percentile. Spend is measured as it is, and capped at its own
+99th percentile: two or three customers spend so much that hardly anything else counts.
 
 Mean length of the interval of the difference, over random splits in two, as a share of its length
 
@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.layout import (
+from experiments.measuring.layout import (
     COVARIATE_CAP,
     Measured,
     covariate_cuts,

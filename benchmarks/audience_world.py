@@ -62,9 +62,9 @@ def fill(*, customers: int, events: int, now: datetime) -> None:
     """Write the shop: a year of it, until now."""
     from django.db import connection, transaction
 
-    from audience.copying import analyse
+    from audience.importing.copying import analyse
+    from audience.keeping.partitions import event_partition, make_partitions, month_of
     from audience.models import Source
-    from audience.partitions import event_partition, make_partitions, month_of
 
     source, _ = Source.objects.get_or_create(name="bench")
     start = now - YEAR

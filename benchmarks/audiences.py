@@ -173,8 +173,8 @@ def as_administrator() -> Any:
 
 def check_counts(edits: int) -> bool:
     """Time a session's looks, from nothing and again, and hold some against PostgreSQL."""
-    from audience.audiences import count_members
-    from audience.counting import find_sample, look_at
+    from audience.audiences.counting import find_sample, look_at
+    from audience.audiences.saving import count_members
 
     def time_session(seed: int) -> list[float]:
         times = []
@@ -287,7 +287,7 @@ def check_pages() -> bool:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    from audience.audiences import save_rule
+    from audience.audiences.saving import save_rule
     from audience.models import Audience
 
     for number in range(100):
@@ -325,11 +325,11 @@ def check_pages() -> bool:
 
 def check_imports(customers: int) -> bool:
     """Import a file of new customers, and a list of known ones, beside a bare COPY."""
-    from audience.audiences import refresh_members
-    from audience.copying import copy_rows, import_customers
-    from audience.csv_files import read_customers
-    from audience.csv_lines import Refused, read_column
-    from audience.lists import COLUMNS, fill_list
+    from audience.audiences.lists import COLUMNS, fill_list
+    from audience.audiences.saving import refresh_members
+    from audience.importing.copying import copy_rows, import_customers
+    from audience.importing.csv_files import read_customers
+    from audience.importing.csv_lines import Refused, read_column
     from audience.models import Audience, AudienceKind
 
     with TemporaryDirectory(prefix="offerlab-bench-") as directory:

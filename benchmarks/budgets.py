@@ -9,10 +9,11 @@ as a part of what the linear program of all customers earns, which knows beforeh
 
 Those who know what offers earn show what spending alone is worth; those who learn have our default
 bandit, which hears of a reward two hundredths of the time after its decision. The prices are those
-of `recommender/prices.py`, charged by `Odds.charge`, and the budget is never overspent.
+of `recommender/scarcity/prices.py`, charged by `Odds.charge`, and the budget is never overspent.
 
 `--rates` tries other steps of the price. `--audience` divides a budget among customers who are all
-known (`recommender/allocating.py`), beside scipy's solver on the whole program, and for 1,000,000.
+known (`recommender/scarcity/allocating.py`), beside scipy's solver on the whole program, and for
+1,000,000.
 """
 
 import argparse
@@ -30,15 +31,15 @@ from scipy import sparse
 from scipy.optimize import linprog
 from tqdm import tqdm
 
-import recommender.prices
-from recommender.allocating import divide
+import recommender.scarcity.prices
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits import load_bandit
 from recommender.bandits.base import Bandit, Statistics
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
-from recommender.prices import STEPS, Stretch, find_unit_worth, step_price
-from recommender.propensities import floor_after
+from recommender.scarcity.allocating import divide
+from recommender.scarcity.prices import STEPS, Stretch, find_unit_worth, step_price
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
+from recommender.weighing.propensities import floor_after
 
 DAYS, OFFERS, COLUMNS = 28, 7, 6
 FLOOR = 0.01
@@ -215,9 +216,9 @@ def compare(seeds: int, customers: int) -> None:
 def try_rates(seeds: int, customers: int) -> None:
     """Print what other steps of the price earn."""
     print("\nSteps of the price, a budget of 20%, knowing what offers earn:")
-    usual = recommender.prices.RATE
+    usual = recommender.scarcity.prices.RATE
     for rate in (1.0, 3.0, 10.0, 30.0, 100.0):
-        recommender.prices.RATE = rate
+        recommender.scarcity.prices.RATE = rate
         parts = []
         for order, keener in ORDERS.items():
             for seed in tqdm(range(seeds), desc=f"{rate:g}, {order}", leave=False):
@@ -226,7 +227,7 @@ def try_rates(seeds: int, customers: int) -> None:
                     spend(world, "prices", learns=False, seed=seed) / find_hindsight(world)
                 )
         print(f"  RATE {rate:<5g}{_say(parts)}", flush=True)
-    recommender.prices.RATE = usual
+    recommender.scarcity.prices.RATE = usual
 
 
 def divide_audiences() -> None:

@@ -25,10 +25,10 @@ SLATE = 5
 CAP = 5_000
 BUDGET_CENTS, COST_CENTS = 100_000, 37
 SETUP = f"""
-from audience.keys import create_source
 from audience.models import Scope
-from campaigns.drafting import CampaignPlan, Split, add_offers, draft_campaign
-from campaigns.lifecycle import start_campaign
+from audience.sources.keys import create_source
+from campaigns.lifecycle.drafting import CampaignPlan, Split, add_offers, draft_campaign
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Cap, Offer, Placement
 from django.utils import timezone
 from experiments.models import Metric

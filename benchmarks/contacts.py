@@ -14,20 +14,21 @@ SCRIPT = """
 import asyncio, secrets, statistics, time
 from datetime import timedelta
 from django.utils import timezone
-from audience.copying import CustomerRow, EventRow, import_customers, import_events
-from audience.finding import Name
-from audience.keys import create_source
+from audience.customers.finding import Name
+from audience.importing.copying import CustomerRow, EventRow, import_customers, import_events
+from audience.keeping.partitions import make_partitions, month_of
 from audience.models import Customer, Scope
-from audience.partitions import make_partitions, month_of
+from audience.sources.keys import create_source
 from campaigns.deciding.desk import Batch, Visit
-from campaigns.drafting import CampaignPlan, Split, add_offers, draft_campaign, find_nothing
-from campaigns.lifecycle import start_campaign
-from campaigns.models import Offer, Placement
 from campaigns.deciding.workbench import Workbench
+from campaigns.lifecycle.drafting import (
+    CampaignPlan, Split, add_offers, draft_campaign, find_nothing)
+from campaigns.lifecycle.status import start_campaign
+from campaigns.models import Offer, Placement
 from experiments.models import Metric
 from recommender.decision_ids import RANDOM_BITS, decision_id, decision_partition
 from recommender.decisions import Logged, copy_decisions
-from recommender.features import CategoryFeature, FeatureSpec
+from recommender.weighing.features import CategoryFeature, FeatureSpec
 
 now = timezone.now()
 goal = Metric.objects.create(

@@ -24,7 +24,7 @@ def main() -> None:
     from django.urls import reverse
 
     from audience.models import Customer
-    from campaigns.timeline import read_timeline
+    from campaigns.customers.timeline import read_timeline
     from tests.makers import make_user
 
     settings.ALLOWED_HOSTS = ["testserver"]
@@ -62,7 +62,7 @@ def make_world() -> tuple[object, object, str, str]:
     """Give one customer 100,000 events over a year and 1,000 decisions, among many others."""
     from datetime import timedelta
 
-    from audience.copying import analyse
+    from audience.importing.copying import analyse
     from tests.makers import (
         HOUR,
         NOW,

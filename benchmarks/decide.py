@@ -32,17 +32,17 @@ CONTEXT = {"segment": "b", "device": "phone", **{f"n{i}": 31 + i for i in range(
 SETUP = """
 from datetime import timedelta
 import numpy as np
-from audience.keys import create_source
 from audience.models import Scope
-from campaigns.drafting import CampaignPlan, add_offers, draft_campaign
-from campaigns.lifecycle import start_campaign
+from audience.sources.keys import create_source
+from campaigns.lifecycle.drafting import CampaignPlan, add_offers, draft_campaign
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Offer, Placement
 from django.utils import timezone
 from experiments.models import Metric
 from recommender.bandits import load_bandit
-from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
 from recommender.models import PolicyVersion
-from recommender.odds import Odds
+from recommender.weighing.features import CategoryFeature, FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 
 now = timezone.now()
 goal = Metric.objects.create(
@@ -99,11 +99,11 @@ from ninja import NinjaAPI, Schema
 from audience.models import Customer
 from campaigns.deciding.draw import draw_offer, draw_seed, is_held_back
 from campaigns.models import Campaign, Status
-from experiments.assignment import assign
+from experiments.assigning.assignment import assign
 from experiments.models import Exposure
 from recommender.decision_ids import RANDOM_BITS, decision_id
 from recommender.models import Decision, Reward
-from recommender.odds import Odds
+from recommender.weighing.odds import Odds
 
 api = NinjaAPI(docs_url=None)
 
@@ -199,7 +199,7 @@ from config import asgi as ours
 from django.urls import path
 from ninja import NinjaAPI, Schema
 from typing import Any
-from audience.finding import Name
+from audience.customers.finding import Name
 from campaigns.deciding.api import _to_reply
 from campaigns.deciding.desk import Visit
 import msgspec, sys

@@ -26,7 +26,7 @@ import asyncio, gc, itertools, json, os, time
 from pathlib import Path
 import redis.asyncio, uvloop
 from django.conf import settings
-from audience.finding import Name
+from audience.customers.finding import Name
 from campaigns.deciding.desk import Desk, Visit
 from campaigns.deciding.loading import SnapshotLoader
 from campaigns.deciding.spool import Spool

@@ -28,12 +28,12 @@ import numpy as np
 from campaigns.deciding.draw import is_held_back
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits import load_bandit
-from recommender.features import FeatureSpec
+from recommender.offpolicy.reward_model import crossfit_predictions
 from recommender.offpolicy.robust import ModelledLog, doubly_robust
 from recommender.offpolicy.values import PolicyValue, difference
-from recommender.profiling import fit_features
-from recommender.propensities import floor_after
-from recommender.reward_model import crossfit_predictions
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.profiling import fit_features
+from recommender.weighing.propensities import floor_after
 
 ATTRIBUTES = ["recency", "history", "mens", "womens", "newbie", "zip_code", "channel"]
 OFFERS = ("Mens E-Mail", "Womens E-Mail", "No E-Mail")

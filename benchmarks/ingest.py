@@ -21,7 +21,7 @@ import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
-from audience.ingest import STORE_EVENTS
+from audience.intake.ingest import STORE_EVENTS
 from benchmarks.serving import HOST, Site, run_in_shell, services, serving
 
 BATCH = 100
@@ -139,8 +139,8 @@ def measure(site: Site, key: str) -> None:
 
 
 SETUP = """
-from audience.keys import create_source
 from audience.models import Scope
+from audience.sources.keys import create_source
 print("KEY=" + create_source("bench", scopes=[Scope.EVENTS])[1])
 """
 

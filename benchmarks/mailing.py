@@ -13,8 +13,8 @@ SETUP = """
 from django.db import connection
 from django.utils import timezone
 from campaigns.channels import CHANNELS
-from campaigns.drafting import CampaignPlan, Split, add_offers, draft_campaign
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.drafting import CampaignPlan, Split, add_offers, draft_campaign
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Campaign, Message, Offer, Placement, Step
 from campaigns.sending.writing import to_draft
 from experiments.models import Metric

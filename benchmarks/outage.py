@@ -33,10 +33,10 @@ from benchmarks.delivery.fragile import FragileSite
 RATE = 100.0
 PAUSES = 20
 SETUP = """
-from audience.keys import create_source
 from audience.models import Scope
-from campaigns.drafting import CampaignPlan, add_offers, draft_campaign
-from campaigns.lifecycle import start_campaign
+from audience.sources.keys import create_source
+from campaigns.lifecycle.drafting import CampaignPlan, add_offers, draft_campaign
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Offer, Placement
 from django.utils import timezone
 from experiments.models import Metric

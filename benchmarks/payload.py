@@ -15,10 +15,10 @@ from benchmarks.serving import Load, Shot, load, run_in_shell, services, serving
 ROUNDS = 40
 SECONDS = 1
 SETUP = """
-from audience.keys import create_source
 from audience.models import Kind, Scope
+from audience.sources.keys import create_source
 from django.utils import timezone
-from experiments.drafting import ArmPlan, plan_experiment
+from experiments.lifecycle.drafting import ArmPlan, plan_experiment
 from experiments.models import Experiment, Status
 
 for number in range(20):

@@ -19,10 +19,10 @@ from campaigns.deciding.draw import draw_offer, draw_seed
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits import load_bandit
 from recommender.bandits.base import Statistics
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
 from recommender.offpolicy.calibration import PropensityCheck, check_propensities
-from recommender.propensities import floor_after
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
+from recommender.weighing.propensities import floor_after
 
 KINDS = ("randomised_ucb", "linear_thompson")
 OFFERS, COLUMNS, BATCHES = 8, 6, 100

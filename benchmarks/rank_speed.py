@@ -20,13 +20,13 @@ from collections.abc import Callable
 import numpy as np
 
 from recommender.arrays import ScoreArray
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
+from recommender.listing.reranking import Followers
 from recommender.rankers.als import Als
 from recommender.rankers.base import CUSTOMERS_AT_ONCE
 from recommender.rankers.ease import Ease
 from recommender.rankers.item_knn import ItemKnn
 from recommender.rankers.markov import Markov
-from recommender.reranking import Followers
 
 CUSTOMERS, ITEMS, SHOWN = 6040, 3706, 100
 MOST_RATIO, MOST_MS = 1.5, 1.0

@@ -39,12 +39,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from campaigns.casestudies.wheel import NotFetched, Wheel, fetch_wheel
-from recommender.interaction_files import Interactions, read_sequences, read_table
-from recommender.item_facts import ItemFacts
-from recommender.judging import Judged, compare, interval, judge
+from recommender.interactions.files import Interactions, read_sequences, read_table
+from recommender.interactions.item_facts import ItemFacts
+from recommender.interactions.splits import Split, leave_one_out, leave_two_out, split_at
+from recommender.judging.judge import Judged, compare, interval, judge
 from recommender.rankers import load_ranker, make_ranker
 from recommender.rankers.composite import Composite
-from recommender.splits import Split, leave_one_out, leave_two_out, split_at
 
 DATA_DIR = Path(".data") / "benchmarks"
 MOVIELENS = "recbole/dataset_example/ml-100k/ml-100k"

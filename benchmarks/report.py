@@ -50,8 +50,8 @@ def main() -> None:
 
 def make_report() -> str:
     """Fill an experiment of 3 arms, 10 metrics and 10 segments and analyse it at 12 looks."""
-    from experiments.analysis import analyse
-    from experiments.drafting import ArmPlan
+    from experiments.analysing.analysis import analyse
+    from experiments.lifecycle.drafting import ArmPlan
     from tests.makers import (
         DAY,
         HOUR,

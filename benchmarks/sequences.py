@@ -23,12 +23,10 @@ from tqdm import tqdm
 
 from recommender.bandits import load_bandit
 from recommender.bandits.base import Hyperparameters, StepReader, Steps
-from recommender.counterfactuals import LEARNED
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
+from recommender.offpolicy.counterfactuals import LEARNED
+from recommender.offpolicy.sequence_values import SequenceLog, judge_sequences, sequence_targets
 from recommender.offpolicy.sequences import per_decision_ips
 from recommender.offpolicy.values import PolicyValue, Withheld
-from recommender.sequence_values import SequenceLog, judge_sequences, sequence_targets
 from recommender.simulators.fatigue import (
     NOTHING,
     Chooses,
@@ -41,6 +39,8 @@ from recommender.simulators.fatigue import (
     rested,
     value_of,
 )
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
 
 SHOPPERS, ROUNDS, OTHERS = 2_000, 3, 5_000
 JUDGED_DAYS, HELD_BACK, TRUTH = 10, 4_000, 20_000

@@ -4,10 +4,10 @@
 
 The file is a table of visitor, item and time, such as RetailRocket's `events.csv`. Sessions end
 with a pause; those of the last days are asked for, step by step, and all before are learned from
-(`recommender/sessions.py`). What was met in the session may be shown again, as published
-comparisons have it; beside that stands what lists are worth that show new items only, as ours do.
-Of RetailRocket, over five stretches of 27 days, Ludewig et al. (2021) print MRR@20 / HR@20 of
-.245 / .417 for a Markov chain, .324 / .567 for GRU4Rec, and .364 / .593 for VSTAN, whose weights
+(`recommender/interactions/sessions.py`). What was met in the session may be shown again, as
+published comparisons have it; beside that stands what lists are worth that show new items only, as
+ours do. Of RetailRocket, over five stretches of 27 days, Ludewig et al. (2021) print MRR@20 / HR@20
+of .245 / .417 for a Markov chain, .324 / .567 for GRU4Rec, and .364 / .593 for VSTAN, whose weights
 our session kNN has.
 """
 
@@ -22,11 +22,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from recommender.interaction_files import read_table
-from recommender.judging import interval, judge
+from recommender.interactions.files import read_table
+from recommender.interactions.sessions import next_in_session
+from recommender.judging.judge import interval, judge
 from recommender.rankers import make_ranker
 from recommender.rankers.base import DAY_SECONDS
-from recommender.sessions import next_in_session
 
 CUT = 20
 # Least sessions in which an item is met, as in published comparisons.

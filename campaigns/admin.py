@@ -15,8 +15,9 @@ from unfold.decorators import action, display
 
 from audience.careful_admin import CarefulAdmin
 from campaigns.deciding.eligibility import Budget, OfferRules
-from campaigns.guarding import may_approve
-from campaigns.lifecycle import tell_policy_its_offers
+from campaigns.lifecycle.guarding import may_approve
+from campaigns.lifecycle.reviewing import reopen_draft
+from campaigns.lifecycle.status import tell_policy_its_offers
 from campaigns.models import (
     LIVE,
     UNSTARTED,
@@ -29,9 +30,8 @@ from campaigns.models import (
     Placement,
     Status,
 )
-from campaigns.offer_forms import OfferForm
-from campaigns.offer_knowledge import tell_policies
-from campaigns.reviewing import reopen_draft
+from campaigns.offers.forms import OfferForm
+from campaigns.offers.knowledge import tell_policies
 from experiments.models import Role
 from wire.notices import announce_change
 

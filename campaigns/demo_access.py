@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from django.contrib.auth.models import User
 
-from audience.keys import create_source, hash_key, renew_key
 from audience.models import Scope, Source
+from audience.sources.keys import create_source, hash_key, renew_key
 
 USER = "demo"
 # Nobody approves their own experiment: with the same password.

@@ -10,9 +10,9 @@ from typing import Any
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from audience.copying import analyse, copy_rows
+from audience.importing.copying import analyse, copy_rows
+from audience.keeping.partitions import make_partitions, month_of
 from audience.models import Customer
-from audience.partitions import make_partitions, month_of
 from campaigns.deciding.draw import is_held_back
 from campaigns.models import Campaign
 from experiments.models import Exposure
@@ -22,8 +22,8 @@ from recommender.decision_ids import (
     decision_id,
     decision_partition,
 )
-from recommender.features import FeatureSpec
 from recommender.models import Reward
+from recommender.weighing.features import FeatureSpec
 
 EXPOSURES = Exposure._meta.db_table
 REWARDS = Reward._meta.db_table

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from campaigns.deciding.eligibility import Budget, OfferRules
 from campaigns.models import Campaign, Counter, Offer, Pacing, Status
 from recommender.bandits import LOG_ODDS_KINDS
-from recommender.charging import Scarce, learn_prices
+from recommender.learning.charging import Scarce, learn_prices
 
 
 def find_priced(*, now: datetime) -> QuerySet[Campaign]:

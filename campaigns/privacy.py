@@ -23,8 +23,8 @@ from campaigns.deciding.logbook import Unlogged
 from campaigns.deciding.spool import REJECTED, SUFFIX, locked
 from campaigns.models import Assigned, Delivery
 from experiments.models import Exposure, Notice, Prediction, Subscriber
+from recommender.learning.rebuilding import unlearn
 from recommender.models import Decision, Reversal, Reward, TopPicks
-from recommender.rebuilding import unlearn
 
 # What is spooled is logged every second while the database can be reached.
 PATIENCE_SECONDS = 10.0

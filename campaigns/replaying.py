@@ -8,9 +8,9 @@ import numpy as np
 from campaigns.deciding.choice import BY_PLAN
 from campaigns.deciding.draw import draw_offer, draw_seed
 from campaigns.models import AssignmentPlan, Campaign
-from recommender.allocating import PlannedOdds
 from recommender.models import Decision, PolicyVersion
-from recommender.odds import Odds
+from recommender.scarcity.allocating import PlannedOdds
+from recommender.weighing.odds import Odds
 
 # What is left of the logged weights' rounding to whole buckets, and of arithmetic on another
 # machine: a share that lies on the edge between two buckets may fall to either.

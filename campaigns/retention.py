@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Min
 from psycopg import sql
 
-from audience.forgetting import days_before, find_old_partitions, forget_events
+from audience.keeping.forgetting import days_before, find_old_partitions, forget_events
 from experiments.models import LIVE, Experiment
 from recommender.decision_ids import DECISIONS, first_id_at
 

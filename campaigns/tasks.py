@@ -13,18 +13,18 @@ from audience.models import Erasure
 from audience.privacy.erasing import find_unsearched
 from campaigns.assigning.asking import ASSIGN_TASK, find_unfinished, note_problem
 from campaigns.assigning.deciding import Assigner
-from campaigns.epochs import end_epoch
+from campaigns.lifecycle.scheduling import finish_due, start_due
 from campaigns.models import LIVE, Campaign
 from campaigns.pricing import find_priced, price_campaign
 from campaigns.privacy import erase_person, finish_erasure
 from campaigns.results.computing import compute_result, find_due
+from campaigns.results.epochs import end_epoch
 from campaigns.retention import forget_old as forget
-from campaigns.scheduling import finish_due, start_due
 from recommender.bandits import SEQUENCE_KINDS
-from recommender.evaluation import evaluate_policy
+from recommender.evaluating.evaluation import evaluate_policy
+from recommender.evaluating.sequence_logs import evaluate_sequences
+from recommender.evaluating.slate_logs import evaluate_slates
 from recommender.models import PolicyEvaluation
-from recommender.sequence_logs import evaluate_sequences
-from recommender.slate_logs import evaluate_slates
 from wire.wakeups import wake
 
 logger = logging.getLogger(__name__)

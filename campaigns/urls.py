@@ -2,8 +2,12 @@
 
 from django.urls import path
 
-from campaigns import calendar_views, delivery_views, epoch_views, message_views, offer_views, views
+from campaigns import calendar_views, views
 from campaigns.assigning import views as assigning
+from campaigns.messages import deliveries as delivery_views
+from campaigns.messages import views as message_views
+from campaigns.offers import views as offer_views
+from campaigns.results import epoch_views
 from campaigns.setup import views as setup
 
 urlpatterns = [

@@ -15,18 +15,18 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from campaigns.deciding.snapshot import Serves
-from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
+from campaigns.lifecycle.status import finish_campaign, pause_campaign, start_campaign
 from campaigns.models import LIVE, UNSTARTED, Campaign, CampaignResult, Pacing, Status
 from campaigns.results.maturity import to_maturity_page
 from campaigns.results.page import to_result_page
-from campaigns.taught import find_taught
-from campaigns.values import say_integrity, say_prices, to_slate_rows, to_values_of, unit_of
-from experiments.assignment import BUCKETS
-from experiments.lifecycle import request_analysis
+from campaigns.results.taught import find_taught
+from campaigns.results.values import say_integrity, say_prices, to_slate_rows, to_values_of, unit_of
+from experiments.assigning.assignment import BUCKETS
+from experiments.lifecycle.status import request_analysis
 from experiments.views import report_context
 from experiments.wording import say_value
-from recommender.arrivals import find_maturity
 from recommender.models import PolicyEvaluation
+from recommender.rewards.arrivals import find_maturity
 
 
 @dataclass(frozen=True, slots=True)

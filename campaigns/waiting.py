@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from campaigns.models import Campaign
 from campaigns.tasks import EVALUATE_TASK
-from experiments.lifecycle import request_analysis
+from experiments.lifecycle.status import request_analysis
 from experiments.models import Experiment
-from recommender.evaluation import can_be_judged
+from recommender.evaluating.evaluation import can_be_judged
 from recommender.models import Policy, PolicyEvaluation, Reward
-from recommender.rewards import GRACE
+from recommender.rewards.settling import GRACE
 from recommender.tasks import LEARN_TASK
 from wire.wakeups import wake
 

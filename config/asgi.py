@@ -20,11 +20,11 @@ django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - settings come after the environment is set
 
-from audience.api import Intake  # noqa: E402 - models come after Django is set up
-from audience.ingest import Ingest  # noqa: E402
-from audience.keyring import Keyring  # noqa: E402
-from audience.listening import Listener  # noqa: E402
-from audience.quotas import Quotas  # noqa: E402
+from audience.intake.api import Intake  # noqa: E402 - models come after Django is set up
+from audience.intake.ingest import Ingest  # noqa: E402
+from audience.intake.listening import Listener  # noqa: E402
+from audience.sources.keyring import Keyring  # noqa: E402
+from audience.sources.quotas import Quotas  # noqa: E402
 from campaigns.client_draws.exposed import DrawnOffers  # noqa: E402
 from campaigns.client_draws.publishing import CampaignFeatures  # noqa: E402
 from campaigns.deciding.api import DecideApi  # noqa: E402
@@ -37,14 +37,14 @@ from campaigns.tracking.api import TrackingApi  # noqa: E402
 from campaigns.tracking.hits import Hits  # noqa: E402
 from config.health import Health  # noqa: E402
 from config.openapi import document  # noqa: E402
-from experiments.api import StatsApi  # noqa: E402
-from experiments.assigning import AssignApi  # noqa: E402
-from experiments.exposed import record_views  # noqa: E402
+from experiments.assigning.api import AssignApi  # noqa: E402
+from experiments.assigning.exposed import record_views  # noqa: E402
+from experiments.assigning.running import load_running  # noqa: E402
 from experiments.growthbook.api import GrowthbookApi  # noqa: E402
 from experiments.ofrep.api import OfrepApi  # noqa: E402
-from experiments.running import load_running  # noqa: E402
+from experiments.stats_check.api import StatsApi  # noqa: E402
 from recommender.ranking.api import PicksApi  # noqa: E402
-from recommender.reversals import note_reversals  # noqa: E402
+from recommender.rewards.reversals import note_reversals  # noqa: E402
 from wire.current import Current  # noqa: E402
 from wire.dispatcher import Dispatcher  # noqa: E402
 from wire.pg_values import read_json  # noqa: E402

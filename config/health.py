@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.keyring import Keyring, key_of
 from audience.models import Scope
+from audience.sources.keyring import Keyring, key_of
 from campaigns.deciding.desk import Outcome
 from campaigns.deciding.spool import Spool
 from config.worked import read_task_gauges

@@ -177,10 +177,10 @@ REVIEW_IS_REQUIRED = (
     environment.choice("OFFERLAB_REVIEW", ("required", "optional"), "required") == "required"
 )
 # Who keeps an audience that is in use from being changed by one person alone.
-AUDIENCE_GUARDS = ["campaigns.guarding.guard_audience"]
+AUDIENCE_GUARDS = ["campaigns.lifecycle.guarding.guard_audience"]
 # What hears of events that are imported from files.
 ON_IMPORT = [
-    "recommender.reversals.note_imported",
+    "recommender.rewards.reversals.note_imported",
     "campaigns.deciding.hearing_imports.count_imported",
 ]
 # How often a running experiment is looked at without being asked.

@@ -17,7 +17,7 @@ urlpatterns = [
     path("rankings/", include("recommender.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("api/v1/campaigns/<slug:key>/results", results, name="campaign-results"),
-    path("customers/", include("campaigns.customer_urls")),
+    path("customers/", include("campaigns.customers.urls")),
     # Where mail services tell of bounces and complaints; each request carries a shared secret.
     path("mail-events/", include("anymail.urls")),
 ]

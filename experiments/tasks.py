@@ -7,16 +7,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from experiments.analysis import analyse
-from experiments.breaker import trip
-from experiments.lifecycle import ANALYSE_TASK, record_analysis
+from experiments.analysing.analysis import analyse
+from experiments.analysing.thinning import thin_analyses
+from experiments.lifecycle.breaker import trip
+from experiments.lifecycle.status import ANALYSE_TASK, record_analysis
+from experiments.measuring.queries import claim_analysis
 from experiments.models import Experiment, ExperimentQuerySet
 from experiments.notifying.delivery import deliver_due
 from experiments.notifying.digest import send_digests
 from experiments.notifying.outbox import DELIVER_TASK, VERDICT, tell_endpoints
-from experiments.queries import claim_analysis
-from experiments.replays import REPLAY_TASK, run_due
-from experiments.thinning import thin_analyses
+from experiments.replays.runs import REPLAY_TASK, run_due
 
 THIN_TASK = "experiments.thin_analyses"
 DIGEST_TASK = "experiments.write_digests"

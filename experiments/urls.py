@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from experiments import metric_views, replay_views, views
-from experiments import overview_views as overview
+from experiments import views
+from experiments.export.api import results
 from experiments.export.views import export
+from experiments.metric_pages import views as metric_views
 from experiments.notifying.views import leave_digest
-from experiments.results_api import results
+from experiments.overview import views as overview
+from experiments.replays import views as replay_views
 from experiments.setup import views as setup
 
 urlpatterns = [

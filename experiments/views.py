@@ -13,13 +13,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.acts import ACTS, ActForm, is_possible, possible_acts
-from experiments.lifecycle import request_analysis, right_to_run
+from experiments.lifecycle.acts import ACTS, ActForm, is_possible, possible_acts
+from experiments.lifecycle.shipping import find_holdouts
+from experiments.lifecycle.status import request_analysis, right_to_run
 from experiments.models import Analysis, Experiment
 from experiments.reports import to_page
 from experiments.reports.differences import find_differences
-from experiments.shipping import find_holdouts
-from experiments.timeline import draw_timelines
+from experiments.reports.timeline import draw_timelines
 
 VIEW = "experiments.view_experiment"
 PEEK = "experiments.peek_at_results"

@@ -16,8 +16,10 @@ from unfold.decorators import action, display
 
 from audience.admin import KeptAdmin
 from audience.careful_admin import CarefulAdmin
-from recommender.challenging import check_challenge, withdraw
-from recommender.holding import release
+from recommender.evaluating.challenging import check_challenge, withdraw
+from recommender.evaluating.promoting import find_obstacles, want
+from recommender.learning.holding import release
+from recommender.learning.pinning import pin_version, unpin
 from recommender.models import (
     Challenger,
     Policy,
@@ -26,10 +28,8 @@ from recommender.models import (
     PublishingHold,
     Ranking,
 )
-from recommender.odds import Odds
-from recommender.pinning import pin_version, unpin
-from recommender.promoting import find_obstacles, want
 from recommender.ranking.forms import RankingForm
+from recommender.weighing.odds import Odds
 
 
 @admin.register(Ranking)

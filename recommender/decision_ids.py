@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg import sql
 
-from audience.partitions import next_month, partition_statement
+from audience.keeping.partitions import next_month, partition_statement
 
 DECISIONS = "recommender_decision"
 RANDOM_BITS = 74

@@ -8,15 +8,15 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from recommender.challenging import assess, find_due, note_problem
-from recommender.learning import learn_batch
-from recommender.promoting import CHALLENGE_TASK, find_wanted, promote
+from recommender.evaluating.challenging import assess, find_due, note_problem
+from recommender.evaluating.promoting import CHALLENGE_TASK, find_wanted, promote
+from recommender.learning.learn import learn_batch
+from recommender.learning.rebuilding import check_sums, find_unchecked
 from recommender.ranking.catalogue import update_products
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_refreshes
 from recommender.ranking.monitoring import check_due as check_due_rankings
-from recommender.rebuilding import check_sums, find_unchecked
-from recommender.rewards import find_due_policies
+from recommender.rewards.settling import find_due_policies
 
 logger = logging.getLogger(__name__)
 

@@ -9,24 +9,24 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 
-from audience.copying import CustomerRow, EventRow, import_customers, import_events
-from audience.keys import create_source
+from audience.importing.copying import CustomerRow, EventRow, import_customers, import_events
+from audience.keeping.partitions import make_partitions, month_of
 from audience.models import Customer, Scope, Source
-from audience.partitions import make_partitions, month_of
-from campaigns.drafting import CampaignPlan, Split, add_offers, draft_campaign
-from campaigns.lifecycle import start_campaign
+from audience.sources.keys import create_source
+from campaigns.lifecycle.drafting import CampaignPlan, Split, add_offers, draft_campaign
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Campaign, Offer, Placement
-from experiments.assignment import BUCKETS
-from experiments.design import digest_design
-from experiments.drafting import ArmPlan, plan_experiment
-from experiments.exposures import RECORD
-from experiments.lifecycle import start_experiment
+from experiments.assigning.assignment import BUCKETS
+from experiments.assigning.exposures import RECORD
+from experiments.lifecycle.design import digest_design
+from experiments.lifecycle.drafting import ArmPlan, plan_experiment
+from experiments.lifecycle.status import start_experiment
 from experiments.models import Arm, Experiment, Metric, Review
 from experiments.models import Status as ExperimentStatus
 from recommender.decision_ids import RANDOM_BITS, decision_id, decision_partition
 from recommender.decisions import LOG, Logged, to_json
-from recommender.features import FeatureSpec
 from recommender.models import Decision, Policy
+from recommender.weighing.features import FeatureSpec
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from audience.copying import CustomerRow, EventRow, import_customers, import_events
+from audience.importing.copying import CustomerRow, EventRow, import_customers, import_events
 from audience.models import Customer, Source
 from campaigns.casestudies.shop import ORDER, PLACEMENT, open_shop
 from campaigns.casestudies.shopping import react
@@ -19,8 +19,8 @@ from campaigns.deciding.decide import Asked, Slot, decide
 from campaigns.deciding.recall import Known
 from campaigns.deciding.tally import Tally
 from campaigns.models import Campaign
-from experiments.analysis import analyse
-from recommender.learning import learn_batch
+from experiments.analysing.analysis import analyse
+from recommender.learning.learn import learn_batch
 from recommender.simulators.shop import Shop
 from tests.campaigns.client_shop import read_snapshot
 from tests.makers import NOW, expose, log_all

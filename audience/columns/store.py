@@ -12,13 +12,13 @@ import numpy as np
 from django.db import connection, transaction
 from numpy.typing import NDArray
 
-from audience.closing import find_closed
 from audience.columns import reading
 from audience.columns.coded import Coded, Truths
 from audience.columns.happenings import Happenings
 from audience.columns.places import Places
 from audience.columns.world import Wanted, World
 from audience.commerce import REPEATED
+from audience.keeping.closing import find_closed
 from audience.rules.grammar import Rule
 
 # All that came in so long is read again for each question. A clock that is set back by more hides

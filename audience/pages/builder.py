@@ -7,12 +7,12 @@ from typing import Any
 
 from django import forms
 
+from audience.customers.sampling import find_paths, sample_attributes, sample_events
 from audience.models import Audience
 from audience.overwriting import CarefulForm
 from audience.pages.rows import ROWS, RowForm
 from audience.pages.showing import Typed, to_typed
 from audience.rules.draft import JOINS, Draft, Group
-from audience.sampling import find_paths, sample_attributes, sample_events
 
 MOST_ROWS = 30
 MOST_GROUPS = 10

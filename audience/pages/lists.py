@@ -14,10 +14,10 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from audience.csv_lines import Refused, read_column
-from audience.guarding import reason_against_change
+from audience.audiences.guarding import reason_against_change
+from audience.audiences.lists import COLUMNS, Filled, fill_list
+from audience.importing.csv_lines import Refused, read_column
 from audience.incoming import Rejected
-from audience.lists import COLUMNS, Filled, fill_list
 from audience.models import Audience, AudienceKind
 from audience.pages.views import ADD, CHANGE, VIEW, free_audience_key
 

@@ -14,11 +14,11 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from audience.audiences import REFRESH_TASK, delete_audience, save_rule, take_turns
+from audience.audiences.counting import find_overlaps, find_sample, look_at, paths_in
+from audience.audiences.guarding import reason_against_change
+from audience.audiences.lists import write_members
+from audience.audiences.saving import REFRESH_TASK, delete_audience, save_rule, take_turns
 from audience.conditions.meaning import find
-from audience.counting import find_overlaps, find_sample, look_at, paths_in
-from audience.guarding import reason_against_change
-from audience.lists import write_members
 from audience.models import Audience, AudienceKind
 from audience.naming import free_key, to_stem
 from audience.pages.builder import AboutForm, Builder, Offered

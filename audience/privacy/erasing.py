@@ -17,6 +17,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import OperationalError, connection, models, transaction
 
+from audience.consent.suppression import hash_address, suppress
 from audience.models import (
     AuditEntry,
     Channel,
@@ -31,7 +32,6 @@ from audience.models import (
 from audience.privacy import columns, keyvalue
 from audience.privacy.identifiers import Person, find_person, pattern_of
 from audience.privacy.tables import Tables, check_tables
-from audience.suppression import hash_address, suppress
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
-from audience.lake import CLAIM, open_duckdb, quoted, write_again
+from audience.keeping.lake import CLAIM, open_duckdb, quoted, write_again
 from audience.models import LakeRange
 from audience.privacy.identifiers import alternatives, spellings
 

@@ -27,7 +27,7 @@ from audience.rules.grammar import (
 )
 from audience.rules.value_sql import is_met
 
-# The columns that `audience/finding.py` finds people with.
+# The columns that `audience/customers/finding.py` finds people with.
 IDS = "person.ids"
 ATTRIBUTES = "customer.attributes"
 PERSON_OF = "COALESCE(named.merged_into_id, named.id)"

@@ -9,10 +9,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 from benchmarks.bandits.world import CAMPAIGN, OFFERS, Customer, target_policy, true_value
-from experiments.assignment import BUCKETS, quantise
-from recommender.leaves import Leaves
+from experiments.assigning.assignment import BUCKETS, quantise
 from recommender.offpolicy.values import PolicyValue
 from recommender.offpolicy.weighting import ips
+from recommender.weighing.leaves import Leaves
 
 DECISIONS = """
     SELECT customer.external_key AS customer, decision.policy_version, decision.offer,

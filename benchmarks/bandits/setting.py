@@ -2,8 +2,8 @@
 
 from django.utils import timezone
 
-from audience.keys import create_source
 from audience.models import Scope
+from audience.sources.keys import create_source
 from benchmarks.bandits.world import (
     CAMPAIGN,
     OFFERS,
@@ -12,11 +12,11 @@ from benchmarks.bandits.world import (
     draw_customers,
     make_odds,
 )
-from campaigns.drafting import CampaignPlan, add_offers, draft_campaign
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.drafting import CampaignPlan, add_offers, draft_campaign
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Offer, Placement
 from experiments.models import Metric
-from recommender.distilling import distil
+from recommender.distilling.trees import distil
 from recommender.models import PolicyLeaves, PolicyVersion
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
-from recommender.odds import Odds
+from recommender.weighing.features import CategoryFeature, FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 
 SEED = 20_260_301
 CAMPAIGN = "summer"

@@ -29,9 +29,9 @@ import torch
 from benchmarks.clients import ask
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits.randomised_ucb import RandomisedUCB
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
-from recommender.spreads import pack_covariances, spreads
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
+from recommender.weighing.spreads import pack_covariances, spreads
 
 PACKAGES = ["mabwiser==2.7.4", "bayesianbandits==1.5.0"]
 OFFERS, COLUMNS, LEARNED, CUSTOMERS = 50, 32, 20_000, 100_000

@@ -12,10 +12,10 @@ from django.conf import settings
 from django.utils import timezone
 from psycopg import AsyncConnection
 
-from experiments.drafting import ArmPlan, plan_experiment
-from experiments.evaluation import Reason, evaluate
+from experiments.assigning.evaluation import Reason, evaluate
+from experiments.assigning.running import Running, load_running
+from experiments.lifecycle.drafting import ArmPlan, plan_experiment
 from experiments.models import Arm, ExclusionGroup, Experiment, Outcome, Prerequisite, Status
-from experiments.running import Running, load_running
 
 EUROPE = {"country": {"$in": ["DE", "FR", "NL"]}}
 ADULTS = {"age": {"$gte": 18}}

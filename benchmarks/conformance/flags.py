@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import JSONField, Value
 from django.utils import timezone
 
-from experiments.drafting import ArmPlan, plan_experiment
+from experiments.lifecycle.drafting import ArmPlan, plan_experiment
 from experiments.models import Arm, Experiment, Outcome, Status
 
 # Their expressions as our audiences, with the variant for whoever is in it.

@@ -39,7 +39,7 @@ def serving(setup: str) -> Iterator[Site]:
 
 
 PRINT_KEY = """
-from audience.keys import create_source
 from audience.models import Kind, Scope
+from audience.sources.keys import create_source
 print("KEY=" + create_source("conformance", scopes=list(Scope), kind=Kind.ADMIN)[1])
 """

@@ -21,8 +21,8 @@ from wire.current import CHANGES_KEY
 # How long the server lets an old process go on beside the new one.
 RESPAWN_SECONDS = 15
 MAKE_SOURCE = """
-from audience.keys import create_source
 from audience.models import Scope
+from audience.sources.keys import create_source
 print("KEY=" + create_source({name!r}, scopes=[Scope.EVENTS])[1])
 """
 

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 
 from benchmarks.serving import run_in_shell
-from experiments.evaluation import evaluate
-from experiments.running import Running, load_running
+from experiments.assigning.evaluation import evaluate
+from experiments.assigning.running import Running, load_running
 
 SEED = 20_260_301
 
@@ -19,13 +19,13 @@ SETUP = """
 from django.conf import settings
 from django.utils import timezone
 
-from audience.keys import create_source
 from audience.models import Scope
-from experiments.drafting import ArmPlan, plan_experiment
-from experiments.lifecycle import start_experiment
+from audience.sources.keys import create_source
+from experiments.lifecycle.adjusting import halt_arm, pause_experiment
+from experiments.lifecycle.drafting import ArmPlan, plan_experiment
+from experiments.lifecycle.shipping import ship_arm
+from experiments.lifecycle.status import start_experiment
 from experiments.models import Arm, ExclusionGroup, Metric, Prerequisite
-from experiments.shipping import ship_arm
-from experiments.steering import halt_arm, pause_experiment
 
 settings.REVIEW_IS_REQUIRED = False
 now = timezone.now()

@@ -36,15 +36,15 @@ import torch
 from benchmarks.clients import ask
 from benchmarks.rank_speed import draw_histories
 from recommender.arrays import ScoreArray
-from recommender.histories import Histories
-from recommender.interaction_files import read_sequences
+from recommender.interactions.files import read_sequences
+from recommender.interactions.histories import Histories
 from recommender.rankers.als import Als
 from recommender.rankers.base import Ranker
 from recommender.rankers.ease import Ease
 from recommender.rankers.item_knn import ItemKnn
 from recommender.rankers.regressions import Common, Regressions
 from recommender.rankers.transformer import Transformer
-from recommender.training import Descent, Plan
+from recommender.training.epochs import Descent, Plan
 
 IMPLICIT = ["implicit==0.7.3", "scipy==1.17.1", "numpy==2.4.6"]
 RECTOOLS = ["rectools[torch]==0.19.0"]

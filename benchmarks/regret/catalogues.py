@@ -27,9 +27,9 @@ from benchmarks.regret.worlds import BATCH, ROUNDS, draw_customers, draw_rewards
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Statistics
 from recommender.bandits.randomised_ucb import RandomisedUCB
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.offer_facts import Facts, encode_facts
-from recommender.propensities import floor_after
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.offer_facts import Facts, encode_facts
+from recommender.weighing.propensities import floor_after
 
 COLUMNS = 8
 LIFE = 12  # batches that an offer stays where offers come and go: 6,000 customers

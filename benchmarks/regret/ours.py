@@ -15,12 +15,12 @@ from recommender.bandits.base import (
     Representing,
     Statistics,
 )
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
-from recommender.propensities import floor_after
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
+from recommender.weighing.propensities import floor_after
 
 FLOOR = 0.01  # a policy's default
-FIRST, GROWTH = 2_000, 1.5  # when networks are trained, as in recommender/networks.py
+FIRST, GROWTH = 2_000, 1.5  # when networks are trained, as in recommender/learning/networks.py
 
 
 @dataclass(frozen=True, slots=True)

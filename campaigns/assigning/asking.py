@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from campaigns.models import Assignment, Campaign, Status
 from campaigns.sending.enrolling import find_audience_members
-from experiments.lifecycle import record_change
+from experiments.lifecycle.status import record_change
 from wire.wakeups import wake
 
 ASSIGN_TASK = "campaigns.assign_audiences"

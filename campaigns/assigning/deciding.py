@@ -15,7 +15,7 @@ from typing import Any
 from django.utils import timezone
 from psycopg import AsyncConnection
 
-from audience.finding import Name
+from audience.customers.finding import Name
 from campaigns.assigning.planning import follow_plan
 from campaigns.deciding.counters import move_counters
 from campaigns.deciding.decide import Slate, Slot
@@ -26,9 +26,9 @@ from campaigns.deciding.snapshot import RunningCampaign
 from campaigns.deciding.workbench import Workbench, alone
 from campaigns.models import Assignment
 from recommender.decisions import Logged, copy_decisions
+from recommender.learning.sums import make_bandit
 from recommender.models import Policy
-from recommender.sums import make_bandit
-from recommender.weighing import Weigh, weigh_here, weigh_in_parts
+from recommender.weighing.in_parts import Weigh, weigh_here, weigh_in_parts
 from wire.pools import UNFIT
 
 logger = logging.getLogger(__name__)

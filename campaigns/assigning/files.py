@@ -11,7 +11,7 @@ from django.db.models import F
 from django.db.models.fields.json import KeyTextTransform
 
 from audience.csv_cells import write_lines
-from audience.lake import open_duckdb
+from audience.keeping.lake import open_duckdb
 from campaigns.models import Assignment
 
 COLUMNS = ("customer", "offer", "arm", "propensity", "decision_id")

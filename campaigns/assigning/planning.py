@@ -1,9 +1,10 @@
 """Plans what is scarce for a whole audience, so that it goes where it earns most.
 
 On the site nobody knows who will come. Here everybody is known, so that offers with a budget or a
-limit in total are divided among all of them at once (`recommender/allocating.py`), and not given to
-those whose turn is first. The plan is made again whenever half of those are done whom it was made
-for: what chance, or what was not foreseen, gave out more or less is made up for by the others.
+limit in total are divided among all of them at once (`recommender/scarcity/allocating.py`), and not
+given to those whose turn is first. The plan is made again whenever half of those are done whom it
+was made for: what chance, or what was not foreseen, gave out more or less is made up for by the
+others.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +22,11 @@ from campaigns.deciding.foresight import find_open, to_eligible
 from campaigns.deciding.limits import Limit
 from campaigns.deciding.snapshot import RunningCampaign, Serves
 from campaigns.models import Assignment, AssignmentPlan, Counter
-from experiments.assignment import BUCKETS
-from recommender.allocating import PlannedOdds, divide
+from experiments.assigning.assignment import BUCKETS
 from recommender.arrays import FloatArray
 from recommender.models import PolicyVersion
-from recommender.odds import Odds
+from recommender.scarcity.allocating import PlannedOdds, divide
+from recommender.weighing.odds import Odds
 
 # From fewer the prices would be chance.
 LEAST = 200

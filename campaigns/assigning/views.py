@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from campaigns.assigning.asking import ask_for_assignment
 from campaigns.assigning.files import find_rows, write_csv
 from campaigns.models import Assignment, Campaign
-from experiments.lifecycle import record_change
+from experiments.lifecycle.status import record_change
 from wire.downloads import Pieces
 
 SHOWN = 20

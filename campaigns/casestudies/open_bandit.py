@@ -24,15 +24,15 @@ from typing import Any
 
 from django.db import transaction
 
-from audience.copying import CustomerRow, EventRow, import_customers, import_events
+from audience.importing.copying import CustomerRow, EventRow, import_customers, import_events
 from audience.models import Source
 from campaigns.casestudies.wheel import Wheel
-from campaigns.drafting import CampaignPlan, add_offers, draft_campaign
 from campaigns.history import PastDecision, import_decisions
-from campaigns.lifecycle import finish_campaign, start_campaign
+from campaigns.lifecycle.drafting import CampaignPlan, add_offers, draft_campaign
+from campaigns.lifecycle.status import finish_campaign, start_campaign
 from campaigns.models import Campaign, Offer, Placement
-from experiments.assignment import BUCKETS
-from experiments.drafting import ArmPlan
+from experiments.assigning.assignment import BUCKETS
+from experiments.lifecycle.drafting import ArmPlan
 from experiments.models import Metric
 
 KEY = "open-bandit"

@@ -8,13 +8,13 @@ from typing import Any
 
 from django.db import transaction
 
-from campaigns.drafting import CampaignPlan, Split, add_offers, draft_campaign
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.drafting import CampaignPlan, Split, add_offers, draft_campaign
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Campaign, Offer, Placement
 from experiments.models import Exposure, Metric
 from recommender.models import PolicyEvaluation
-from recommender.profiling import fit_features
 from recommender.simulators.shop import Shop
+from recommender.weighing.profiling import fit_features
 
 KEY = "simulated-shop"
 NAME = "Simulated shop"

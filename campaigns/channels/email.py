@@ -25,8 +25,8 @@ from campaigns.mail.links import make_link_key, make_links, make_product_links, 
 from campaigns.mail.mime import write_mail
 from campaigns.mail.mjml import compile_mjml
 from campaigns.mail.text_part import to_text
-from campaigns.template_checks import BadTemplate
-from campaigns.templating import Compiled, Kind, compile_template
+from campaigns.templating.checks import BadTemplate
+from campaigns.templating.templates import Compiled, Kind, compile_template
 
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\Z")
 # What RFC 3463 says of a mailbox that does not exist, is disabled, or moved.

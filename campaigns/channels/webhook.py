@@ -17,8 +17,8 @@ from typing import Any
 from django.conf import settings
 
 from campaigns.channels.base import Draft, Line, Outgoing, Recipient, Refused, Sender, Unsure
-from campaigns.template_checks import BadTemplate
-from campaigns.templating import Kind, Unrenderable, compile_template, to_plain
+from campaigns.templating.checks import BadTemplate
+from campaigns.templating.templates import Kind, Unrenderable, compile_template, to_plain
 from wire.webhooks import PREFIX, Failed, Forbidden, post, read_url, sign
 
 # What breaks off before anything of a message left.

@@ -1,8 +1,9 @@
 """What clients draw a campaign's offers by: as it is published, and as it is checked afterwards.
 
-A client that evaluates a payload draws by itself, with the one draw of `experiments/assignment.py`.
-It cannot count, so offers with a limit are not for it; and it knows no decisions, so there is one
-draw for each customer and version of the policy, not a fresh one each time.
+A client that evaluates a payload draws by itself, with the one draw of
+`experiments/assigning/assignment.py`. It cannot count, so offers with a limit are not for it; and
+it knows no decisions, so there is one draw for each customer and version of the policy, not a fresh
+one each time.
 """
 
 import math
@@ -16,8 +17,8 @@ import numpy as np
 from campaigns.deciding.draw import SHARES, draw_place
 from campaigns.deciding.eligibility import reason_against
 from campaigns.deciding.snapshot import RunningCampaign, RunningOffer
-from experiments.assignment import BUCKETS, quantise
-from recommender.leaves import Leaves, share_among
+from experiments.assigning.assignment import BUCKETS, quantise
+from recommender.weighing.leaves import Leaves, share_among
 
 # A campaign's key is a slug and holds no colon.
 NAME = re.compile(r"([-a-zA-Z0-9_]+):(?:([0-9]{1,9})(:pooled)?|baseline)\Z")

@@ -11,9 +11,9 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from audience.listening import Listener, Told
-from audience.partitions import make_months, month_of
-from audience.rejecting import Rejection, record_rejections, reject
+from audience.intake.listening import Listener, Told
+from audience.intake.rejecting import Rejection, record_rejections, reject
+from audience.keeping.partitions import make_months, month_of
 from campaigns.client_draws.redrawing import (
     BY_CLIENT,
     Customer,
@@ -24,11 +24,11 @@ from campaigns.client_draws.redrawing import (
     name_of,
 )
 from campaigns.deciding.snapshot import Snapshot
-from experiments.exposures import Met, record_exposures
+from experiments.assigning.exposures import Met, record_exposures
 from recommender.decision_ids import DECISIONS, decision_partition, first_id_at
 from recommender.decisions import Logged, log_decisions
-from recommender.leaves import Leaves
-from recommender.published import Version, read_leaves
+from recommender.weighing.leaves import Leaves
+from recommender.weighing.published import Version, read_leaves
 from wire.current import Current
 
 STARTED = "SELECT id, started_at FROM experiments_experiment WHERE id = ANY(%s)"

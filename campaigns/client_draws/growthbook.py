@@ -31,10 +31,10 @@ from campaigns.client_draws.draws import (
 from campaigns.deciding.eligibility import reason_against
 from campaigns.deciding.holdout import RunningHoldout
 from campaigns.deciding.snapshot import RunningCampaign, Serves, Snapshot
-from experiments.assignment import BUCKETS, ranges
+from experiments.assigning.assignment import BUCKETS, ranges
 from experiments.growthbook.context import DEFAULT_ATTRIBUTE
 from experiments.growthbook.payload import HASH_VERSION, Document, Extras
-from recommender.leaves import Leaves
+from recommender.weighing.leaves import Leaves
 
 # The SDKs run no experiment of a single variation: beside an only one stands this, which nobody
 # gets.

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from audience.incoming import ANONYMOUS_PREFIX
-from audience.listening import Told
+from audience.intake.listening import Told
 from campaigns.client_draws.draws import (
     ClientDraw,
     DrawName,
@@ -22,13 +22,13 @@ from campaigns.client_draws.draws import (
 )
 from campaigns.deciding.draw import is_held_back
 from campaigns.deciding.snapshot import RunningArm, RunningCampaign, Serves
-from experiments.assignment import BUCKETS, assign
-from experiments.exposed import ARM, EXPERIMENT, NAMES
-from experiments.exposures import Met
+from experiments.assigning.assignment import BUCKETS, assign
+from experiments.assigning.exposed import ARM, EXPERIMENT, NAMES
+from experiments.assigning.exposures import Met
 from experiments.growthbook.bandits import NO_LEAF
 from recommender.decision_ids import RANDOM_BITS, decision_id
 from recommender.decisions import Logged
-from recommender.leaves import Leaves
+from recommender.weighing.leaves import Leaves
 
 LEAF = ("leafId", "leaf_id")
 VERSION = ("banditVersion", "bandit_version")

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from audience.finding import AnonymousId, Key, name_of
-from audience.keyring import Keyring, key_of
+from audience.customers.finding import AnonymousId, Key, name_of
 from audience.models import Scope
+from audience.sources.keyring import Keyring, key_of
 from campaigns.deciding.decide import Slate, Slot
 from campaigns.deciding.desk import Desk, Outcome, Visit
 from campaigns.deciding.snapshot import Snapshot

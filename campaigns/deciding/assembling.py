@@ -20,9 +20,9 @@ from campaigns.deciding.snapshot import (
     Serves,
 )
 from campaigns.languages import lay_over
-from recommender.features import FeatureSpec
-from recommender.leaves import Leaves
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.leaves import Leaves
+from recommender.weighing.odds import Odds
 
 logger = logging.getLogger(__name__)
 

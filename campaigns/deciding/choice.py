@@ -27,7 +27,7 @@ from campaigns.deciding.snapshot import (
     Serves,
 )
 from campaigns.deciding.tally import Tally
-from experiments.assignment import quantise
+from experiments.assigning.assignment import quantise
 
 # A reason that names the plan for a whole audience by which an offer was drawn.
 BY_PLAN = "drawn by plan "

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from audience.commerce import ORDERED, REVERSALS
-from recommender.contacts import MONTH, MOST_CONTACTS, VALUED_FOR, Contact, Contacts
 from recommender.decision_ids import first_id_at
+from recommender.weighing.contacts import MONTH, MOST_CONTACTS, VALUED_FOR, Contact, Contacts
 
 # For each campaign: its newest contacts, when its reward last happened, and what it has brought.
 # One customer at a time is what the indexes hold, as for `LAST_DECISIONS`. Of a slate the first

@@ -19,10 +19,10 @@ from campaigns.deciding.slates import SlateChooser, find_listed, product_content
 from campaigns.deciding.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves, Snapshot
 from campaigns.deciding.tally import Tally
 from campaigns.deciding.zones import zone_of
-from experiments.assignment import assign
-from recommender.contacts import without_contacts
+from experiments.assigning.assignment import assign
 from recommender.decision_ids import RANDOM_BITS, decision_id
 from recommender.decisions import Logged
+from recommender.weighing.contacts import without_contacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.finding import Name
-from audience.partitions import Months
+from audience.customers.finding import Name
+from audience.keeping.partitions import Months
 from campaigns.deciding.contacting import Watched
 from campaigns.deciding.counters import lock_counters, move_counters, read_counters
 from campaigns.deciding.decide import Asked, Slate, Slot, decide, describe
@@ -25,7 +25,7 @@ from campaigns.deciding.spool import Spool
 from campaigns.deciding.tally import Tally
 from recommender.decision_ids import decision_partition
 from recommender.ranking.reading import fetch_by, read_lists
-from recommender.weighing import Weigh, weigh_here
+from recommender.weighing.in_parts import Weigh, weigh_here
 from wire.batches import Batches
 from wire.breaker import Breaker
 from wire.current import Current

@@ -9,7 +9,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.assignment import BUCKETS, bucket_of, hash_v2, quantise
+from experiments.assigning.assignment import BUCKETS, bucket_of, hash_v2, quantise
 
 FloatArray = NDArray[np.float64]
 

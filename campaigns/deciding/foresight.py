@@ -13,9 +13,9 @@ import numpy as np
 
 from campaigns.deciding.eligibility import reason_against
 from campaigns.deciding.snapshot import FloatArray, IntArray, RunningCampaign
-from experiments.assignment import quantise_many
+from experiments.assigning.assignment import quantise_many
 from recommender.arrays import BoolArray
-from recommender.weighing import Weigh
+from recommender.weighing.in_parts import Weigh
 
 
 @dataclass(frozen=True, slots=True, eq=False)

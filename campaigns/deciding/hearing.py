@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from audience.commerce import REPEATED
-from audience.listening import Told
+from audience.intake.listening import Told
 from campaigns.deciding.counters import lock_counters, move_counters
 from campaigns.deciding.limits import Limit, Scope
 from campaigns.deciding.snapshot import Snapshot

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg.rows import dict_row
 
-from audience.listening import Brought, Changed, Told
+from audience.intake.listening import Brought, Changed, Told
 from campaigns.deciding.counters import ADD, LOCK, MAKE
 from campaigns.deciding.hearing import GIVEN, NAMING, count_heard, find_named, to_given
 from campaigns.deciding.limits import Limit

@@ -7,7 +7,7 @@ held out, and the past ones stay to be analysed.
 
 from dataclasses import dataclass
 
-from experiments.assignment import bucket_of, choose
+from experiments.assigning.assignment import bucket_of, choose
 
 # What decisions for held-out customers name as their arm; no campaign has one of this key.
 ARM = "hold-out-of-all"

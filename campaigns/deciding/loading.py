@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
-from audience.audiences import finder
+from audience.audiences.saving import finder
 from audience.rules.grammar import In, NoRule
 from audience.rules.nesting import inline
 from audience.rules.sql import Compiled, holds_for
@@ -19,10 +19,10 @@ from campaigns.deciding.holdout import RunningHoldout
 from campaigns.deciding.limits import Limit, Scope
 from campaigns.deciding.recall import MOMENT
 from campaigns.deciding.snapshot import Snapshot
-from experiments.assignment import ranges
-from recommender.leaves import Leaves
-from recommender.odds import Odds
-from recommender.published import Version, read_leaves, read_odds
+from experiments.assigning.assignment import ranges
+from recommender.weighing.leaves import Leaves
+from recommender.weighing.odds import Odds
+from recommender.weighing.published import Version, read_leaves, read_odds
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import msgspec
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
 
-from audience.meeting import IDENTIFY_BY_KEY, MAKE_BY_KEY, to_visitors
-from experiments.exposures import EXPOSED
+from audience.customers.meeting import IDENTIFY_BY_KEY, MAKE_BY_KEY, to_visitors
+from experiments.assigning.exposures import EXPOSED
 from recommender.decisions import ITEMS, LOGGED, Logged, to_json
 from wire.pg_values import write_numbers, write_texts
 

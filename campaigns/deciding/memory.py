@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
-from audience.finding import Name
+from audience.customers.finding import Name
 from campaigns.deciding.recall import Known
 
 MOST = 5_000

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from recommender.lists import Listed, Sorted
-from recommender.products import to_plain_product
+from recommender.listing.lists import Listed, Sorted
+from recommender.listing.products import to_plain_product
 from recommender.ranking.reading import Lists
 
 # Nobody looks at more of them in one offer.

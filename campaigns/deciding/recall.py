@@ -9,15 +9,15 @@ from typing import Any, LiteralString
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from audience.finding import Found, Name
-from audience.meeting import find, take_turns
+from audience.customers.finding import Found, Name
+from audience.customers.meeting import find, take_turns
 from audience.rules.sql import Compiled
 from campaigns.deciding.contacting import CONTACTS, Watched, bind_contacts, to_contacts
 from campaigns.deciding.limits import Limit
-from experiments.exposures import MET_ARMS, to_met_arms
-from recommender.contacts import Contacts
+from experiments.assigning.exposures import MET_ARMS, to_met_arms
 from recommender.decision_ids import first_id_at
 from recommender.ranking.reading import Lists
+from recommender.weighing.contacts import Contacts
 
 # One customer and one campaign at a time, the newest first, is what `decision_of_customer` holds.
 # Asked for all at once, the planner would rather read the ids of everybody's recent decisions.

@@ -18,8 +18,8 @@ from campaigns.deciding.snapshot import (
     Serves,
 )
 from campaigns.deciding.tally import Tally
-from recommender.lists import Listed, Sorted
-from recommender.products import Product, to_plain_product
+from recommender.listing.lists import Listed, Sorted
+from recommender.listing.products import Product, to_plain_product
 from recommender.ranking.reading import Lists
 
 # What the log has room for in the place of an offer's key.

@@ -17,9 +17,9 @@ from campaigns.deciding.holdout import RunningHoldout
 from campaigns.deciding.limits import Limit
 from campaigns.languages import choose_language
 from recommender.arrays import BoolArray
-from recommender.contacts import sees_contacts
-from recommender.leaves import Leaves
-from recommender.odds import Odds
+from recommender.weighing.contacts import sees_contacts
+from recommender.weighing.leaves import Leaves
+from recommender.weighing.odds import Odds
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

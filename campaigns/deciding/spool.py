@@ -15,8 +15,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.meeting import find_by_key, make_by_key
-from audience.partitions import Months
+from audience.customers.meeting import find_by_key, make_by_key
+from audience.keeping.partitions import Months
 from campaigns.deciding.counters import lock_counters, move_counters
 from campaigns.deciding.logbook import Unlogged, write
 from recommender.decision_ids import decision_partition

@@ -11,7 +11,7 @@ from django.db import connection as django_connection
 from psycopg import AsyncConnection
 from psycopg.pq import Conninfo
 
-from audience.partitions import make_months, month_of
+from audience.keeping.partitions import make_months, month_of
 from campaigns.deciding.loading import SnapshotLoader
 from campaigns.deciding.snapshot import RunningCampaign, Snapshot
 from recommender.decision_ids import decision_partition

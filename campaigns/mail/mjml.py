@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import mrml
 
 from campaigns.mail.starters import without_remark
-from campaigns.template_checks import BadTemplate
-from campaigns.templating import escape_html
+from campaigns.templating.checks import BadTemplate
+from campaigns.templating.templates import escape_html
 
 HEAD = frozenset(
     {

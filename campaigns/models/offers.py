@@ -9,7 +9,7 @@ from django.db import models
 
 from audience.models import Audience, Channel
 from recommender.models import Ranking
-from recommender.offer_facts import check_facts
+from recommender.weighing.offer_facts import check_facts
 
 # By what an offer reaches a customer who comes by oneself.
 ONSITE = "onsite"
@@ -73,7 +73,7 @@ class Offer(models.Model):
     )
     cost_cents = models.PositiveIntegerField(default=0, help_text="What it costs us, in cents.")
     currency = models.CharField(max_length=3, default="EUR")
-    # By name, numbers and words (`offer_knowledge.py` says how they come to policies).
+    # By name, numbers and words (`offers/knowledge.py` says how they come to policies).
     facts = models.JSONField(default=dict, blank=True, validators=[validate_facts])
     is_nothing = models.BooleanField(
         "shows nothing",

@@ -7,9 +7,9 @@ from django.views.decorators.http import require_safe
 from audience.refusing import refuse
 from campaigns.models import Campaign, CampaignResult
 from campaigns.results.maturity import to_json
-from experiments.results_api import NO_KEY, may_read
+from experiments.export.api import NO_KEY, may_read
 from experiments.views import PEEK
-from recommender.arrivals import find_maturity
+from recommender.rewards.arrivals import find_maturity
 
 
 @require_safe

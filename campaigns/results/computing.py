@@ -27,20 +27,20 @@ from campaigns.results.queries import (
     read_offers,
     write_cost,
 )
+from campaigns.results.values import unit_of
 from campaigns.results.worth import Line, to_groups, to_rows
-from campaigns.values import unit_of
-from experiments.evidence import label_arms, nobody
-from experiments.layout import Placed
+from experiments.analysing.reporting import by_key
+from experiments.measuring.evidence import label_arms, nobody
+from experiments.measuring.layout import Placed
+from experiments.measuring.queries import ArmMoments, count_exposures, find_layout, measure
 from experiments.metrics.columns import Events, Given, Total
 from experiments.models import Analysis, Arm
 from experiments.plan import Adjustment, Plan
-from experiments.planning import draft_plan, read_plan
-from experiments.queries import ArmMoments, count_exposures, find_layout, measure
-from experiments.reporting import by_key
+from experiments.planning.versions import draft_plan, read_plan
 from experiments.sql.columns import Scope
 from experiments.sql.statements import AttributeDimension
 from experiments.wording import Unit, say_list
-from recommender.ranking.models import Product
+from recommender.models.rankings import Product
 
 # A result rests so many times as long as it took: results have a twentieth of one worker at most.
 RESTS = 20

@@ -6,9 +6,9 @@ from typing import Any
 from campaigns.results.page import say_time
 from experiments.charts import Chart, arrivals_chart
 from experiments.wording import say_value
-from recommender.arrivals import Maturity
 from recommender.models import Policy
-from recommender.rewards import landmarks_of
+from recommender.rewards.arrivals import Maturity
+from recommender.rewards.settling import landmarks_of
 
 UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
 

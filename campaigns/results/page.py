@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from campaigns.models import CampaignResult
-from campaigns.values import say_estimate
+from campaigns.results.values import say_estimate
 from experiments.charts.forest import ForestRow, forest_plot
 from experiments.stats.estimate import Estimate, Inconclusive, Result, result_from_json
 from experiments.wording import (

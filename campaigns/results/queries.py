@@ -4,8 +4,8 @@ An event belongs to one decision at most, over all campaigns: to the one that it
 the last before it that gave the person an offer and whose campaign still counts. In a slate that is
 the first place, or the first whose product it names. So the sums of all campaigns never hold an
 order twice. A policy's rewards are counted by the same rule within one campaign
-(`recommender/rewards.py`): what it learns must not hang on which other page a customer happened to
-see last.
+(`recommender/rewards/settling.py`): what it learns must not hang on which other page a customer
+happened to see last.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from django.db import connection
 
 from audience.commerce import CANCELLED, ORDERED, REFUNDED
 from campaigns.models import Campaign
-from experiments.queries import to_moments
+from experiments.measuring.queries import to_moments
 from experiments.sql.conditions import as_time, quoted
 from experiments.stats.moments import Moments
 from recommender.decision_ids import first_id_at

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from audience.consent import record_consent
+from audience.consent.record import record_consent
+from audience.consent.suppression import suppress
 from audience.models import Channel, ConsentState, SuppressionReason
-from audience.suppression import suppress
 from campaigns.models import Delivery, DeliveryState
 
 

@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
 
-from audience.finding import Name
+from audience.customers.finding import Name
 from campaigns.deciding.decide import Slate, Slot
 from campaigns.deciding.desk import Batch, Visit
 from campaigns.deciding.holdout import ARM

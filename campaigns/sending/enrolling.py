@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from audience.audiences import find_rule
+from audience.audiences.saving import find_rule
 from audience.rules.grammar import EVERYBODY
 from audience.rules.sql import Compiled, members_of
 from campaigns.channels.base import Refused, Unsure
@@ -16,7 +16,7 @@ from campaigns.deciding.zones import find_zone
 from campaigns.models import ONSITE, Campaign, Enrolment, Status, Step
 from campaigns.sending.showing import send_to_seeds
 from campaigns.sending.timing import Hours, next_moment
-from campaigns.templating import Unrenderable
+from campaigns.templating.templates import Unrenderable
 
 logger = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from typing import Any, LiteralString
 
 from django.db import connection
 
-from audience.audiences import find_holding
-from audience.consent import find_refusals
+from audience.audiences.saving import find_holding
+from audience.consent.record import find_refusals
 from audience.models import Channel
 from audience.rules.grammar import NoRule
 from campaigns.models import Campaign, Step
 from campaigns.sending.claiming import Claimed
-from campaigns.step_conditions import resolve_condition
+from campaigns.sending.step_conditions import resolve_condition
 
 GOAL = "The customer reached the goal."
 NOT_MET = "The step's condition does not hold for the customer."

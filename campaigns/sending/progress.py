@@ -16,7 +16,7 @@ from campaigns.models import Campaign, Delivery, DeliveryState
 from campaigns.sending.claiming import follow
 from campaigns.sending.enrolling import hours_of
 from campaigns.sending.following import Done, find_nexts
-from experiments.lifecycle import record_change
+from experiments.lifecycle.status import record_change
 
 COUNTED = "Counted as sent by a person."
 # The speed is that of so long.

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 
+from audience.consent.suppression import suppress
 from audience.models import Channel, SuppressionReason
-from audience.suppression import suppress
 from campaigns.channels.base import Refused, Unsure
 from campaigns.deciding.zones import zone_of
 from campaigns.models import Campaign, Cap, Step
@@ -38,7 +38,7 @@ from campaigns.sending.pacing import take_turn
 from campaigns.sending.permission import find_arrived, find_objections, find_unmet
 from campaigns.sending.timing import is_quiet, next_moment
 from campaigns.sending.writing import Writer, Written
-from campaigns.templating import Unrenderable
+from campaigns.templating.templates import Unrenderable
 
 # How many are claimed, and so decided for, together.
 CLAIMED = 250

@@ -13,7 +13,7 @@ from campaigns.deciding.products import best_of, choose_products, with_products
 from campaigns.deciding.slates import product_content, whole_slate
 from campaigns.models import Campaign, Message, Step
 from campaigns.sending.writing import Writer, to_draft
-from recommender.lists import Sorted
+from recommender.listing.lists import Sorted
 from recommender.ranking.looking import find_lists
 from recommender.ranking.reading import Lists
 

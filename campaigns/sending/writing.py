@@ -7,14 +7,14 @@ from typing import Any
 
 from django.conf import settings
 
-from audience.consent_links import make_unsubscribe_url
+from audience.consent.links import make_unsubscribe_url
 from audience.models import Channel as ChannelName
 from campaigns.channels import CHANNELS
 from campaigns.channels.base import Channel, Draft, Form, Outgoing, Recipient, Sender
 from campaigns.languages import choose_language
 from campaigns.models import Campaign, Message, OfferContent, Step
 from campaigns.sending.claiming import Claimed
-from campaigns.templating import to_plain
+from campaigns.templating.templates import to_plain
 
 CONTENT = ("headline", "text", "link", "image")
 

@@ -7,9 +7,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from audience.naming import has_letters
-from campaigns.drafting import reward_of
+from campaigns.lifecycle.drafting import reward_of
+from campaigns.lifecycle.redrafting import change_goal
 from campaigns.models import Campaign, Placement
-from campaigns.redrafting import change_goal
 from campaigns.setup.base import Step
 from experiments.models import Metric, Role
 

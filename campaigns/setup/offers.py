@@ -7,10 +7,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from audience.naming import free_key, has_letters, to_stem
-from campaigns.drafting import find_nothing
+from campaigns.lifecycle.drafting import find_nothing
+from campaigns.lifecycle.redrafting import change_offers, change_slate
 from campaigns.models import Campaign, Offer
-from campaigns.offer_forms import FactsField
-from campaigns.redrafting import change_offers, change_slate
+from campaigns.offers.forms import FactsField
 from campaigns.setup.base import Step
 from recommender.models import Ranking
 

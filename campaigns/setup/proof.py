@@ -6,14 +6,14 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from audience.sampling import sample_attributes
-from campaigns.drafting import Split
+from audience.customers.sampling import sample_attributes
+from campaigns.lifecycle.drafting import Split
+from campaigns.lifecycle.redrafting import change_learning, change_split, find_split
 from campaigns.models import Campaign
-from campaigns.redrafting import change_learning, change_split, find_split
 from campaigns.setup.base import Step
 from recommender.bandits import RATE_KINDS, bandit_choices
 from recommender.models import Policy, RewardKind
-from recommender.profiling import fit_features, name_attributes
+from recommender.weighing.profiling import fit_features, name_attributes
 
 
 class ProofStep(Step):

@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from campaigns.design import SENT_FIELDS
+from campaigns.lifecycle.design import SENT_FIELDS
 from campaigns.models import Campaign, Cap, CapWindow, Counted, Enrolment, Pacing
 from campaigns.setup.base import Step
 

@@ -14,23 +14,23 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from audience.audiences import find_rule
-from audience.counting import count
+from audience.audiences.counting import count
+from audience.audiences.saving import find_rule
 from audience.models import Audience
 from audience.overwriting import check_shown
 from audience.rules.grammar import NoRule
 from audience.rules.wording import describe
-from campaigns.cloning import clone_campaign
-from campaigns.design import compare, describe_campaign, digest_document
-from campaigns.drafting import CampaignPlan, draft_campaign, free_campaign_key
-from campaigns.lifecycle import lock_campaign, schedule_campaign, start_campaign
+from campaigns.lifecycle.cloning import clone_campaign
+from campaigns.lifecycle.design import compare, describe_campaign, digest_document
+from campaigns.lifecycle.drafting import CampaignPlan, draft_campaign, free_campaign_key
+from campaigns.lifecycle.preflight import find_issues
+from campaigns.lifecycle.reviewing import answer_review, reopen_draft, request_review
+from campaigns.lifecycle.status import lock_campaign, schedule_campaign, start_campaign
 from campaigns.models import UNSTARTED, Campaign, Status
-from campaigns.preflight import find_issues
-from campaigns.reviewing import answer_review, reopen_draft, request_review
+from campaigns.sending.step_conditions import describe_steps
 from campaigns.setup import STEPS
 from campaigns.setup.idea import IdeaStep
-from campaigns.step_conditions import describe_steps
-from experiments.lifecycle import record_change
+from experiments.lifecycle.status import record_change
 
 ADD = "campaigns.add_campaign"
 CHANGE = "campaigns.change_campaign"

@@ -22,7 +22,7 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
 from audience.incoming import Incoming
-from audience.ingest import Ingest
+from audience.intake.ingest import Ingest
 from campaigns.mail.links import place_of
 from campaigns.tracking.kept import KeptHits, Line, Part
 from campaigns.tracking.machines import BURST, SAME, Hit, Kind, find_machines

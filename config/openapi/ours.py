@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
-from audience import subscribe_views
+from audience.consent import subscribe_views
 from campaigns.deciding import api as decide
 from config.openapi.refusals import ANYTHING, a_key, problem, refusals
-from experiments import assigning, stats_document
-from experiments.evaluation import Reason
+from experiments.assigning import api as assigning
+from experiments.assigning.evaluation import Reason
+from experiments.stats_check import document as stats_document
 from recommender.ranking import api as picks
 from wire.openapi import Answer, Content, Operation, Parameter
 

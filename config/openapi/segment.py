@@ -4,8 +4,8 @@ from typing import Literal
 
 import msgspec
 
-from audience import segment
-from audience.api import PATHS
+from audience.intake import segment
+from audience.intake.api import PATHS
 from config.openapi.refusals import ANYTHING, a_key, problem, refusals
 from wire.openapi import Answer, Content, Operation
 

@@ -15,7 +15,7 @@ from experiments.calibration.customers import (
     Return,
     Steps,
 )
-from experiments.layout import Measured, read_metric
+from experiments.measuring.layout import Measured, read_metric
 from experiments.metrics.base import Thresholds
 from experiments.plan import PlannedMetric
 

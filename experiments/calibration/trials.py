@@ -13,7 +13,13 @@ from experiments.calibration.customers import draw_sample
 from experiments.calibration.rules import CONFIDENCE, ChanceToBeat, Monitored, Rule, Seen
 from experiments.calibration.scenarios import DAYS, SCENARIOS
 from experiments.calibration.tallies import Tally
-from experiments.layout import MOST_COVARIATES, Layout, covariate_cuts, find_covariates, lay_out
+from experiments.measuring.layout import (
+    MOST_COVARIATES,
+    Layout,
+    covariate_cuts,
+    find_covariates,
+    lay_out,
+)
 from experiments.plan import Adjustment, Monitoring
 from experiments.stats.bayes import WEAK, find_log_ratio
 from experiments.stats.estimate import Estimate, Result

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from audience.lake import open_duckdb, quoted
+from audience.keeping.lake import open_duckdb, quoted
 from experiments.engines.base import to_plain_rows
 from experiments.engines.snapshot import take_snapshot
 from experiments.engines.statement import parse_statement

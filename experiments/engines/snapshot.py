@@ -9,7 +9,7 @@ from django.db import connection
 from duckdb import DuckDBPyConnection
 from psycopg import sql
 
-from audience.lake import Lake, copy_out, quoted, read_lake, read_lines
+from audience.keeping.lake import Lake, copy_out, quoted, read_lake, read_lines
 from experiments.engines.postgres import hashing
 from experiments.engines.statement import Parsed
 

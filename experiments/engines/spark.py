@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from audience.lake import open_duckdb
+from audience.keeping.lake import open_duckdb
 from experiments.engines.base import to_plain_rows
 from experiments.engines.snapshot import take_snapshot
 from experiments.engines.statement import parse_statement

@@ -1,8 +1,8 @@
 """The SQL behind a report: the statements that gave its moments, as they run on PostgreSQL."""
 
+from experiments.measuring.queries import count_exposures, find_layout
 from experiments.models import Analysis, Experiment
 from experiments.plan import Plan, plan_from_json
-from experiments.queries import count_exposures, find_layout
 from experiments.sql.columns import Scope
 from experiments.sql.statements import (
     AttributeDimension,

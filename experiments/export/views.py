@@ -10,11 +10,11 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from experiments.export.api import to_document
 from experiments.export.csv_file import to_csv
 from experiments.export.notebook import to_notebook
 from experiments.export.sql_file import to_sql
 from experiments.models import Analysis, Experiment
-from experiments.results_api import to_document
 from experiments.views import PEEK, VIEW
 
 Write = Callable[[Experiment, Analysis], str | bytes]

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from audience.keyring import Keyring
 from audience.models import Scope
+from audience.sources.keyring import Keyring
+from experiments.assigning.running import Running
 from experiments.growthbook.context import Context
 from experiments.growthbook.payload import Extras, to_payload
 from experiments.growthbook.publication import Publication
 from experiments.growthbook.resolving import resolve_features
-from experiments.running import Running
 from wire.bodies import parse
 from wire.current import Current
 from wire.etags import is_known

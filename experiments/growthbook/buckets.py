@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.assignment import fnv32a, hash_v2
+from experiments.assigning.assignment import fnv32a, hash_v2
 
 Range = Sequence[float]
 

@@ -1,8 +1,8 @@
 """Writes the running experiments as the payload that GrowthBook's SDKs evaluate themselves.
 
 Every experiment is a feature of the same key, whose value is the arm's payload. A customer who met
-nothing before gets from any SDK exactly what `experiments.evaluation.evaluate` answers, and the
-SDK's tracking callback tells of the same exposures.
+nothing before gets from any SDK exactly what `experiments.assigning.evaluation.evaluate` answers,
+and the SDK's tracking callback tells of the same exposures.
 
 Features whose key holds a colon help others, and nobody asks for them: `price:arm` gives the key of
 the arm, because two arms may have equal payloads and what is required is an arm; `price:open` says
@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.assignment import BUCKETS, ranges
-from experiments.evaluation import RunningArm, RunningExperiment
+from experiments.assigning.assignment import BUCKETS, ranges
+from experiments.assigning.evaluation import RunningArm, RunningExperiment
 from experiments.growthbook.context import DEFAULT_ATTRIBUTE
 from experiments.growthbook.portable import to_portable
 

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models.functions import Cast, Now
 from django.urls import reverse
 
-from experiments.assignment import BUCKETS
+from experiments.assigning.assignment import BUCKETS
 from experiments.models.metrics import Metric
 
 

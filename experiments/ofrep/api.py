@@ -10,10 +10,11 @@ from msgspec import UNSET
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.finding import Name
-from audience.keyring import Keyring, KnownSource, key_of, refused
+from audience.customers.finding import Name
 from audience.models import Scope
-from experiments.evaluation import RunningExperiment, evaluate
+from audience.sources.keyring import Keyring, KnownSource, key_of, refused
+from experiments.assigning.evaluation import RunningExperiment, evaluate
+from experiments.assigning.running import Running
 from experiments.ofrep.contexts import Context, read_context
 from experiments.ofrep.customers import Customers, Known
 from experiments.ofrep.documents import (
@@ -30,7 +31,6 @@ from experiments.ofrep.flags import name_exposures, needs_customer, needs_key, t
 from experiments.ofrep.streams import tell_changes
 from experiments.ofrep.tokens import make_token, read_token, window_at
 from experiments.ofrep.versions import Versions, digest
-from experiments.running import Running
 from wire.current import Current
 from wire.etags import named_in
 from wire.messages import Problem, Request, Response, Stream, answer

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audience.finding import Name
+from audience.customers.finding import Name
 from audience.incoming import ANONYMOUS_PREFIX, KEY_LENGTH
 from experiments.ofrep.documents import Question
 from wire.bodies import parse

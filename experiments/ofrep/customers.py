@@ -10,8 +10,8 @@ from typing import Any, LiteralString
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from audience.finding import BY_ANONYMOUS_ID, BY_KEY, FIND, Name, find_or_make
-from experiments.exposures import MET_ARMS, Met, record_exposures, to_met_arms
+from audience.customers.finding import BY_ANONYMOUS_ID, BY_KEY, FIND, Name, find_or_make
+from experiments.assigning.exposures import MET_ARMS, Met, record_exposures, to_met_arms
 from wire.breaker import Breaker
 from wire.pools import UNFIT
 

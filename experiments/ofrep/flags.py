@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from experiments.evaluation import Answer, Reason, RunningArm, RunningExperiment
+from experiments.assigning.evaluation import Answer, Reason, RunningArm, RunningExperiment
 from experiments.ofrep.documents import Flag, FlagReason
 
 # "Served" is said by the audience and hold-outs; see `_reason_of`. "Unknown" is no flag at all.

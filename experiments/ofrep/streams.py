@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from experiments.assigning.running import Running
 from experiments.ofrep.documents import Change
 from experiments.ofrep.versions import Versions
-from experiments.running import Running
 from wire.current import Current
 
 # Proxies close a connection on which nothing was said for a minute or so.

@@ -6,7 +6,7 @@ from collections import deque
 
 import msgspec
 
-from experiments.running import Running
+from experiments.assigning.running import Running
 
 NAME = re.compile(r"[0-9a-f]{32}\Z")
 REMEMBERED = 100

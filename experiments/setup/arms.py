@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
-from experiments.assignment import BUCKETS
+from experiments.assigning.assignment import BUCKETS
 from experiments.models import Arm, Experiment
 from experiments.setup.base import Step
 

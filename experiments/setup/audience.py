@@ -6,9 +6,9 @@ from typing import Any
 from django import forms
 from django.db import transaction
 
-from audience.sampling import sample_attributes
+from audience.customers.sampling import sample_attributes
 from audience.typed import to_scalar
-from experiments.assignment import BUCKETS
+from experiments.assigning.assignment import BUCKETS
 from experiments.models import LIVE, Arm, ExclusionGroup, Experiment, Prerequisite
 from experiments.setup.base import Step
 from experiments.setup.groups import NoRoom, find_room, read_group

@@ -5,7 +5,7 @@ import secrets
 from django.utils.text import slugify
 
 from audience.naming import free_key, has_letters
-from experiments.assignment import BUCKETS
+from experiments.assigning.assignment import BUCKETS
 from experiments.models import LIVE, UNSTARTED, ExclusionGroup, Experiment
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from audience.sampling import sample_attributes
+from audience.customers.sampling import sample_attributes
 from experiments.models import Experiment, MonitoringRule
 from experiments.setup.base import Step
 

@@ -7,10 +7,17 @@ from typing import Any
 
 from django import forms
 
-from experiments.assignment import BUCKETS
+from experiments.assigning.assignment import BUCKETS
 from experiments.models import Experiment, Role
 from experiments.plan import Adjustment
-from experiments.planner import Advice, History, TooLittleHistory, advise, looks_of, read_history
+from experiments.planning.planner import (
+    Advice,
+    History,
+    TooLittleHistory,
+    advise,
+    looks_of,
+    read_history,
+)
 from experiments.stats.duration import Traffic
 from experiments.stats.power import Design
 from experiments.wording import say_lift, say_value

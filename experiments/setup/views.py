@@ -18,13 +18,13 @@ from audience.conditions import describe
 from audience.matching import NotInSql, count_customers
 from audience.naming import free_key, to_stem
 from audience.overwriting import check_shown
-from experiments.assignment import BUCKETS
-from experiments.design import digest_design
-from experiments.drafting import ArmPlan, plan_experiment
-from experiments.lifecycle import APPROVE, lock, record_change
+from experiments.assigning.assignment import BUCKETS
+from experiments.lifecycle.design import digest_design
+from experiments.lifecycle.drafting import ArmPlan, plan_experiment
+from experiments.lifecycle.preflight import find_issues
+from experiments.lifecycle.reviewing import answer_review, reopen_draft, request_review
+from experiments.lifecycle.status import APPROVE, lock, record_change
 from experiments.models import UNSTARTED, Experiment, Status
-from experiments.preflight import find_issues
-from experiments.reviewing import answer_review, reopen_draft, request_review
 from experiments.setup import STEPS
 from experiments.setup.audience import AudienceStep, keep_to_holdouts
 from experiments.setup.idea import IdeaStep

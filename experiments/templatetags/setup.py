@@ -8,7 +8,7 @@ from typing import Any
 from django.forms import BoundField
 from django.template import Library
 
-from experiments.assignment import BUCKETS
+from experiments.assigning.assignment import BUCKETS
 from experiments.setup.arms import ArmsStep
 from experiments.setup.audience import AudienceStep
 from experiments.setup.metrics import MetricsStep

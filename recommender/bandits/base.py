@@ -10,10 +10,10 @@ import numpy as np
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.artifacts import pack, unpack
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
-from recommender.offer_facts import FactColumns
-from recommender.representation import Representation
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
+from recommender.weighing.offer_facts import FactColumns
+from recommender.weighing.representation import Representation
 
 KIND = "statistics"
 OPTIONAL = ("exploration", "memory_days")  # settings that may be left open

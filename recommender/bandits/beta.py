@@ -12,8 +12,8 @@ import numpy as np
 
 from recommender.bandits.base import Statistics
 from recommender.bandits.rates import RateBandit, common_rate
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
 
 
 class BetaThompson(RateBandit):

@@ -31,7 +31,7 @@ import numpy as np
 
 from recommender.arrays import BoolArray, FloatArray
 from recommender.bandits.base import Steps
-from recommender.choice_rules import softmax_probabilities
+from recommender.weighing.choice_rules import softmax_probabilities
 
 logger = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from torch.nn.functional import softplus
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Log, Statistics
 from recommender.bandits.conditioning import COMMON_PRIOR, condition, root_of_inverse
 from recommender.bandits.rates import RateBandit, common_rate, require_rates
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
 
 # Where rates are low, rewards say so little that a prior worth some of them would let an offer's
 # odds be anything; a coefficient hardly multiplies them by more than e² (cf. Gelman et al. 2008).

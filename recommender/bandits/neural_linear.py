@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from recommender.arrays import FloatArray
 from recommender.bandits.base import Log
 from recommender.bandits.randomised_ucb import RandomisedUCB
-from recommender.representation import Representation
-from recommender.training import WHOLE, Part, Plan, train
+from recommender.training.epochs import WHOLE, Part, Plan, train
+from recommender.weighing.representation import Representation
 
 WIDTHS = (64, 16)  # of the hidden layers
 BATCH = 256

@@ -18,8 +18,8 @@ import numpy as np
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Statistics, Steps
 from recommender.bandits.fitted_q import Fitting, fit_worth
 from recommender.bandits.thompson import LinearThompson
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
 
 EXPLORATION = 1.0  # where a policy does not say otherwise
 LEAST_DECISIONS = 1.0  # with none, temperatures are those of a single one

@@ -12,8 +12,8 @@ import numpy as np
 
 from recommender.bandits.base import Statistics
 from recommender.bandits.thompson import LinearThompson
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
 
 
 class SquareCB(LinearThompson):

@@ -28,12 +28,12 @@ from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits.base import DEFAULTS, Hyperparameters, Statistics
 from recommender.bandits.conditioning import condition, root_of_inverse
 from recommender.bandits.hybrid import Hybrid, Sums, learn_by_facts
-from recommender.choice_rules import Backend
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
-from recommender.offer_facts import FactColumns, FactEffect
-from recommender.propensities import offer_weights
-from recommender.representation import Representation
+from recommender.weighing.choice_rules import Backend
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
+from recommender.weighing.offer_facts import FactColumns, FactEffect
+from recommender.weighing.propensities import offer_weights
+from recommender.weighing.representation import Representation
 
 EXPLORATION = 0.6  # where a policy does not say otherwise
 NOISE_SHAPE = 1.0  # of the inverse-gamma prior, which then weighs as much as two rewards

@@ -4,7 +4,7 @@ import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
 import recommender.rankers
-import recommender.ranking.models
+import recommender.models.rankings
 from audience.audit import record_changes_of
 from django.conf import settings
 from django.db import migrations, models
@@ -32,9 +32,9 @@ class Migration(migrations.Migration):
                 (
                     "event_weights",
                     models.JSONField(
-                        default=recommender.ranking.models.default_weights,
+                        default=recommender.models.rankings.default_weights,
                         help_text="What each event counts. Events name their product as product_id or sku.",
-                        validators=[recommender.ranking.models.check_weights],
+                        validators=[recommender.models.rankings.check_weights],
                     ),
                 ),
                 (

@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
-import recommender.ranking.models
+import recommender.models.rankings
 from audience.audit import record_changes_of
 from django.db import migrations, models
 
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 default=list,
                 help_text='Products of a category, brand or variant have their score multiplied: [{"attribute": "brand", "value": "Acme", "factor": 2}]. By 2 the last of a list comes up to its best, by 0 it comes last.',
-                validators=[recommender.ranking.models.check_boosts],
+                validators=[recommender.models.rankings.check_boosts],
             ),
         ),
         migrations.AddField(

@@ -7,8 +7,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from recommender.arrays import ScoreArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import Between, Ranker
 from recommender.rankers.regressions import Common, Regressions
 

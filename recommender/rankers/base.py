@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from recommender.arrays import BoolArray, FloatArray, ScoreArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.slates import Slates, best
 
 # So many rows of scores are in memory at once.

@@ -8,8 +8,8 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from recommender.arrays import FloatArray, IntArray, ScoreArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import CUSTOMERS_AT_ONCE
 from recommender.rankers.composite import Composite, Member, without_seen
 from recommender.rankers.popularity import Popularity

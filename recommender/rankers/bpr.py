@@ -9,8 +9,8 @@ from scipy import sparse
 from scipy.special import expit
 
 from recommender.arrays import IntArray, ScoreArray, SparseArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import Between, Ranker
 from recommender.rankers.sparse_rows import column_sums, marks, rows_of
 

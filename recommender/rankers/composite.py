@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from recommender.arrays import IntArray, ScoreArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers import make_ranker
 from recommender.rankers.base import Ranker
 

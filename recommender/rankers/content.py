@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from recommender.arrays import FloatArray, ScoreArray, SparseArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import Between, Ranker
 from recommender.rankers.sparse_rows import row_sums, scale_rows, squared
 

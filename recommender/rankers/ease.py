@@ -7,8 +7,8 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import linalg
 
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import Between
 from recommender.rankers.item_to_item import ItemToItem
 from recommender.rankers.overlaps import overlaps

@@ -6,8 +6,8 @@ from typing import Self
 import numpy as np
 
 from recommender.arrays import FloatArray, IntArray, ScoreArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import CUSTOMERS_AT_ONCE
 from recommender.rankers.composite import Composite, Member, without_seen
 

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from recommender.arrays import IntArray, ScoreArray, SparseArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import Between
 from recommender.rankers.item_to_item import ItemToItem
 from recommender.rankers.overlaps import overlaps

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from recommender.arrays import ScoreArray, SparseArray
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers.base import Ranker
 from recommender.rankers.mixed_rows import MixedRows
 

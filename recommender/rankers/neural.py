@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from recommender import parallel
 from recommender.arrays import IntArray, ScoreArray
 from recommender.artifacts import AnyArray
-from recommender.event_files import EventFile
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import CUSTOMERS_AT_ONCE, Between, Ranker
-from recommender.training import Epoch, Plan, Report, Task, train
+from recommender.training import parallel
+from recommender.training.epochs import Epoch, Plan, Report, Task, train
+from recommender.training.event_files import EventFile
 
 # Customers whose last event is held back, to know when to stop: with a thousand, chance alone
 # moves NDCG@10 by more than a round of training does.

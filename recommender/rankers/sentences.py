@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recommender.arrays import ScoreArray, SparseArray
-from recommender.item_facts import ItemFacts
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import TrainingContext
 from recommender.rankers.content import Alike
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recommender.arrays import IntArray, ScoreArray
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
-from recommender.training import WHOLE, Part
+from recommender.training.epochs import WHOLE, Part
 
 
 @dataclass(kw_only=True, eq=False)

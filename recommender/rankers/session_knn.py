@@ -7,11 +7,11 @@ from typing import ClassVar, Self
 import numpy as np
 
 from recommender.arrays import FloatArray, IntArray, ScoreArray, SparseArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
+from recommender.interactions.sessions import cut_sessions
 from recommender.rankers.base import DAY_SECONDS, Between, Ranker
 from recommender.rankers.sparse_rows import marks, rows_of, scale_rows, strongest
-from recommender.sessions import cut_sessions
 
 
 @dataclass(kw_only=True, eq=False)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recommender.arrays import IntArray, ScoreArray, SparseArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.attributions import integrate_gradients
 from recommender.rankers.base import Attribution, Between
 from recommender.rankers.neural import FIRST_SIZE, NeuralRanker, hold_back, validate_scores
-from recommender.training import WHOLE, Part
+from recommender.training.epochs import WHOLE, Part
 
 PRICES = 2  # the logarithm, and whether it is known
 

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from recommender.arrays import ScoreArray, SparseArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import Between, Ranker
 from recommender.rankers.sparse_rows import row_sums, rows_of, squared, strongest
 

@@ -10,11 +10,12 @@ import numpy as np
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.finding import AnonymousId, Key, name_of
-from audience.keyring import Keyring, key_of
+from audience.customers.finding import AnonymousId, Key, name_of
 from audience.models import Scope
+from audience.sources.keyring import Keyring, key_of
 from recommender.arrays import FloatArray, IntArray
-from recommender.lists import Listed, Sorted
+from recommender.listing.lists import Listed, Sorted
+from recommender.listing.reranking import Followers
 from recommender.ranking.reading import (
     fetch_by,
     find_person,
@@ -22,7 +23,6 @@ from recommender.ranking.reading import (
     read_lists,
     read_products,
 )
-from recommender.reranking import Followers
 from wire.bodies import parse
 from wire.messages import Request, Response, answer
 from wire.routes import Handler

@@ -7,8 +7,8 @@ from django.db import connection
 
 from audience.commerce import EACH_PRODUCT, PRODUCT_KEY
 from audience.models import Kind
-from recommender.products import FIELDS, LINKS, LONGEST_ADDRESS
-from recommender.ranking.models import Ranking
+from recommender.listing.products import FIELDS, LINKS, LONGEST_ADDRESS
+from recommender.models.rankings import Ranking
 
 # Events are read by when they were received; some were committed later than others.
 OVERLAP = timedelta(minutes=5)

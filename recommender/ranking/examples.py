@@ -6,10 +6,10 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from recommender.lists import Sorted
+from recommender.listing.lists import Sorted
+from recommender.models.rankings import RankerVersion, Ranking, TopPicks
 from recommender.ranking.interactions import read_history, read_names
 from recommender.ranking.looking import find_lists
-from recommender.ranking.models import RankerVersion, Ranking, TopPicks
 from recommender.ranking.reasons import read_reasons
 from recommender.ranking.wording import say_reasons
 

@@ -7,8 +7,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from recommender.line_fields import LinesField
-from recommender.lists import ATTRIBUTES
-from recommender.ranking.models import Ranking
+from recommender.listing.lists import ATTRIBUTES
+from recommender.models.rankings import Ranking
 
 
 class WeightsField(LinesField):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.histories import Histories
-from recommender.judging import Judged, compare
-from recommender.splits import Split, split_at
+from recommender.interactions.histories import Histories
+from recommender.interactions.splits import Split, split_at
+from recommender.judging.judge import Judged, compare
 
 MEASURE = "ndcg@10"
 # The last part of the events, in time, is what rankers are tried on.

@@ -11,10 +11,10 @@ from typing import Any
 from django.db import connection
 
 from audience.commerce import EACH_PRODUCT, PRODUCT_KEY
-from recommender.histories import Histories
-from recommender.interaction_files import Interactions, join
-from recommender.item_facts import ItemFacts
-from recommender.products import price_of
+from recommender.interactions.files import Interactions, join
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
+from recommender.listing.products import price_of
 
 # One event a minute through all of the 16 hours that people are awake: programs do more.
 BOT_EVENTS_PER_DAY = 1000

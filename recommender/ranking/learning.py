@@ -14,11 +14,14 @@ from django.db import transaction
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from audience.copying import copy_rows
+from audience.importing.copying import copy_rows
 from audience.models import Customer
 from recommender.arrays import IntArray, ScoreArray
-from recommender.histories import Histories
-from recommender.judging import group_means, judge
+from recommender.interactions.histories import Histories
+from recommender.interactions.splits import by_amount
+from recommender.judging.judge import group_means, judge
+from recommender.listing.reranking import Followers
+from recommender.models.rankings import BY_HISTORY, RankerVersion, TopPicks
 from recommender.rankers import make_ranker
 from recommender.rankers.base import Ranker, TrainingContext
 from recommender.rankers.markov import Markov
@@ -34,11 +37,8 @@ from recommender.ranking.lifecycle import (
     serve_version,
     settle_version,
 )
-from recommender.ranking.models import BY_HISTORY, RankerVersion, TopPicks
 from recommender.ranking.profiles import describe
 from recommender.ranking.reasons import find_reasons, to_json
-from recommender.reranking import Followers
-from recommender.splits import by_amount
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max, Q
 
+from recommender.models.rankings import RankerVersion, Ranking, Status
 from recommender.rankers import NETWORKS, load_ranker
 from recommender.rankers.base import check_settings
 from recommender.ranking.gate import Admission
-from recommender.ranking.models import RankerVersion, Ranking, Status
 
 # A worker that says nothing for so long is dead, and another one begins anew.
 LEASE = timedelta(minutes=15)

@@ -6,7 +6,7 @@ from typing import Any, LiteralString, TypeVar
 
 from django.db import connection
 
-from recommender.products import Product
+from recommender.listing.products import Product
 from recommender.ranking.reading import Lists, read_lists, read_products
 
 T = TypeVar("T")

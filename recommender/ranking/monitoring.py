@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 from django.db.models import Max, Q
 
-from recommender.drift import MOVED, Drift
+from recommender.listing.reranking import Followers
+from recommender.models.rankings import RankerCheck, RankerVersion, Status
 from recommender.rankers.storing import from_bytes
+from recommender.ranking.drift import MOVED, Drift
 from recommender.ranking.interactions import SiteData, read_site
-from recommender.ranking.models import RankerCheck, RankerVersion, Status
 from recommender.ranking.outcomes import Outcome, read_outcome
 from recommender.ranking.profiles import Profile, Recent, best_scores, compare, renumber
-from recommender.reranking import Followers
 
 logger = logging.getLogger(__name__)
 

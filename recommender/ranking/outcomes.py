@@ -11,7 +11,7 @@ from django.db import connection
 from audience.commerce import EACH_PRODUCT, ORDERED, PRODUCT_KEY
 from recommender.arrays import FloatArray
 from recommender.decision_ids import first_id_at
-from recommender.ranking.models import RankerVersion
+from recommender.models.rankings import RankerVersion
 
 # How long people have to do something, and of how many days' showings it is asked.
 AFTER = timedelta(days=1)

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from recommender.arrays import FloatArray, IntArray
-from recommender.drift import Drift, Sketch, compare_counts, compare_numbers
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers.base import Ranker
+from recommender.ranking.drift import Drift, Sketch, compare_counts, compare_numbers
 from recommender.ranking.interactions import SiteData
 
 # What is compared: a stretch before the training, and one before the check.

@@ -12,10 +12,10 @@ import msgspec
 from psycopg import AsyncConnection
 
 from audience.commerce import EACH_PRODUCT, ORDERED, PRODUCT_KEY
-from audience.finding import Name
-from recommender.lists import Listed, Rules
-from recommender.products import Product, read_product
-from recommender.reranking import Followers
+from audience.customers.finding import Name
+from recommender.listing.lists import Listed, Rules
+from recommender.listing.products import Product, read_product
+from recommender.listing.reranking import Followers
 
 BY_KEY: LiteralString = """
     SELECT COALESCE(merged_into_id, id) FROM audience_customer WHERE external_key = %(key)s

@@ -5,7 +5,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers.base import Attribution, Ranker
 
 # So many reasons are kept, the weightiest.

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
+from recommender.interactions.splits import Split
+from recommender.judging.tuning import Study
+from recommender.models.rankings import Ranking
 from recommender.ranking.gate import split_for_trial
 from recommender.ranking.interactions import read_site
-from recommender.ranking.models import Ranking
-from recommender.splits import Split
-from recommender.tuning import Study
 
 
 def study_path(ranking: Ranking, kind: str) -> Path:

@@ -14,10 +14,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from recommender.models.rankings import RankerCheck, RankerVersion, Ranking, Status
 from recommender.rankers import ranker_choices
 from recommender.ranking.examples import find_examples
 from recommender.ranking.lifecycle import CAN_BE_SERVED, request_version, serve_version
-from recommender.ranking.models import RankerCheck, RankerVersion, Ranking, Status
 from recommender.ranking.wording import say_rules
 from wire.wakeups import wake
 

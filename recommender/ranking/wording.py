@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from recommender.lists import Rules
+from recommender.listing.lists import Rules
 from recommender.ranking.reasons import Reason
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits.base import Steps
-from recommender.contacts import (
+from recommender.weighing.contacts import (
     DAYS_SINCE,
     LAST_MONTH,
     LAST_OFFER,
@@ -34,7 +34,7 @@ from recommender.contacts import (
     WAS_ANSWERED,
     with_contacts,
 )
-from recommender.features import MAX_SCALES, CategoryFeature, FeatureSpec, NumberFeature
+from recommender.weighing.features import MAX_SCALES, CategoryFeature, FeatureSpec, NumberFeature
 
 NOTHING = "nothing"
 SEGMENT = "segment"

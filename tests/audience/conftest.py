@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from audience.incoming import Incoming
-from audience.ingest import Ingest, Stored
+from audience.intake.ingest import Ingest, Stored
 from audience.models import Source
 from tests.asgi import Site, database_url, open_site
 from tests.makers import make_source

@@ -7,10 +7,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from audience.keys import find_source, hash_key, revoke
+from audience.consent.suppression import hash_address
 from audience.models import Customer, Erasure, RejectedEvent, Scope, Source
 from audience.privacy.erasing import request_erasure
-from audience.suppression import hash_address
+from audience.sources.keys import find_source, hash_key, revoke
 from tests.makers import make_customer, make_customers, make_source, make_user
 
 pytestmark = pytest.mark.django_db

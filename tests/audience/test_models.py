@@ -4,9 +4,9 @@ import pytest
 from django.db import IntegrityError, models
 from django.db.migrations.writer import MigrationWriter
 
+from audience.customers.sampling import sample_attributes
 from audience.migration_operations import CreatePartitionedModel
 from audience.models import Customer, Event, Identity, ReceivedMessage, RejectedEvent, Source
-from audience.sampling import sample_attributes
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from campaigns.results.computing import compute_result
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from tests.browser.conftest import check_access, listen
 from tests.campaigns.results.shop import LATER, open_shop
 from tests.makers import make_holdout, make_metric

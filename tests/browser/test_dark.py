@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from playwright.sync_api import Page
 
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from tests.makers import DAY, NOW, make_campaign, make_experiment, make_offer
 from tests.worlds import fill_arms
 

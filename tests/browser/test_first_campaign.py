@@ -12,12 +12,12 @@ from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from audience.audiences import save_rule
+from audience.audiences.saving import save_rule
 from audience.models import Audience, Scope
 from campaigns.models import Campaign, Status
 from campaigns.sending.enrolling import enrol_due
 from campaigns.sending.worker import Worker
-from experiments.lifecycle import request_analysis
+from experiments.lifecycle.status import request_analysis
 from experiments.tasks import analyse_due
 from tests.browser.conftest import ROOT, check_access, listen
 from tests.campaigns.mailed import (

@@ -12,9 +12,9 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from audience.models import Customer, Scope
-from experiments.lifecycle import request_analysis
+from experiments.lifecycle.status import request_analysis
 from experiments.models import Experiment, Status
-from experiments.replays import run_due
+from experiments.replays.runs import run_due
 from experiments.tasks import analyse_due
 from tests.browser.conftest import check_access, listen
 from tests.makers import HOUR, event_row, make_customers, make_events, make_metric, make_source

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
-from audience.audiences import save_rule
+from audience.audiences.saving import save_rule
 from audience.models import Audience
 from campaigns.models import Step
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.models import Experiment
 from tests.browser.conftest import check_access
 from tests.campaigns.mailed import make_mail_placement

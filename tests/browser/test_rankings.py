@@ -5,8 +5,8 @@ from collections.abc import Callable
 from django.utils import timezone
 from playwright.sync_api import Page
 
+from recommender.models.rankings import Status
 from recommender.ranking.learning import train_next
-from recommender.ranking.models import Status
 from tests.browser.conftest import check_access, listen
 from tests.recommender.ranking.shops import make_ranking, make_shop
 

@@ -11,14 +11,14 @@ from django.conf import settings
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.api import Intake
-from audience.keyring import Keyring
+from audience.intake.api import Intake
 from audience.models import Scope
+from audience.sources.keyring import Keyring
 from campaigns.client_draws.exposed import DrawnOffers
 from campaigns.deciding.loading import SnapshotLoader
 from campaigns.deciding.snapshot import Snapshot
 from campaigns.models import Campaign
-from experiments.exposed import record_views
+from experiments.assigning.exposed import record_views
 from tests.asgi import Site, database_url, serve
 from tests.makers import make_source
 from wire.current import Current

@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from audience.models import Channel, Consent, ConsentState, Customer
 from campaigns.channels import CHANNELS
-from campaigns.drafting import Split
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.drafting import Split
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Campaign, Message, Placement, Step
 from campaigns.sending.writing import to_draft
 from tests.makers import make_campaign, make_customers, unique

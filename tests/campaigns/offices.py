@@ -12,7 +12,7 @@ import redis.asyncio
 from django.conf import settings
 from django.utils import timezone
 
-from audience.finding import Name
+from audience.customers.finding import Name
 from campaigns.deciding.desk import Desk, Outcome, Visit
 from campaigns.deciding.loading import SnapshotLoader
 from campaigns.deciding.snapshot import Snapshot

@@ -3,8 +3,8 @@ from django.db import connection
 from django.test import Client
 
 from audience.audit import changing_as
-from audience.keys import create_source
 from audience.models import AuditEntry, Scope
+from audience.sources.keys import create_source
 from campaigns.models import Campaign, Offer
 from tests.makers import make_campaign, make_offer, make_user
 

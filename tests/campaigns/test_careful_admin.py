@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audience.models import Audience
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Cap, Offer
 from tests.filled_forms import MEANWHILE, open_form, read_form
 from tests.makers import make_campaign, make_metric, make_offer

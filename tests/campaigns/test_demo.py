@@ -26,8 +26,8 @@ from campaigns.models import Campaign
 from campaigns.tasks import evaluate_due
 from experiments.models import Exposure
 from experiments.tasks import analyse_due
-from recommender import rewards
 from recommender.models import PolicyVersion
+from recommender.rewards import settling as rewards
 from recommender.tasks import learn_due
 from tests.campaigns.casestudies.test_open_bandit import write_wheel
 from tests.http_site import open_port

@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth import authenticate
 from django.utils import timezone
 
-from audience.keys import hash_key, revoke
 from audience.models import Source
+from audience.sources.keys import hash_key, revoke
 from campaigns.demo_access import SOURCE, Access, open_access
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from audience.models import Scope
 from campaigns.client_draws.growthbook import to_extras
-from campaigns.drafting import Split, find_nothing
+from campaigns.lifecycle.drafting import Split, find_nothing
+from campaigns.lifecycle.preflight import check_offers
 from campaigns.models import DeliveryState
-from campaigns.preflight import check_offers
 from campaigns.sending.deciding import CHOSE_NOTHING
 from campaigns.sending.enrolling import enrol_due
 from campaigns.sending.worker import Worker

@@ -8,10 +8,10 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from campaigns.drafting import Split
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.drafting import Split
+from campaigns.lifecycle.redrafting import change_split, find_split
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Campaign, Cap, Step
-from campaigns.redrafting import change_split, find_split
 from tests.campaigns.mailed import BODY, make_mail_placement
 from tests.filled_forms import MEANWHILE, open_form, read_form
 from tests.makers import make_campaign, make_metric, make_offer

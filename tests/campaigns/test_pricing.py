@@ -12,15 +12,15 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from campaigns.drafting import Split, find_nothing
+from campaigns.lifecycle.drafting import Split, find_nothing
 from campaigns.models import Campaign, Counter, Offer, Pacing
 from campaigns.pricing import find_priced, find_scarce, price_campaign
 from campaigns.replaying import replay
 from campaigns.tasks import price_due
-from recommender.features import FeatureSpec, NumberFeature
+from recommender.learning.versions import store_version
 from recommender.models import Decision, PolicyPrice
-from recommender.odds import Odds
-from recommender.versions import store_version
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 from tests.campaigns.offices import Office, open_office, used, visit
 from tests.makers import DAY, HOUR, make_campaign, make_metric, make_offer, make_user
 

@@ -17,8 +17,9 @@ from django.db import connection, models
 from django.utils import timezone
 from pytest_django import Settings
 
-from audience.consent import record_consent
-from audience.lake import extend_lake
+from audience.consent.record import record_consent
+from audience.consent.suppression import find_suppressed
+from audience.keeping.lake import extend_lake
 from audience.models import (
     Audience,
     AudienceKind,
@@ -37,14 +38,13 @@ from audience.models import (
 from audience.privacy.erasing import UNFINISHED_AFTER, request_erasure
 from audience.privacy.exporting import escape_cell
 from audience.privacy.tables import Tables, check_tables
-from audience.suppression import find_suppressed
 from campaigns.deciding.logbook import Unlogged
 from campaigns.models import Assigned, Assignment, Campaign, Delivery, Step
 from campaigns.privacy import TABLES
 from campaigns.tasks import erase_due
 from experiments.models import Exposure, Prediction, Subscriber
 from recommender.bandits.base import Statistics
-from recommender.learning import learn_batch
+from recommender.learning.learn import learn_batch
 from recommender.models import Decision, Ranking, Reversal, Reward, TopPicks
 from recommender.ranking.lifecycle import request_version
 from tests.asgi import basic, open_site

@@ -11,9 +11,9 @@ from django.utils import timezone
 from audience.models import Scope
 from campaigns.models import Campaign
 from campaigns.replaying import replay
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.learning import learn_batch
+from recommender.learning.learn import learn_batch
 from recommender.models import Decision
+from recommender.weighing.features import FeatureSpec, NumberFeature
 from tests.asgi import open_site
 from tests.makers import event_row, make_campaign, make_events, make_offer, make_source
 

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from audience.models import Scope
 from campaigns.models import Campaign, Status
-from campaigns.outcome import say_outcome
 from campaigns.results.computing import compute_result
+from campaigns.results.outcome import say_outcome
 from campaigns.tasks import evaluate_campaign
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.models import Experiment
 from recommender.delays import DelayCurve
 from recommender.models import Policy, PolicyEvaluation, PolicyVersion

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from audience.keys import create_source
 from audience.models import Kind, Scope
+from audience.sources.keys import create_source
 from tests.asgi import Site, open_site
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import strip_tags
 
-from audience.consent_links import make_unsubscribe_url
+from audience.consent.links import make_unsubscribe_url
 from audience.models import Channel
 from experiments.models import Subscriber
 from tests.makers import make_customer, make_user

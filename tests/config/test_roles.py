@@ -10,8 +10,8 @@ from django.core.management import call_command
 from django.test import Client
 
 from config.roles import ROLES, make_roles
+from experiments.lifecycle.reviewing import request_review
 from experiments.models import Experiment
-from experiments.reviewing import request_review
 from tests.makers import (
     HOUR,
     NOW,

@@ -6,8 +6,8 @@ import pytest
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.bandits import BANDITS, load_bandit
 from recommender.bandits.base import Bandit, Statistics
-from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
-from recommender.odds import Odds
+from recommender.weighing.features import CategoryFeature, FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 
 FEATURES = FeatureSpec((CategoryFeature("segment", ("a", "b")), NumberFeature("age", 40.0, 10.0)))
 OFFERS = ("mug", "cap", "pen", "bag")

@@ -10,8 +10,8 @@ import pytest
 from audience.models import Channel as ChannelName
 from campaigns.channels import CHANNELS
 from campaigns.channels.base import Draft, Recipient, Sender
-from campaigns.template_checks import BadTemplate
-from campaigns.templating import to_plain
+from campaigns.templating.checks import BadTemplate
+from campaigns.templating.templates import to_plain
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SENDER = Sender("spring", "marketing", "https://lab.example", "Shop <shop@shop.example>", "a key")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recommender.arrays import IntArray
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers import RANKERS, make_ranker, name_of, ranker_choices
 from recommender.rankers.base import Ranker, TrainingContext
 from recommender.rankers.slates import Slates

@@ -1,7 +1,7 @@
 """Experiments that run, as frozen values, and customers who fall into a part of their buckets."""
 
-from experiments.assignment import BUCKETS, bucket_of
-from experiments.evaluation import RunningArm, RunningExperiment
+from experiments.assigning.assignment import BUCKETS, bucket_of
+from experiments.assigning.evaluation import RunningArm, RunningExperiment
 
 CONTROL = RunningArm(1, "control", 5000, {"price": 10}, is_control=True)
 NEW = RunningArm(2, "new", 5000, {"price": 8})

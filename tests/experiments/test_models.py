@@ -3,7 +3,7 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.models import Arm, Experiment, ExperimentMetric, Exposure, Role, Status
 from tests.makers import NOW, expose, make_customer, make_experiment, make_metric
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.models import Experiment
 from experiments.wording import (
     say_difference,
@@ -63,7 +63,7 @@ class Cells(HTMLParser):
 @pytest.fixture
 def experiment() -> Experiment:
     """Every kind of number: shares, money, a ratio, a quantile, segments, two arms and looks."""
-    from experiments.drafting import ArmPlan
+    from experiments.lifecycle.drafting import ArmPlan
 
     spend = make_metric(kind="mean", cap={"percentile": 95.0}, currency="EUR")
     middle = make_metric(kind="quantile", percentile=50, currency="EUR")

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.models import Experiment
 from experiments.reports.differences import find_differences
 from tests.makers import DAY, NOW, make_experiment, make_metric, make_user

@@ -7,9 +7,9 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from experiments.analysis import analyse
-from experiments.earlier import recall_looks
-from experiments.lifecycle import request_analysis, stop_experiment
+from experiments.analysing.analysis import analyse
+from experiments.analysing.earlier import recall_looks
+from experiments.lifecycle.status import request_analysis, stop_experiment
 from experiments.models import Analysis, Experiment
 from experiments.tasks import analyse_due, analyse_if_due, thin_all
 from tests.makers import (

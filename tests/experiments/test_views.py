@@ -10,9 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments.analysis import analyse
-from experiments.drafting import ArmPlan
-from experiments.lifecycle import request_analysis, stop_experiment
+from experiments.analysing.analysis import analyse
+from experiments.lifecycle.drafting import ArmPlan
+from experiments.lifecycle.status import request_analysis, stop_experiment
 from experiments.models import Experiment
 from tests.makers import (
     DAY,

@@ -8,8 +8,8 @@ import pytest
 
 from audience.models import Customer
 from recommender.bandits.base import Statistics
-from recommender.features import FeatureSpec
 from recommender.models import Decision, Policy
+from recommender.weighing.features import FeatureSpec
 from tests.makers import NOW, SECOND, event_row, log_all, logged, make_customers, make_events
 
 ORDER = "Order Completed"

@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 
+from recommender.learning.pinning import pin_version
 from recommender.models import Policy, PolicyVersion
-from recommender.pinning import pin_version
 from tests.makers import NOW, make_policy, make_user
 
 pytestmark = pytest.mark.django_db

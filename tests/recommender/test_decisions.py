@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import IntegrityError, connection
 from psycopg import AsyncConnection
 
+from audience.keeping.partitions import make_partitions, month_of
 from audience.models import Customer
-from audience.partitions import make_partitions, month_of
 from recommender.decision_ids import decision_partition
 from recommender.decisions import Logged, copy_decisions, log_decisions
 from recommender.models import Decision, Reward

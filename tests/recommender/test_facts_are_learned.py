@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.challenging import challenge, learn
-from recommender.features import FeatureSpec
-from recommender.learning import learn_batch
+from recommender.evaluating.challenging import challenge, learn
+from recommender.learning.learn import learn_batch
 from recommender.models import Policy
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
 from tests.makers import (
     DAY,
     NOW,

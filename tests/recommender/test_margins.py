@@ -7,10 +7,10 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from audience.models import Customer
-from recommender.learning import learn_batch
+from recommender.learning.learn import learn_batch
+from recommender.learning.rebuilding import check_sums
 from recommender.models import Policy, Reversal, Reward
-from recommender.rebuilding import check_sums
-from recommender.rewards import GRACE
+from recommender.rewards.settling import GRACE
 from tests.makers import (
     DAY,
     HOUR,

@@ -8,12 +8,12 @@ import pytest
 from django.db import transaction
 
 from audience.models import Customer
-from recommender.arrivals import find_maturity
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.learning import Learned, learn_batch
+from recommender.learning.learn import Learned, learn_batch
+from recommender.learning.rebuilding import check_sums, unlearn
 from recommender.models import Decision, Policy, Reward
-from recommender.rebuilding import check_sums, unlearn
-from recommender.rewards import GRACE, find_due_policies
+from recommender.rewards.arrivals import find_maturity
+from recommender.rewards.settling import GRACE, find_due_policies
+from recommender.weighing.features import FeatureSpec, NumberFeature
 from tests.makers import DAY, HOUR, NOW, event_row, log_all, logged, make_customers, make_events
 from tests.makers import make_policy as make_any_policy
 from tests.recommender.learned import OFFERS, assert_learned_the_log, stored

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from recommender.delays import DelayCurve
-from recommender.learning import learn_batch
+from recommender.learning.learn import learn_batch
+from recommender.learning.rebuilding import check_sums
 from recommender.models import OfferStatistics, Policy, PolicyVersion, Reward
-from recommender.rebuilding import check_sums
 from recommender.tasks import LEARN_TASK
 from tests.asgi import database_url
 from tests.makers import make_policy

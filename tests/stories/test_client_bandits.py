@@ -14,11 +14,11 @@ from campaigns.deciding.snapshot import RunningCampaign
 from experiments.growthbook.context import Context
 from experiments.growthbook.evaluator import Evaluator
 from experiments.models import Exposure
-from recommender.features import CategoryFeature, FeatureSpec
-from recommender.learning import learn_batch
+from recommender.learning.learn import learn_batch
 from recommender.models import Decision
 from recommender.offpolicy.values import PolicyValue
 from recommender.offpolicy.weighting import ips
+from recommender.weighing.features import CategoryFeature, FeatureSpec
 from tests.campaigns.client_shop import ClientShop, open_intake, properties_of
 from tests.makers import DAY, HOUR, NOW, make_campaign, make_offer
 

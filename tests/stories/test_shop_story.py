@@ -7,8 +7,8 @@ from campaigns.casestudies.shop import FLOOR
 from campaigns.models import Campaign
 from campaigns.tasks import evaluate_campaign
 from recommender.models import Decision
-from recommender.propensities import floor_after
 from recommender.simulators.shop import NO_EFFECT, Rates, Shop
+from recommender.weighing.propensities import floor_after
 from tests.shopping import open_for_business
 
 SHOPPERS = 2_500

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from audience.intake.segment import Batch
 from audience.models import Scope
-from audience.segment import Batch
 from config.asgi import application
 from config.openapi.document import OPERATIONS, WRITTEN, routes, to_document, to_json
 from config.openapi.ours import Assignments

@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
-from audience.copying import Imported, import_customers, import_events
-from audience.csv_files import read_customers, read_events
-from audience.csv_lines import Refused
+from audience.importing.copying import Imported, import_customers, import_events
+from audience.importing.csv_files import read_customers, read_events
+from audience.importing.csv_lines import Refused
 from audience.incoming import Rejected
 from audience.models import Source
 

@@ -18,7 +18,7 @@ from campaigns.casestudies.shopping import Visit, introduce_shoppers, send_in_wa
 from campaigns.casestudies.wheel import NotFetched, fetch_wheel
 from campaigns.demo_access import REVIEWER, Access, open_access
 from campaigns.models import Campaign
-from campaigns.outcome import say_outcome
+from campaigns.results.outcome import say_outcome
 from campaigns.waiting import NoWorker, wait_for_learning, wait_for_report
 from experiments.models import Exposure
 from recommender.simulators.shop import Shop

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from campaigns.casestudies import hillstrom
 from campaigns.models import Campaign
-from campaigns.outcome import say_outcome
+from campaigns.results.outcome import say_outcome
 from campaigns.waiting import NoWorker, wait_for_learning, wait_for_report
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from experiments.models import Metric
 from experiments.plan import Adjustment
-from experiments.planner import TooLittleHistory, advise, looks_of, read_history
+from experiments.planning.planner import TooLittleHistory, advise, looks_of, read_history
 from experiments.stats.power import Design, find_size
 from experiments.stats.replay import simulate_power
 from experiments.wording import say_lift, say_value

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments.recompute import recompute
-from experiments.stats_check import TooExtreme, answer
-from experiments.stats_document import Unreadable, read_document
+from experiments.analysing.recompute import recompute
+from experiments.stats_check.answering import TooExtreme, answer
+from experiments.stats_check.document import Unreadable, read_document
 
 
 class Command(BaseCommand):
@@ -67,7 +67,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         if oracle:
             # Loaded by name: whoever asks only us need not wait for statsmodels.
-            said = import_module("experiments.stats_oracle").ask_oracles(document)
+            said = import_module("experiments.stats_check.oracle").ask_oracles(document)
             for answered, others in zip(answers["comparisons"], said, strict=True):
                 answered["oracle"] = others
         self.stdout.write(json.dumps(answers, indent=indent, allow_nan=False))

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from recommender.learning.rebuilding import repair_sums
 from recommender.models import Policy
-from recommender.rebuilding import repair_sums
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from audience.customers.sampling import sample_attributes
 from audience.models import Customer
-from audience.sampling import sample_attributes
 from recommender.simulators.gan import LEAST_ROWS, GanSettings, TableGan
 from recommender.simulators.tables import Row, fit_column
 from recommender.simulators.usefulness import copied, pair_distance, single_distance

@@ -7,10 +7,10 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 from tqdm import tqdm
 
-from recommender import parallel
+from recommender.models.rankings import RankerVersion
 from recommender.ranking.learning import Role, train_version
 from recommender.ranking.lifecycle import claim_version
-from recommender.ranking.models import RankerVersion
+from recommender.training import parallel
 
 # So many hexadecimal digits are a whole number that a float holds exactly.
 DIGITS = 12

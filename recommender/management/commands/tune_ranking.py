@@ -9,10 +9,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from recommender.judging.tuning import Found, OutOfTime, Study
+from recommender.models.rankings import Ranking
 from recommender.rankers.base import TrainingContext
-from recommender.ranking.models import Ranking
 from recommender.ranking.searching import open_study, study_path
-from recommender.tuning import Found, OutOfTime, Study
 
 
 class Command(BaseCommand):

@@ -12,16 +12,16 @@ from django.utils import timezone
 
 from audience.columns import reading
 from audience.columns.store import MOST_COLUMNS, Store
-from audience.forgetting import forget_events
 from audience.incoming import Incoming
+from audience.keeping.forgetting import forget_events
+from audience.keeping.partitions import event_partition, make_partitions, month_of
 from audience.models import Customer, Erasure, Membership
-from audience.partitions import event_partition, make_partitions, month_of
 from audience.rules import holds, parse_rule
 from audience.rules.nesting import inline
+from tests.audience.audiences.test_saving import make_list
 from tests.audience.conftest import Store as Intake
 from tests.audience.rules.random_people import fill
 from tests.audience.rules.random_rules import NOW, chance, rule
-from tests.audience.test_audiences import make_list
 from tests.makers import DAY, make_customer, make_customers, make_event, merge
 
 ORDERED = {"event": "Order Completed", "at_least": 1}

@@ -10,7 +10,7 @@ from django.test import Client
 
 from audience.models import Membership
 from tests.asgi import Site, database_url
-from tests.audience.test_audiences import make_list
+from tests.audience.audiences.test_saving import make_list
 from tests.makers import make_customers, make_user
 from wire.downloads import LINES_TOGETHER
 

@@ -4,9 +4,9 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from audience.audiences import delete_audience, take_turns
+from audience.audiences.saving import delete_audience, take_turns
 from audience.models import Audience
-from tests.audience.test_audiences import DE, FR, make_audience
+from tests.audience.audiences.test_saving import DE, FR, make_audience
 from tests.filled_forms import MEANWHILE, open_form, read_form
 from tests.makers import make_customer
 from tests.racing import other_sessions, wait_for_blocked

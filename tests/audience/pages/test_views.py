@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audience.models import Audience, AudienceKind
 from audience.pages.builder import MOST_ROWS
-from tests.audience.test_audiences import DE, FR, make_audience, make_list, members
+from tests.audience.audiences.test_saving import DE, FR, make_audience, make_list, members
 from tests.makers import HOUR, make_customer, make_customers, make_event, make_user
 
 pytestmark = pytest.mark.django_db

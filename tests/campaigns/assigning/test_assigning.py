@@ -21,14 +21,14 @@ from django.utils import timezone
 
 from campaigns.assigning.asking import ask_for_assignment, find_unfinished
 from campaigns.assigning.deciding import NOT_RUNNING, Assigner
-from campaigns.lifecycle import pause_campaign
+from campaigns.lifecycle.status import pause_campaign
 from campaigns.models import Assigned, Assignment, Campaign, CampaignOffer, Offer
 from campaigns.replaying import replay
 from campaigns.tasks import assign_audiences
 from experiments.models import Exposure
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.learning import learn_batch
+from recommender.learning.learn import learn_batch
 from recommender.models import Decision, PolicyVersion, Reward
+from recommender.weighing.features import FeatureSpec, NumberFeature
 from tests.makers import HOUR, make_campaign, make_customer, make_customers, make_offer, merge
 from tests.racing import locked_table, other_sessions, wait_for_blocked
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from audience.copying import CustomerRow, import_customers
+from audience.importing.copying import CustomerRow, import_customers
 from campaigns.assigning.asking import ask_for_assignment
 from campaigns.assigning.deciding import Assigner
 from campaigns.assigning.planning import follow_plan
-from campaigns.drafting import Split, find_nothing
+from campaigns.lifecycle.drafting import Split, find_nothing
 from campaigns.models import Assigned, Assignment, AssignmentPlan, Campaign, Cap, Counter, Pacing
 from campaigns.replaying import replay
-from recommender.features import FeatureSpec, NumberFeature
+from recommender.learning.versions import store_version
 from recommender.models import Decision
-from recommender.odds import Odds
-from recommender.versions import store_version
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 from tests.makers import DAY, HOUR, make_campaign, make_offer
 
 pytestmark = pytest.mark.django_db(transaction=True)

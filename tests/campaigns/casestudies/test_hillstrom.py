@@ -17,9 +17,9 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportions
 
 from campaigns.casestudies.hillstrom import import_hillstrom, read_rows
 from campaigns.models import Campaign
-from campaigns.outcome import say_outcome
+from campaigns.results.outcome import say_outcome
 from campaigns.tasks import evaluate_due
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.models import Analysis, Exposure
 from experiments.stats.estimate import Estimate, result_from_json
 from recommender.models import Decision, PolicyEvaluation, Reward

@@ -16,8 +16,8 @@ from campaigns.casestudies.open_bandit import (
 )
 from campaigns.models import Campaign, Offer
 from campaigns.tasks import evaluate_campaign
-from experiments.analysis import analyse
-from recommender.learning import learn_batch
+from experiments.analysing.analysis import analyse
+from recommender.learning.learn import learn_batch
 from recommender.models import Decision, Reward
 from tests.makers import DAY, NOW
 

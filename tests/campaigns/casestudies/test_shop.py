@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from audience.copying import CustomerRow, import_customers
+from audience.importing.copying import CustomerRow, import_customers
 from campaigns.casestudies.planted import Claim, check_report, expected_conversions, say_claims
 from campaigns.casestudies.shop import KEY, find_missing_shoppers, is_reported, open_shop
 from campaigns.models import Campaign
 from campaigns.tasks import evaluate_campaign
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.stats.estimate import Estimate, Interval
 from experiments.stats.proportions import compare_proportions
 from recommender.models import Decision

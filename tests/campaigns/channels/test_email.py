@@ -15,8 +15,8 @@ from campaigns.mail.links import Followed, make_link_key, read_link, sign_link
 from campaigns.mail.mime import encode_header
 from campaigns.mail.mjml import compile_mjml
 from campaigns.mail.text_part import to_text
-from campaigns.template_checks import BadTemplate
-from campaigns.templating import to_plain
+from campaigns.templating.checks import BadTemplate
+from campaigns.templating.templates import to_plain
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SENDER = Sender("spring", "marketing", "https://lab.example", "Shop <shop@shop.example>", "a key")

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 from campaigns.channels import CHANNELS
 from campaigns.channels.base import Draft, Outgoing, Recipient, Refused, Sender, Unsure
 from campaigns.channels.webhook import make_secret
-from campaigns.template_checks import BadTemplate
+from campaigns.templating.checks import BadTemplate
 from tests.receiver import Receiver, listen
 
 SENDER = Sender("spring", "marketing", "https://lab.example", "Shop <shop@shop.example>", "a key")

@@ -19,10 +19,10 @@ from campaigns.deciding.snapshot import (
 from experiments.growthbook.context import Context
 from experiments.growthbook.evaluator import Evaluator
 from experiments.growthbook.payload import Extras
-from recommender.distilling import distil
-from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
-from recommender.leaves import Leaves
-from recommender.odds import Odds
+from recommender.distilling.trees import distil
+from recommender.weighing.features import CategoryFeature, FeatureSpec, NumberFeature
+from recommender.weighing.leaves import Leaves
+from recommender.weighing.odds import Odds
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SPEC = FeatureSpec((CategoryFeature("country", ("de", "fr")), NumberFeature("visits", 5.0, 2.0)))

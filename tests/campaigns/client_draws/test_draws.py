@@ -14,9 +14,9 @@ from campaigns.client_draws.draws import (
     eligible_in,
 )
 from campaigns.deciding.eligibility import Budget
-from experiments.assignment import BUCKETS, assign
+from experiments.assigning.assignment import BUCKETS, assign
 from experiments.growthbook.buckets import bucket_ranges, choose_variation
-from recommender.leaves import Leaf, Leaves, Worth
+from recommender.weighing.leaves import Leaf, Leaves, Worth
 from tests.campaigns.client_draws.leaved import LEAVES, NOW, OFFERS, make_campaign, make_offer
 
 CUTS = st.lists(st.integers(0, BUCKETS), min_size=0, max_size=12).map(sorted)

@@ -11,13 +11,13 @@ from audience.models import Customer, Event, RejectedEvent
 from campaigns.client_draws.draws import draw_by_baseline, draw_by_leaves
 from campaigns.client_draws.growthbook import to_extras
 from campaigns.deciding.draw import is_held_back
-from campaigns.lifecycle import pause_campaign
+from campaigns.lifecycle.status import pause_campaign
 from campaigns.models import Offer
 from experiments.growthbook.payload import Extras
+from experiments.lifecycle.adjusting import halt_arm
 from experiments.models import Exposure
-from experiments.steering import halt_arm
-from recommender.leaves import Leaves
 from recommender.models import Decision, Policy, PolicyLeaves, Reward
+from recommender.weighing.leaves import Leaves
 from tests.asgi import Answer, database_url
 from tests.campaigns.client_draws.leaved import (
     LEAVES,

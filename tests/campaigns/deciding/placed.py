@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from campaigns.models import Campaign
-from experiments.assignment import assign
+from experiments.assigning.assignment import assign
 
 
 def those_in(campaign: Campaign, arm: str, keys: Iterable[str]) -> Iterator[str]:

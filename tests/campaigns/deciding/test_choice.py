@@ -21,8 +21,8 @@ from campaigns.deciding.snapshot import (
     Serves,
 )
 from campaigns.deciding.tally import Tally
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SPEC = FeatureSpec((NumberFeature("age", 40.0, 10.0),))

@@ -10,18 +10,18 @@ import time_machine
 from django.core.exceptions import ValidationError
 
 from audience.models import Customer
-from campaigns.cloning import clone_campaign
-from campaigns.drafting import Split, add_offers, find_nothing
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.cloning import clone_campaign
+from campaigns.lifecycle.drafting import Split, add_offers, find_nothing
+from campaigns.lifecycle.redrafting import change_learning
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Campaign
-from campaigns.redrafting import change_learning
 from campaigns.replaying import replay
-from recommender.contacts import COMPUTED, LAST_WEEK, Contact, Contacts, sees_contacts
-from recommender.features import CategoryFeature, FeatureSpec
-from recommender.learning import learn_batch
+from recommender.learning.learn import learn_batch
+from recommender.learning.steps import read_steps
 from recommender.models import Decision, PolicyLeaves
-from recommender.odds import Odds
-from recommender.steps import read_steps
+from recommender.weighing.contacts import COMPUTED, LAST_WEEK, Contact, Contacts, sees_contacts
+from recommender.weighing.features import CategoryFeature, FeatureSpec
+from recommender.weighing.odds import Odds
 from tests.campaigns.offices import NOWHERE, Office, open_office, visit
 from tests.makers import (
     DAY,

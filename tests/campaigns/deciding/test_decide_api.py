@@ -13,14 +13,14 @@ from django.utils import timezone
 
 from audience.models import Customer, Identity, Scope
 from campaigns.deciding.draw import draw_offer, draw_seed
-from campaigns.lifecycle import finish_campaign, pause_campaign
+from campaigns.lifecycle.status import finish_campaign, pause_campaign
 from campaigns.models import Campaign, CampaignOffer, Offer
+from experiments.lifecycle.adjusting import halt_arm
 from experiments.models import Exposure
-from experiments.steering import halt_arm
-from recommender.features import CategoryFeature, FeatureSpec
-from recommender.learning import learn_batch
+from recommender.learning.learn import learn_batch
 from recommender.models import Decision, PolicyVersion, Reward
-from recommender.odds import Odds
+from recommender.weighing.features import CategoryFeature, FeatureSpec
+from recommender.weighing.odds import Odds
 from tests.asgi import Answer, Site, open_site
 from tests.makers import make_campaign, make_offer, make_placement, make_source
 from wire.notices import announce_change

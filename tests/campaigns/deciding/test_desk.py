@@ -14,13 +14,13 @@ import time_machine
 from django.utils import timezone
 from psycopg import AsyncConnection
 
-from audience.audiences import save_rule
-from audience.finding import Name
+from audience.audiences.saving import save_rule
+from audience.customers.finding import Name
 from audience.models import Audience, Customer, Identity
 from campaigns.deciding.decide import Slot
 from campaigns.deciding.desk import Batch, Desk, Outcome, Visit
 from campaigns.deciding.spool import SUFFIX
-from campaigns.drafting import Split
+from campaigns.lifecycle.drafting import Split
 from campaigns.models import Campaign, Cap, Counter, Offer, OfferContent, Pacing
 from campaigns.results.computing import compute_result
 from experiments.models import Exposure

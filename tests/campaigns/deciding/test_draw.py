@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from campaigns.deciding.draw import draw_offer, draw_seed, is_held_back
-from experiments.assignment import assign, quantise
+from experiments.assigning.assignment import assign, quantise
 
 DECISION = uuid.UUID("01a2131d-755b-7ab8-8643-6f99c05917d2")
 shares = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8).filter(lambda s: sum(s) > 0.01)

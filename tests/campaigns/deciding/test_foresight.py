@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from audience.finding import Name
+from audience.customers.finding import Name
 from campaigns.deciding.choice import Chooser
 from campaigns.deciding.desk import Batch, Visit
 from campaigns.deciding.eligibility import Uses
@@ -13,8 +13,8 @@ from campaigns.deciding.foresight import Foreseen, foresee
 from campaigns.deciding.recall import Known
 from campaigns.deciding.snapshot import RunningArm, RunningCampaign, Serves, Snapshot
 from campaigns.deciding.tally import Tally
-from experiments.assignment import quantise
-from recommender.weighing import weigh_here
+from experiments.assigning.assignment import quantise
+from recommender.weighing.in_parts import weigh_here
 from tests.campaigns.deciding.test_choice import NOW, SPEC, campaign, ids, offer
 
 ARM = RunningArm(1, "policy", 10_000, Serves.POLICY)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from audience.copying import EventRow, import_events
-from audience.imported_orders import ImportedOrders, SettledAgain
+from audience.importing.copying import EventRow, import_events
+from audience.importing.imported_orders import ImportedOrders, SettledAgain
 from audience.models import Scope
 from campaigns.models import Campaign, Cap, Counter
 from recommender.models import Decision

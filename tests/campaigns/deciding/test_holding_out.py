@@ -9,9 +9,9 @@ from django.utils import timezone
 from audience.models import Customer
 from campaigns.deciding.holdout import ARM
 from campaigns.models import Campaign
-from experiments.analysis import analyse
-from experiments.assignment import BUCKETS, bucket_of
-from experiments.lifecycle import stop_experiment
+from experiments.analysing.analysis import analyse
+from experiments.assigning.assignment import BUCKETS, bucket_of
+from experiments.lifecycle.status import stop_experiment
 from experiments.models import Experiment, Exposure, Status
 from recommender.models import Decision, Reward
 from tests.campaigns.offices import NOWHERE, open_office, shown, visit

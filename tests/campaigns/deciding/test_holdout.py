@@ -1,7 +1,7 @@
 """Who is held out from all campaigns follows from the epoch's salt alone."""
 
 from campaigns.deciding.holdout import RunningHoldout, epoch_in
-from experiments.assignment import bucket_of
+from experiments.assigning.assignment import bucket_of
 
 
 def running(*, seed: str, share: int = 1000) -> RunningHoldout:

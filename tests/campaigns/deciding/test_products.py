@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from audience.models import Scope
-from campaigns.design import describe_campaign
-from campaigns.drafting import Split
+from campaigns.lifecycle.design import describe_campaign
+from campaigns.lifecycle.drafting import Split
 from campaigns.models import Campaign
 from recommender.models import Decision, Ranking, TopPicks
 from tests.asgi import Site, open_site

@@ -15,19 +15,19 @@ from django.utils import timezone
 
 from audience.models import Customer, Scope
 from campaigns.client_draws.growthbook import to_extras
-from campaigns.cloning import clone_campaign
+from campaigns.customers.why import explain_campaign
 from campaigns.deciding.slates import LONGEST_KEY, find_listed
 from campaigns.deciding.snapshot import RunningArm, RunningSlate, Serves
-from campaigns.design import describe_campaign
-from campaigns.drafting import Split
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.cloning import clone_campaign
+from campaigns.lifecycle.design import describe_campaign
+from campaigns.lifecycle.drafting import Split
+from campaigns.lifecycle.preflight import find_issues
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Campaign, Cap
-from campaigns.preflight import find_issues
 from campaigns.replaying import replay
 from campaigns.tasks import evaluate_campaign, evaluate_due
-from campaigns.why import explain_campaign
 from experiments.models import Experiment
-from recommender.lists import Rules
+from recommender.listing.lists import Rules
 from recommender.models import (
     Decision,
     PolicyEvaluation,
@@ -38,7 +38,7 @@ from recommender.models import (
 )
 from recommender.ranking.catalogue import update_products
 from recommender.ranking.reading import Lists, Served
-from recommender.rewards import settle_rewards
+from recommender.rewards.settling import settle_rewards
 from tests.asgi import Site, open_site
 from tests.campaigns.client_shop import read_snapshot
 from tests.campaigns.deciding.placed import those_in

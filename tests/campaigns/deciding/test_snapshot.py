@@ -10,11 +10,11 @@ from psycopg import AsyncConnection
 from campaigns.deciding.loading import SnapshotLoader
 from campaigns.deciding.snapshot import Serves, Snapshot
 from campaigns.models import Offer, OfferContent
-from experiments.steering import halt_arm
-from recommender.features import CategoryFeature, FeatureSpec
+from experiments.lifecycle.adjusting import halt_arm
+from recommender.learning.pinning import pin_version, unpin
 from recommender.models import Policy, PolicyVersion
-from recommender.odds import Odds
-from recommender.pinning import pin_version, unpin
+from recommender.weighing.features import CategoryFeature, FeatureSpec
+from recommender.weighing.odds import Odds
 from tests.asgi import database_url
 from tests.campaigns.client_shop import read_snapshot
 from tests.makers import HOUR, NOW, make_campaign, make_offer

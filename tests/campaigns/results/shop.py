@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from audience.models import Customer
-from campaigns.drafting import Split
-from campaigns.lifecycle import start_campaign
+from campaigns.lifecycle.drafting import Split
+from campaigns.lifecycle.status import start_campaign
 from campaigns.models import Campaign
 from recommender.decision_ids import RANDOM_BITS, decision_id
 from recommender.decisions import Logged

@@ -11,9 +11,9 @@ from scipy import stats
 
 from campaigns.models import CampaignResult, Offer
 from campaigns.results.computing import compute_result, find_due
-from experiments.analysis import analyse
-from experiments.lifecycle import stop_experiment
-from recommender.ranking.models import Product
+from experiments.analysing.analysis import analyse
+from experiments.lifecycle.status import stop_experiment
+from recommender.models.rankings import Product
 from tests.campaigns.results.shop import (
     COSTS,
     LATER,

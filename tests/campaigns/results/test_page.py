@@ -12,7 +12,7 @@ from campaigns.models import Campaign, CampaignResult
 from campaigns.results.computing import compute_result
 from campaigns.results.page import say_result, to_result_page
 from campaigns.tasks import compute_results
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.models import Experiment
 from tests.campaigns.results.shop import LATER, draft_shop, open_shop, write
 from tests.makers import (

@@ -4,8 +4,8 @@ import pytest
 
 from campaigns.models import Campaign, Offer
 from campaigns.results.queries import find_currencies, read_offers, write_cost
+from experiments.measuring.queries import measure
 from experiments.metrics.columns import Events, Given, Total
-from experiments.queries import measure
 from experiments.sql.columns import Scope
 from recommender.decisions import Logged
 from tests.campaigns.results.shop import LATER, ORDER, REFUND, WINDOW, draft_shop, write

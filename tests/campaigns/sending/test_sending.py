@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from audience.models import Audience, AudienceKind, Customer, Membership
 from audience.privacy.erasing import request_erasure
-from campaigns.lifecycle import finish_campaign, pause_campaign, start_campaign
+from campaigns.lifecycle.status import finish_campaign, pause_campaign, start_campaign
 from campaigns.models import Campaign, Cap, CapWindow, Delivery, Enrolment, Offer
 from campaigns.models import DeliveryState as State
 from campaigns.privacy import erase_person
@@ -25,7 +25,7 @@ from campaigns.sending import claiming
 from campaigns.sending.deciding import Decider
 from campaigns.sending.enrolling import enrol, enrol_due
 from campaigns.sending.worker import Worker
-from experiments.assignment import bucket_of
+from experiments.assigning.assignment import bucket_of
 from recommender.models import Decision
 from tests.campaigns.mailed import (
     BODY,
@@ -460,7 +460,7 @@ def test_a_scheduled_end_is_kept(sink: Sink) -> None:
 
 def make_sure_it_is_sent(campaign: Campaign, *customers: Customer) -> None:
     """Let nobody of these fall into the hold-out, by giving them keys that do not."""
-    from experiments.assignment import assign
+    from experiments.assigning.assignment import assign
 
     arms = list(campaign.experiment.arms.all())
     for customer in customers:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.ingest import Ingest
+from audience.intake.ingest import Ingest
 from audience.models import Event
 from campaigns.deciding.spool import begin_file
 from campaigns.models import Delivery

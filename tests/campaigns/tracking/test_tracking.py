@@ -14,7 +14,7 @@ from campaigns.mail.links import OPENED, PRODUCTS, TRAP, Followed, make_link_key
 from campaigns.models import Campaign, Delivery
 from campaigns.tracking import hits
 from recommender.models import Decision
-from recommender.rewards import settle_rewards
+from recommender.rewards.settling import settle_rewards
 from tests.asgi import Site, open_site
 from tests.campaigns.mailed import make_mailed, make_readers
 from tests.campaigns.sending.test_sending import make_sure_it_is_sent

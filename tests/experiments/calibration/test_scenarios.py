@@ -8,7 +8,7 @@ import pytest
 from experiments.calibration.counting import Counter
 from experiments.calibration.customers import draw_sample
 from experiments.calibration.scenarios import DAYS, FEW, SCENARIOS, UNEQUAL, Scenario
-from experiments.layout import lay_out
+from experiments.measuring.layout import lay_out
 from experiments.metrics import METRICS
 from experiments.stats.moments import Moments
 

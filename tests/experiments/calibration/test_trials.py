@@ -27,7 +27,7 @@ from experiments.calibration.trials import (
     run_task,
     watch,
 )
-from experiments.layout import find_covariates, lay_out
+from experiments.measuring.layout import find_covariates, lay_out
 from experiments.metrics import METRICS
 from experiments.metrics.columns import Events, Total
 from experiments.plan import Adjustment

@@ -13,7 +13,7 @@ from django.db import DataError, connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from audience.lake import extend_lake, open_duckdb, quoted
+from audience.keeping.lake import extend_lake, open_duckdb, quoted
 from config import environment
 from config.settings import BASE_DIR
 from experiments.engines import ENGINES, load_engine, run

@@ -13,10 +13,10 @@ from django.db import connection
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from audience.copying import copy_rows
-from audience.lake import extend_lake
+from audience.importing.copying import copy_rows
+from audience.keeping.lake import extend_lake
+from audience.keeping.partitions import event_partition, make_partitions, month_of
 from audience.models import Source
-from audience.partitions import event_partition, make_partitions, month_of
 from experiments.models import Experiment
 from tests.makers import DAY, HOUR, NOW, expose, make_customers, make_experiment, merge
 

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
 from experiments.models import Experiment
 from tests.makers import (
     DAY,

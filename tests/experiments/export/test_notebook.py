@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
+from experiments.export.api import to_document
 from experiments.export.notebook import to_notebook
 from experiments.models import Experiment
-from experiments.results_api import to_document
 from tests.makers import DAY, NOW, make_experiment
 
 pytestmark = pytest.mark.django_db

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from experiments.analysis import analyse
-from experiments.drafting import ArmPlan
+from experiments.analysing.analysis import analyse
 from experiments.export.pdf import to_document, to_pdf
+from experiments.lifecycle.drafting import ArmPlan
 from experiments.models import Analysis, Experiment
 from experiments.reports import to_page
 from tests.experiments.export.pdf_text import read_lines

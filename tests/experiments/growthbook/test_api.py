@@ -16,19 +16,19 @@ from django.utils import timezone
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.keyring import Keyring
-from audience.keys import encrypt_payloads, revoke
 from audience.models import Scope, Source
-from experiments.drafting import ArmPlan
+from audience.sources.keyring import Keyring
+from audience.sources.keys import encrypt_payloads, revoke
+from experiments.assigning.running import load_running
 from experiments.growthbook.api import LOOK_SECONDS, GrowthbookApi
 from experiments.growthbook.context import Context
 from experiments.growthbook.encryption import decrypt
 from experiments.growthbook.evaluator import Evaluator
 from experiments.growthbook.payload import Extras
+from experiments.lifecycle.adjusting import pause_experiment
+from experiments.lifecycle.drafting import ArmPlan
+from experiments.lifecycle.shipping import ship_arm
 from experiments.models import Arm, Experiment, Exposure, Prerequisite
-from experiments.running import load_running
-from experiments.shipping import ship_arm
-from experiments.steering import pause_experiment
 from tests.asgi import Answer, Site, database_url, serve
 from tests.experiments.served import customer_in
 from tests.makers import NOW, make_experiment, make_source

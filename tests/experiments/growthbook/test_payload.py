@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from experiments.assignment import BUCKETS
-from experiments.evaluation import GroupShare, RunningExperiment, evaluate
+from experiments.assigning.assignment import BUCKETS
+from experiments.assigning.evaluation import GroupShare, RunningExperiment, evaluate
 from experiments.growthbook.context import Context
 from experiments.growthbook.evaluator import Evaluator
 from experiments.growthbook.payload import Extras, is_helper, to_payload

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from experiments.evaluation import RunningExperiment
+from experiments.assigning.evaluation import RunningExperiment
 from experiments.growthbook.context import Context
 from experiments.growthbook.evaluator import Evaluator
 from experiments.growthbook.payload import to_payload

@@ -4,8 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from experiments.assignment import BUCKETS
-from experiments.evaluation import GroupShare, RunningArm, RunningExperiment
+from experiments.assigning.assignment import BUCKETS
+from experiments.assigning.evaluation import GroupShare, RunningArm, RunningExperiment
 
 HOLDOUT = "hold-out"
 KEYS = ["price", "banner", "checkout", HOLDOUT, "search"]

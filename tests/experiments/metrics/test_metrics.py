@@ -357,7 +357,7 @@ def test_units_tell_shares_from_numbers() -> None:
 
 def test_metric_types_and_reports_load_no_heavy_statistics() -> None:
     code = (
-        "import sys, experiments.metrics, experiments.verdict, experiments.charts;"
+        "import sys, experiments.metrics, experiments.analysing.verdict, experiments.charts;"
         "print({'statsmodels', 'pandas', 'torch', 'scipy.stats', 'django'} & set(sys.modules))"
     )
     loaded = subprocess.run(  # its own process, since this one has loaded all of them

@@ -10,7 +10,7 @@ from django.core import mail
 from django.db import IntegrityError, transaction
 from standardwebhooks import Webhook
 
-from experiments.lifecycle import stop_experiment
+from experiments.lifecycle.status import stop_experiment
 from experiments.models import Endpoint, Notice
 from experiments.notifying import outbox
 from experiments.notifying.delivery import DELAYS, LEASE, deliver_due

@@ -7,11 +7,11 @@ import pytest
 from django.core import mail
 from django.test import Client
 
-from experiments.analysis import analyse
+from experiments.analysing.analysis import analyse
+from experiments.lifecycle.shipping import ship_arm
 from experiments.models import Subscriber
 from experiments.notifying.delivery import deliver_due
 from experiments.notifying.digest import send_digests
-from experiments.shipping import ship_arm
 from tests.makers import DAY, NOW, make_experiment
 from tests.worlds import fill_arms
 

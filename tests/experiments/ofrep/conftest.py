@@ -12,12 +12,12 @@ from django.db.models import JSONField, Value
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from audience.keyring import Keyring
 from audience.models import Scope
-from experiments.drafting import ArmPlan
+from audience.sources.keyring import Keyring
+from experiments.assigning.running import load_running
+from experiments.lifecycle.drafting import ArmPlan
 from experiments.models import Arm, Experiment
 from experiments.ofrep.api import OfrepApi
-from experiments.running import load_running
 from tests.asgi import Site, database_url, serve
 from tests.makers import NOW, make_experiment, make_source
 from wire.current import Current

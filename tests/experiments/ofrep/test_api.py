@@ -7,11 +7,11 @@ from typing import Any, get_args
 import pytest
 
 from audience.models import Customer, Identity, Scope
-from experiments.drafting import ArmPlan
+from experiments.lifecycle.adjusting import pause_experiment
+from experiments.lifecycle.drafting import ArmPlan
+from experiments.lifecycle.shipping import roll_back, ship_arm
 from experiments.models import Arm, Experiment, Exposure, Prerequisite
 from experiments.ofrep.documents import FlagReason
-from experiments.shipping import roll_back, ship_arm
-from experiments.steering import pause_experiment
 from tests.asgi import Answer, Site
 from tests.experiments.ofrep.conftest import NO_DATABASE, OpenOfrep, make_flag
 from tests.experiments.served import customer_in

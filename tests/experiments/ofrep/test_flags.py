@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from experiments.evaluation import Reason, RunningArm, RunningExperiment, evaluate
+from experiments.assigning.evaluation import Reason, RunningArm, RunningExperiment, evaluate
 from experiments.ofrep.flags import needs_customer, needs_key, to_flag
 from tests.experiments.served import customer_in, hold_out
 

@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from experiments.evaluation import Answer, Reason, RunningArm, RunningExperiment
+from experiments.assigning.evaluation import Answer, Reason, RunningArm, RunningExperiment
 from experiments.models.experiments import check_metadata
 from experiments.ofrep.flags import to_flag
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from audience.models import Scope
+from experiments.assigning.running import Running
+from experiments.lifecycle.shipping import ship_arm
 from experiments.ofrep.api import HEARING_SECONDS
 from experiments.ofrep.streams import tell_changes, to_event
 from experiments.ofrep.versions import Versions
-from experiments.running import Running
-from experiments.shipping import ship_arm
 from tests.asgi import Answer, Site
 from tests.experiments.ofrep.conftest import OpenOfrep, make_flag
 from tests.makers import NOW, make_source

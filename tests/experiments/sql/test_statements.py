@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audience.copying import CustomerRow, EventRow, import_customers
+from audience.importing.copying import CustomerRow, EventRow, import_customers
 from audience.models import Customer
+from experiments.measuring.queries import count_exposures, find_thresholds, measure, watch_arrivals
 from experiments.metrics.columns import (
     AtMost,
     Column,
@@ -25,7 +26,6 @@ from experiments.metrics.columns import (
     Window,
 )
 from experiments.models import Arm, Experiment, Prediction
-from experiments.queries import count_exposures, find_thresholds, measure, watch_arrivals
 from experiments.sql.columns import Scope
 from experiments.sql.statements import AttributeDimension, ExperimentDimension
 from experiments.stats.moments import Moments

@@ -5,8 +5,8 @@ import pytest
 
 from recommender.bandits.base import Hyperparameters, Statistics
 from recommender.bandits.beta import BetaThompson
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
 
 NOTHING = FeatureSpec(())
 SETTINGS = Hyperparameters(exploration=1.0, prior_strength=4.0)

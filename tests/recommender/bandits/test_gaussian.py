@@ -5,7 +5,7 @@ import numpy as np
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits.gaussian import GaussianThompson
 from recommender.bandits.thompson import LinearThompson
-from recommender.features import FeatureSpec, NumberFeature
+from recommender.weighing.features import FeatureSpec, NumberFeature
 
 FEATURES = FeatureSpec((NumberFeature("age", 0.0, 1.0),))
 OFFERS = ("mug", "cap")

@@ -16,9 +16,9 @@ from recommender.bandits.base import Hyperparameters, Statistics
 from recommender.bandits.hybrid import Apart, Model, Sums, find_spread
 from recommender.bandits.randomised_ucb import RandomisedUCB
 from recommender.bandits.thompson import LinearThompson
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
-from recommender.offer_facts import Contrast, FactColumns
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
+from recommender.weighing.offer_facts import Contrast, FactColumns
 
 K, D, Q = 5, 3, 2
 PRIOR, SHAPE, SCALE = 2.5, 1.0, 0.16

@@ -8,8 +8,8 @@ from scipy.special import expit, logit
 from recommender.arrays import FloatArray
 from recommender.bandits.base import Hyperparameters, Log, LogReader
 from recommender.bandits.logistic import LogisticThompson
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 
 FEATURES = FeatureSpec((NumberFeature("age", 0.0, 1.0), NumberFeature("visits", 0.0, 1.0)))
 OFFERS = ("mug", "cap", "pen")

@@ -9,8 +9,8 @@ from recommender.arrays import FloatArray
 from recommender.bandits.base import Log, Representing
 from recommender.bandits.neural_linear import NeuralLinear
 from recommender.bandits.randomised_ucb import RandomisedUCB
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 
 FEATURES = FeatureSpec((NumberFeature("age", 0.0, 1.0), NumberFeature("visits", 0.0, 1.0)))
 OFFERS = ("mug", "cap")

@@ -7,8 +7,8 @@ from scipy import stats
 from recommender.bandits.base import Hyperparameters
 from recommender.bandits.randomised_ucb import RandomisedUCB
 from recommender.bandits.thompson import LinearThompson
-from recommender.features import FeatureSpec, NumberFeature
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 
 FEATURES = FeatureSpec((NumberFeature("age", 0.0, 1.0),))
 OFFERS = ("mug", "cap")

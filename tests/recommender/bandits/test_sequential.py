@@ -5,8 +5,8 @@ import pytest
 
 from recommender.bandits.base import Hyperparameters, Steps
 from recommender.bandits.sequential import Sequential
-from recommender.odds import Odds
 from recommender.simulators.fatigue import Season, Seen, evenly, play, value_of
+from recommender.weighing.odds import Odds
 
 SEASON = Season(seed=1)
 

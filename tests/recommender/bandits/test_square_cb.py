@@ -5,8 +5,8 @@ import pytest
 
 from recommender.bandits.square_cb import SquareCB
 from recommender.bandits.thompson import LinearThompson
-from recommender.features import FeatureSpec
-from recommender.odds import Odds
+from recommender.weighing.features import FeatureSpec
+from recommender.weighing.odds import Odds
 
 OFFERS = ("mug", "cap", "pen")
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from recommender.arrays import FloatArray, IntArray
 from recommender.bandits.base import Hyperparameters, Statistics
 from recommender.bandits.thompson import LinearThompson
-from recommender.features import CategoryFeature, FeatureSpec, NumberFeature
-from recommender.odds import Odds
 from recommender.simulators.shop import DEVICES, Shop
+from recommender.weighing.features import CategoryFeature, FeatureSpec, NumberFeature
+from recommender.weighing.odds import Odds
 
 K, D = 3, 4
 FEATURES = FeatureSpec(tuple(NumberFeature(name, 0.0, 1.0) for name in "abc"))

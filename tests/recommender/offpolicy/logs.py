@@ -3,9 +3,9 @@
 import numpy as np
 
 from recommender.arrays import FloatArray
+from recommender.offpolicy.reward_model import crossfit_predictions
 from recommender.offpolicy.robust import ModelledLog
 from recommender.offpolicy.values import PolicyValue, Withheld
-from recommender.reward_model import crossfit_predictions
 
 K = 3
 

@@ -7,9 +7,9 @@ import pytest
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.offpolicy.adaptive import adaptively_weighted
+from recommender.offpolicy.reward_model import past_predictions
 from recommender.offpolicy.values import PolicyValue, Withheld
-from recommender.propensities import offer_weights
-from recommender.reward_model import past_predictions
+from recommender.weighing.propensities import offer_weights
 from tests.recommender.offpolicy.logs import shown
 
 K = 4

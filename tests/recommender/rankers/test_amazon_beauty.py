@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recommender.histories import Histories
-from recommender.interaction_files import read_sequences
-from recommender.judging import judge
+from recommender.interactions.files import read_sequences
+from recommender.interactions.histories import Histories
+from recommender.interactions.splits import Split, leave_one_out, leave_two_out
+from recommender.judging.judge import judge
 from recommender.rankers import make_ranker
-from recommender.splits import Split, leave_one_out, leave_two_out
 
 BEAUTY = Path(__file__).parents[4] / "shared" / "data" / "amazon_beauty_5core.txt.gz"
 

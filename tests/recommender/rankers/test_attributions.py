@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers.attributions import TOLERANCE, integrate_gradients
 from recommender.rankers.two_tower import TwoTower
 from tests.recommender.rankers.worlds import N_ITEMS, make_facts, make_histories

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers import hybrid
 from recommender.rankers.blend import Blend, fit_logit
 from recommender.rankers.composite import Member

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommender.arrays import ScoreArray
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers.als import Als
 from recommender.rankers.bpr import Adagrad, Bpr
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recommender.arrays import FloatArray
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers import ease
 from recommender.rankers.ease import Ease
 from recommender.rankers.item_knn import ItemKnn

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.content import weigh_words
 from recommender.rankers.knowledge import Knowledge, find_likes
 from recommender.rankers.markov import Markov

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from recommender.arrays import SparseArray
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers import mixed_rows
 from recommender.rankers.item_knn import ItemKnn
 from recommender.rankers.mixed_rows import MixedRows

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recommender.arrays import FloatArray
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.content import Content
 from recommender.rankers.popularity import Popularity
 from recommender.rankers.session_knn import SessionKnn

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers import overlaps as module
 from recommender.rankers.item_knn import ItemKnn
 from recommender.rankers.overlaps import overlaps

@@ -7,8 +7,8 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers import make_ranker
 from recommender.rankers.base import TrainingContext
 from recommender.rankers.content import Content

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recommender.arrays import ScoreArray
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers import neural
 from recommender.rankers.base import TrainingContext
 from recommender.rankers.gru import Gru
@@ -21,7 +21,7 @@ from recommender.rankers.sequences import (
     fill,
 )
 from recommender.rankers.transformer import Transformer
-from recommender.training import Part
+from recommender.training.epochs import Part
 from tests.recommender.rankers.worlds import N_ITEMS, make_histories
 
 SMALL = {"size": 16, "batch": 8, "epochs": 1}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 from recommender.rankers.base import TrainingContext
 from recommender.rankers.two_tower import Pairs, TwoTower
-from recommender.training import Part
+from recommender.training.epochs import Part
 from tests.recommender.rankers.worlds import N_ITEMS, SIZE, make_facts, make_histories
 
 SMALL: dict[str, Any] = {"size": 16, "batch": 64, "epochs": 8, "rate": 0.02}

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from recommender.histories import Histories
-from recommender.item_facts import ItemFacts
+from recommender.interactions.histories import Histories
+from recommender.interactions.item_facts import ItemFacts
 
 GROUPS, SIZE = 4, 10
 N_ITEMS = GROUPS * SIZE

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import numpy as np
 
-from audience.copying import EventRow
+from audience.importing.copying import EventRow
 from audience.models import Customer
+from recommender.models.rankings import RankerVersion, Ranking, Status
 from recommender.ranking.catalogue import update_products
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_version, serve_version
-from recommender.ranking.models import RankerVersion, Ranking, Status
 from tests.makers import DAY, NOW, event_row, make_customers, make_events, unique
 
 PRODUCTS = 24

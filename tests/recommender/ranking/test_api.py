@@ -10,10 +10,10 @@ from django.conf import settings
 from django.db import connection
 
 from audience.models import Identity, Scope
+from recommender.models.rankings import RankerVersion, Ranking, Status, TopPicks
 from recommender.ranking.catalogue import update_products
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_version, serve_version
-from recommender.ranking.models import RankerVersion, Ranking, Status, TopPicks
 from tests.asgi import Answer, Site, open_site
 from tests.makers import NOW, make_customer, make_customers, make_event, make_source, merge
 from tests.recommender.ranking.shops import make_ranking, make_shop

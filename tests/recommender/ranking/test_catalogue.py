@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from audience.copying import import_events
+from audience.importing.copying import import_events
 from audience.models import Kind, Source
 from recommender.models import Product, Ranking
 from recommender.ranking.catalogue import update_products

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recommender.histories import Histories
-from recommender.judging import Judged
+from recommender.interactions.histories import Histories
+from recommender.judging.judge import Judged
 from recommender.rankers.slates import Slates
 from recommender.ranking.gate import admit, split_for_trial
 from tests.recommender.rankers.worlds import N_ITEMS

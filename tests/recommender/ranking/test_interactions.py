@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from recommender.models.rankings import default_weights
 from recommender.ranking import interactions
 from recommender.ranking.interactions import read_history, read_site, words_of
-from recommender.ranking.models import default_weights
 from tests.makers import DAY, HOUR, NOW, event_row, make_customers, make_events, merge
 from tests.recommender.ranking.shops import viewed
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from django.core.exceptions import ValidationError
 
+from recommender.listing.reranking import Followers
+from recommender.models.rankings import RankerVersion, Ranking, Status, TopPicks
 from recommender.rankers.storing import from_bytes
 from recommender.ranking import learning
 from recommender.ranking.gate import Admission
@@ -21,8 +23,6 @@ from recommender.ranking.lifecycle import (
     serve_version,
     settle_version,
 )
-from recommender.ranking.models import RankerVersion, Ranking, Status, TopPicks
-from recommender.reranking import Followers
 from recommender.tasks import train_rankers
 from tests.makers import DAY, HOUR, NOW
 from tests.recommender.ranking.shops import PRODUCTS, make_ranking, make_shop

@@ -12,8 +12,8 @@ from audience.models import Customer
 from recommender.decision_ids import decision_id
 from recommender.decisions import Logged
 from recommender.models import RankerCheck, RankerVersion, Ranking, TopPicks
+from recommender.models.rankings import Status
 from recommender.ranking import monitoring
-from recommender.ranking.models import Status
 from recommender.ranking.monitoring import check_due, check_version
 from recommender.ranking.outcomes import read_outcome
 from recommender.tasks import check_rankings

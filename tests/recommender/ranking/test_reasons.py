@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from recommender.histories import Histories
+from recommender.interactions.histories import Histories
 from recommender.rankers.base import Attribution
 from recommender.rankers.popularity import Popularity
 from recommender.ranking.learning import train_next

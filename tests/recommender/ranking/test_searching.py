@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audience.models import Event
+from recommender.models.rankings import Ranking
 from recommender.ranking.interactions import read_site
-from recommender.ranking.models import Ranking
 from recommender.ranking.searching import open_study, split_for_search, study_path
 from tests.makers import DAY, NOW, make_user
 from tests.recommender.ranking.shops import make_ranking, make_shop

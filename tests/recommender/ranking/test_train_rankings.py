@@ -12,9 +12,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
+from recommender.models.rankings import RankerVersion, Ranking, Status
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_version
-from recommender.ranking.models import RankerVersion, Ranking, Status
 from tests.makers import NOW
 from tests.recommender.ranking.shops import make_ranking, make_shop
 

@@ -8,12 +8,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from recommender.lists import Rules
+from recommender.listing.lists import Rules
+from recommender.models.rankings import RankerVersion, Ranking, Status
 from recommender.ranking.examples import find_examples
 from recommender.ranking.forms import RankingForm
 from recommender.ranking.learning import train_next
 from recommender.ranking.lifecycle import request_version, serve_version
-from recommender.ranking.models import RankerVersion, Ranking, Status
 from recommender.ranking.wording import say_rules
 from tests.makers import NOW, make_user
 from tests.recommender.ranking.shops import make_ranking, make_shop, serve_markov

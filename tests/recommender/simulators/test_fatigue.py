@@ -6,7 +6,6 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from recommender.contacts import DAYS_SINCE, Contact, Contacts
 from recommender.simulators.fatigue import (
     NOTHING,
     SEGMENT,
@@ -18,6 +17,7 @@ from recommender.simulators.fatigue import (
     rested,
     value_of,
 )
+from recommender.weighing.contacts import DAYS_SINCE, Contact, Contacts
 from tests.makers import DAY, NOW
 
 SEASON = Season(seed=3, days=12, tiredness=0.4)

@@ -1,0 +1,1 @@
+"""Keeps audiences, whether ruled or listed: whom each means, and how many that are."""

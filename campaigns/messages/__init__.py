@@ -1,0 +1,1 @@
+"""The pages on which a campaign's messages are written, tried, and followed on their way."""

@@ -1,0 +1,1 @@
+"""The life of an experiment: drafted, reviewed, started, steered, and shipped or rolled back."""

@@ -1,0 +1,1 @@
+"""All experiments together: their list, the calendar, and what the whole programme comes to."""

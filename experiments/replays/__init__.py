@@ -1,0 +1,1 @@
+"""A/A tests on customers of the past, whom nothing was done to: no effect may be found."""

@@ -1,0 +1,1 @@
+"""What customers did with items, as rankers read it: histories, sessions, and splits of them."""

@@ -1,0 +1,1 @@
+"""Holds rankers against what customers did next, and searches their settings by that."""

@@ -1,0 +1,1 @@
+"""How a policy learns from settled rewards, publishes, and is kept right."""
