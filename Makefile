@@ -38,7 +38,7 @@ test: setup ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 test-slow: setup ## Run the calibrations and long stories too
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not gpu"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not gpu" -o faulthandler_timeout=0
 
 coverage: setup ## Run the tests and hold branch coverage to its floors
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-report=json:.coverage.json

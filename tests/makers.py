@@ -129,9 +129,11 @@ def make_experiment(
 ) -> Experiment:
     """Plan an experiment, and start it unless `started_at` is None.
 
-    Whatever else `plan_experiment` takes can be given by name.
+    Whatever else `plan_experiment` takes can be given by name. Its seed is the same in every run,
+    so that nobody falls into another arm, or a hold-out, once in a hundred runs.
     """
     key = unique("experiment")
+    promises.setdefault("seed", f"experiment {Experiment.objects.count()}")
     experiment = plan_experiment(
         key=key,
         name=key.capitalize(),
@@ -225,9 +227,10 @@ def make_campaign(
 ) -> Campaign:
     """Draft a campaign with offers (two, unless given), and start it unless `started_at` is None.
 
-    Whatever else `CampaignPlan` takes can be given by name.
+    Whatever else `CampaignPlan` takes can be given by name. Its seed is the same in every run.
     """
     key = plan.pop("key", None) or unique("campaign")
+    plan.setdefault("seed", f"campaign {Campaign.objects.count()}")
     campaign = draft_campaign(
         CampaignPlan(
             key=key,
