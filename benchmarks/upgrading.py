@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.delivery.fragile import RESPAWN_SECONDS, FragileSite
-from benchmarks.outage import SETUP, Told, keep_deciding, tracking, wait_for
+from benchmarks.outage import Told, keep_deciding, tracking, wait_for
 from benchmarks.serving import ROOT
 
 REST_SECONDS = 5
@@ -55,6 +55,15 @@ def working_tree(revision: str) -> Iterator[Path]:
             git("worktree", "remove", "--force", str(tree))
 
 
+def set_up(site: FragileSite, tree: Path) -> str:
+    """Start a campaign as that revision's own benchmark does, and return an API key."""
+    its_own = subprocess.run(
+        [sys.executable, "-c", "from benchmarks.outage import SETUP; print(SETUP)"],
+        cwd=tree, check=True, stdout=subprocess.PIPE, text=True,
+    ).stdout  # fmt: skip
+    return site.manage("shell", "-v", "0", "-c", its_own).split("KEY=")[1].strip()
+
+
 def upgrade(site: FragileSite, tree: Path) -> None:
     """Do what whoever runs a site does."""
     print("The files become those of the newer version")
@@ -80,7 +89,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="offerlab-upgrading-") as directory,
         FragileSite(Path(directory), report=print, root=tree) as site,
     ):
-        key = site.manage("shell", "-v", "0", "-c", SETUP).split("KEY=")[1].strip()
+        key = set_up(site, tree)
         told, is_over = Told(), threading.Event()
         deciding = threading.Thread(target=keep_deciding, args=(site.url, key, told, is_over))
         deciding.start()
