@@ -1,6 +1,7 @@
 """The shape of the code, where no other tool checks it."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -42,6 +43,31 @@ def test_a_module_says_its_job_in_its_first_line() -> None:
 
 def says_its_job(source: str) -> bool:
     return bool(ast.get_docstring(ast.parse(source)))
+
+
+def test_files_that_are_spoken_of_are_there() -> None:
+    # Decisions of before (docs/adr) speak of how it was then.
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    tests, benchmarks = (ROOT / "tests").rglob("*.py"), (ROOT / "benchmarks").rglob("*.py")
+    present = ["/" + name for name in names([*MODULES, *tests, *benchmarks])]
+    missing = {
+        (names([path])[0], file)
+        for path in [*documents, *MODULES]
+        for file in spoken_of(path.read_text())
+        if not any(name.endswith("/" + file) for name in present)
+    }
+    assert missing == set()
+
+
+def spoken_of(text: str) -> set[str]:
+    """Find files of Python, and modules that are to be run, in prose and comments."""
+    run = {name.replace(".", "/") for name in re.findall(r"python -m (benchmarks\.[a-z_.]+)", text)}
+    packages = {name for name in run if (ROOT / name / "__main__.py").exists()}
+    return {
+        *re.findall(r"`([\w/]+\.py)`", text),
+        *re.findall(r"(tests/[\w/]+\.py)", text),
+        *(f"{name}.py" for name in run - packages),
+    }
 
 
 def test_the_web_process_loads_neither_torch_nor_statsmodels() -> None:
