@@ -21,10 +21,10 @@ WIDTH, HEIGHT = 390, 800
 STEPS = ("idea", "audience", "offers", "proof", "schedule")
 
 
-def is_too_wide(page: Page, address: str) -> bool:
+def is_too_wide(page: Page, address: str, *, than: int = WIDTH) -> bool:
     page.goto(address)
     width: int = page.evaluate("document.documentElement.scrollWidth")
-    return width > WIDTH
+    return width > than
 
 
 def test_pages_of_campaigns_and_experiments_fit_a_phone(log_in: Callable[..., Page]) -> None:
@@ -69,6 +69,14 @@ def test_names_of_one_long_word_fit_a_phone(log_in: Callable[..., Page]) -> None
         f"/customers/{customer.pk}/?about=campaign:{running.key}",
     ]
     assert [address for address in addresses if is_too_wide(page, address)] == []
+
+
+@pytest.mark.parametrize("width", [WIDTH, 1280])
+def test_accounts_are_no_wider_than_the_screen(log_in: Callable[..., Page], width: int) -> None:
+    page = log_in("ann")
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    addresses = ["/admin/auth/user/add/", "/admin/auth/group/add/"]
+    assert [each for each in addresses if is_too_wide(page, each, than=width)] == []
 
 
 def test_what_a_table_is_about_is_read_without_scrolling(log_in: Callable[..., Page]) -> None:
