@@ -6,6 +6,14 @@ counted 1 / p times, an offer's decisions stand for all in which it could have b
 self-normalised mean is Σ r / p over Σ 1 / p (`recommender/offpolicy` has it for whole
 policies). Its error counts customers and not decisions: one customer's decisions are not
 independent. As a ratio of two totals per customer it varies like (y - R x) / mean(x).
+
+Chance puts customers into arms, and keeps some out of learning, before anything is drawn, so each
+of these groups tells of everybody, though not alike: where a policy is sure of itself, a few of its
+decisions count for very many. So a group's decisions count h / p times, with h = 1 / mean(1 / p)
+over all of them in which the offer could have been drawn, whether it was or not: the inverse of the
+second moment of 1 / p, which is what an estimate varies by. (Agarwal et al. 2017 join several
+loggers like this.) It is scaled to a mean of 1 over decisions. Within a group nothing is weighed
+by time or context, which would answer another question.
 """
 
 import math
@@ -20,8 +28,8 @@ from recommender.offpolicy.support import LEAST_EFFECTIVE, ROUNDING, WEIGHT_ALAR
 from recommender.offpolicy.values import Withheld
 
 # The places of the columns that each customer contributes: decisions in which the offer could have
-# been drawn, those in which it was, and what these earned; once plain and once by 1 / p. Net is
-# what is left of revenue, less what the offer cost.
+# been drawn, each counted h times; those in which it was, and what these earned, as they are; and
+# the same by h / p. Net is what is left of revenue, less what the offer cost.
 (
     ASKED,
     DRAWN,

@@ -53,8 +53,8 @@ EARNED: LiteralString = """
         SELECT decision.id, called.person, decision.campaign, decision.offer, decision.position,
                decision.ranker_version IS NOT NULL AS may_be_product,
                decision.decided_at, decision.decided_at + counting.lasts AS until,
-               decision.propensity, decision.eligible,
-               decision.cost_cents / 100.0 AS cost
+               decision.arm, decision.held_back, decision.propensity, decision.eligible,
+               decision.weights, decision.cost_cents / 100.0 AS cost
         FROM recommender_decision AS decision
         JOIN called ON called.customer_id = decision.customer_id
         JOIN counting ON counting.key = decision.campaign
@@ -97,17 +97,34 @@ EARNED: LiteralString = """
 """
 # An offer could have been drawn where it was among what is logged as eligible. Places further down
 # are drawn from what those before them left, so only the first one counts there; and of a decision
-# that is not over yet nobody knows what it earned.
+# that is not over yet nobody knows what it earned. `tells` and `counts` are groups of customers:
+# see `campaigns.results.offers`.
 BY_OFFER = f"""
-    {EARNED}, asked AS (
+    {EARNED}, told AS (
+        SELECT key, decided.arm, decided.held_back, count(*) AS decisions,
+               COALESCE(1 / avg(1 / NULLIF(chance, 0)), 0) AS tells
+        FROM decided
+        CROSS JOIN LATERAL unnest(decided.eligible, decided.weights) AS one (key, chance)
+        WHERE decided.campaign = %(campaign)s AND key <> '' AND decided.position = 0
+          AND decided.until <= %(now)s
+        GROUP BY key, decided.arm, decided.held_back
+    ), counted AS (
+        SELECT key, arm, held_back,
+               tells * sum(decisions) OVER offer / NULLIF(sum(decisions * tells) OVER offer, 0)
+                   AS counts
+        FROM told WINDOW offer AS (PARTITION BY key)
+    ), asked AS (
         SELECT decided.person, key, decided.offer IS NOT DISTINCT FROM key AS is_it,
-               decided.position = 0 AND cardinality(decided.eligible) > 0
+               counted.counts IS NOT NULL AND decided.position = 0
+                   AND cardinality(decided.eligible) > 0
                    AND decided.until <= %(now)s AS is_judged,
-               decided.propensity, decided.cost, COALESCE(earned.goals, 0) AS goals,
+               counted.counts, counted.counts / decided.propensity AS weight,
+               decided.cost, COALESCE(earned.goals, 0) AS goals,
                COALESCE(earned.revenue, 0) AS revenue
         FROM decided
         LEFT JOIN earned ON earned.decision_id = decided.id
         CROSS JOIN LATERAL (SELECT unnest(decided.eligible) UNION SELECT decided.offer) AS one (key)
+        LEFT JOIN counted USING (key, arm, held_back)
         WHERE decided.campaign = %(campaign)s AND key <> ''
     ), customer AS (
         SELECT key, person,
@@ -115,16 +132,16 @@ BY_OFFER = f"""
                COALESCE(sum(cost) FILTER (WHERE is_it), 0) AS all_cost,
                COALESCE(sum(goals) FILTER (WHERE is_it), 0) AS all_goals,
                COALESCE(sum(revenue) FILTER (WHERE is_it), 0) AS all_revenue,
-               count(*) FILTER (WHERE is_judged) AS asked,
+               COALESCE(sum(counts) FILTER (WHERE is_judged), 0) AS asked,
                count(*) FILTER (WHERE is_judged AND is_it) AS drawn,
                COALESCE(sum(goals) FILTER (WHERE is_judged AND is_it), 0) AS goals,
                COALESCE(sum(revenue) FILTER (WHERE is_judged AND is_it), 0) AS revenue,
-               COALESCE(sum(1 / propensity) FILTER (WHERE is_judged AND is_it), 0) AS weight,
-               COALESCE(sum(goals / propensity) FILTER (WHERE is_judged AND is_it), 0)
+               COALESCE(sum(weight) FILTER (WHERE is_judged AND is_it), 0) AS weight,
+               COALESCE(sum(weight * goals) FILTER (WHERE is_judged AND is_it), 0)
                    AS weighted_goals,
-               COALESCE(sum(revenue / propensity) FILTER (WHERE is_judged AND is_it), 0)
+               COALESCE(sum(weight * revenue) FILTER (WHERE is_judged AND is_it), 0)
                    AS weighted_revenue,
-               COALESCE(sum((%(margin)s::float8 * revenue - cost) / propensity)
+               COALESCE(sum(weight * (%(margin)s::float8 * revenue - cost))
                         FILTER (WHERE is_judged AND is_it), 0) AS weighted_net
         FROM asked GROUP BY key, person
     )

@@ -24,7 +24,18 @@ from tests.campaigns.results.shop import (
     open_shop,
     write,
 )
-from tests.makers import DAY, HOUR, NOW, expose, log_all, make_customer, make_event
+from tests.makers import (
+    DAY,
+    HOUR,
+    NOW,
+    event_row,
+    expose,
+    log_all,
+    make_customer,
+    make_customers,
+    make_event,
+    make_events,
+)
 
 pytestmark = pytest.mark.django_db
 CLOSE = 1e-9
@@ -105,11 +116,19 @@ def attribute(shop: Shop) -> pd.DataFrame:
             found[0] = max(found[0], float(event.name == ORDER))
             found[1] += event.value if event.name == ORDER else -event.value
     rows = [
-        (given.person, given.offer, given.propensity, *earned[number])
+        (given.person, given.arm, given.offer, given.propensity, *earned[number])
         for number, given in enumerate(shop.decisions)
         if given.offer is not None
     ]
-    return pd.DataFrame(rows, columns=["person", "offer", "propensity", "goal", "revenue"])
+    return pd.DataFrame(rows, columns=["person", "arm", "offer", "propensity", "goal", "revenue"])
+
+
+def weights_of(decided: pd.DataFrame, offer: str) -> pd.Series:
+    """Count each decision for one of two offers by its chance, and by what its arm tells of it."""
+    is_it = decided.offer == offer
+    chance = decided.propensity.where(is_it, 1 - decided.propensity)
+    tells = 1 / (1 / chance).groupby(decided.arm).mean()
+    return (decided.arm.map(tells) / decided.propensity)[is_it]
 
 
 def test_offers_are_valued_by_the_chances_that_were_logged(shop: Shop) -> None:
@@ -126,10 +145,10 @@ def test_offers_are_valued_by_the_chances_that_were_logged(shop: Shop) -> None:
         assert offer["cost"] == pytest.approx(len(own) * COSTS[offer["key"]])
         assert offer["plain"]["goal"] == pytest.approx(own.goal.mean())
         assert offer["plain"]["revenue"] == pytest.approx(own.revenue.mean())
-        # An average weighted by 1 / p whose errors count customers.
-        asked = decided.person.nunique()
+        # A weighted average whose errors count customers.
+        asked, weights = decided.person.nunique(), weights_of(decided, offer["key"])
         for name in ("goal", "revenue"):
-            fit = sm.WLS(own[name], np.ones(len(own)), weights=1 / own.propensity).fit(
+            fit = sm.WLS(own[name], np.ones(len(own)), weights=weights).fit(
                 cov_type="cluster",
                 cov_kwds={"groups": own.person, "use_correction": False},
             )
@@ -156,7 +175,7 @@ def test_what_is_left_of_orders_is_counted_once(shop: Shop) -> None:
         own = decided[decided.offer == offer["key"]]
         net = 0.4 * own.revenue - COSTS[offer["key"]]
         assert offer["values"]["net"]["estimate"] == pytest.approx(
-            np.average(net, weights=1 / own.propensity), abs=CLOSE
+            np.average(net, weights=weights_of(decided, offer["key"])), abs=CLOSE
         )
 
 
@@ -176,6 +195,29 @@ def test_weighting_finds_the_effect_that_plain_means_flatter() -> None:
     errors = [(value["high"] - value["low"]) / 2 / stats.norm.ppf(0.975) for value in values]
     assert abs(weighted - effect) < 3 * np.hypot(*errors)
     assert plain - effect > 3 * np.hypot(*errors)
+
+
+def test_a_policy_sure_of_itself_does_not_hide_what_the_control_tells() -> None:
+    """Red has one chance in a hundred, and every second in the control, where it sells to 30%."""
+    campaign, rng = draft_shop(), np.random.default_rng(7)
+    decisions, events = [], []
+    for arm, of_red in (("control", 0.5), ("personalised", 0.01)):
+        for customer in make_customers(400):
+            expose(campaign.experiment, customer, arm, at=NOW)
+            offer = "red" if rng.random() < of_red else "blue"
+            p = of_red if offer == "red" else 1 - of_red
+            decisions.append(write(campaign, customer, offer, at=NOW, propensity=p, arm=arm))
+            if offer == "red" and rng.random() < 0.3:
+                events.append(event_row(customer, ORDER, at=NOW + HOUR, value=10))
+    log_all(decisions)
+    make_events(events)
+    report = compute_result(campaign, now=LATER).report
+    (red,) = (offer for offer in report["offers"] if offer["key"] == "red")
+    value = red["values"]["goal"]
+    assert value["low"] < 0.3 < value["high"]
+    in_control = sum(log.arm == "control" and log.offer == "red" for log in decisions)
+    alone = stats.norm.ppf(0.975) * (0.3 * 0.7 / in_control) ** 0.5
+    assert (value["high"] - value["low"]) / 2 < 1.2 * alone
 
 
 def test_without_a_hold_out_nothing_is_compared() -> None:
