@@ -101,7 +101,7 @@ def read_log(
         decisions = decisions.filter(decided_at__gte=since)
     rows = list(
         decisions.values_list(
-            "features", "offer", "eligible", "propensity", "reward__value", "weights"
+            "features", "offer", "eligible", "propensity", "reward__value", "weights", "arm"
         )[:MOST]
     )
     if len(rows) < FOLDS:
@@ -122,6 +122,8 @@ def read_log(
         propensity=np.array([row[3] for row in rows], dtype=np.float64),
         reward=np.array([row[4] for row in rows], dtype=np.float64),
         actions=actions,
+        # Chance put customers into arms, and arms draw in different ways.
+        group=np.unique([row[6] for row in rows], return_inverse=True)[1],
     )
 
 

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 
 from recommender.arrays import BoolArray, FloatArray, IntArray
 from recommender.offpolicy.calibration import check_propensities
+from recommender.offpolicy.groups import count_by_group
 from recommender.offpolicy.reward_model import crossfit_predictions
 from recommender.offpolicy.robust import ModelledLog, doubly_robust, shrunk
 from recommender.offpolicy.support import share_at_floor
@@ -42,6 +43,8 @@ class Log:
         propensity: Of the logged action, shape (n,).
         reward: Shape (n,).
         actions: Offer keys; the empty key is no offer.
+        group: Which customers each is of, who were put into groups by chance, shape (n,), counted
+            from 0; without it all are one.
     """
 
     features: FloatArray
@@ -51,6 +54,18 @@ class Log:
     propensity: FloatArray
     reward: FloatArray
     actions: tuple[str, ...]
+    group: IntArray | None = None
+
+    def counts_for(self, probabilities: FloatArray) -> FloatArray:
+        """Return how often each decision counts of a policy with these probabilities, (n, K)."""
+        rows = np.arange(len(self.reward))
+        group = np.zeros(len(rows), dtype=np.int64) if self.group is None else self.group
+        is_drawn = ~(self.weights <= 0)  # what is not a number stays so
+        squares = np.divide(
+            probabilities**2, self.weights, out=np.zeros_like(probabilities), where=is_drawn
+        )
+        weights = probabilities[rows, self.action] / self.propensity
+        return count_by_group(weights, squares.sum(axis=1), group)
 
 
 def target_policies(odds: Odds, log: Log, *, names: Mapping[str, str]) -> dict[str, FloatArray]:
@@ -124,7 +139,7 @@ def estimate_values(targets: Mapping[str, FloatArray], log: Log) -> list[dict[st
             {
                 "policy": label,
                 "is_rival": label not in (LEARNED, GREEDY),
-                "snips": to_json(snips(log.reward, target, log.propensity)),
+                "snips": to_json(snips(log.reward, target, log.propensity, counts=modelled.counts)),
                 "dr": to_json(robust),
                 "shrunk": to_json(shrunk(modelled)),
                 "advantage": None if first is robust else to_json(difference(first, robust)),
@@ -154,6 +169,7 @@ def model_log(log: Log, probabilities: FloatArray, predicted: FloatArray) -> Mod
         logged=log.propensity,
         predicted_logged=predicted[each, log.action],
         predicted_target=(probabilities * predicted).sum(axis=1),
+        counts=log.counts_for(probabilities),
     )
 
 

@@ -102,4 +102,5 @@ def _take(log: Log, rows: BoolArray) -> Log:
         propensity=log.propensity[rows],
         reward=log.reward[rows],
         actions=log.actions,
+        group=None if log.group is None else log.group[rows],
     )

@@ -40,6 +40,7 @@ class ModelledLog:
         logged: The logging policy's propensity, each in (0, 1].
         predicted_logged: m, the predicted reward of the logged offer.
         predicted_target: v, the predicted reward averaged over the target's choice.
+        counts: How often each row's error counts (`groups.py`), with a mean of 1; or all alike.
     """
 
     rewards: FloatArray
@@ -47,16 +48,18 @@ class ModelledLog:
     logged: FloatArray
     predicted_logged: FloatArray
     predicted_target: FloatArray
+    counts: FloatArray | float = 1.0
 
     def weigh(self) -> FloatArray:
-        """Return w, shape (n,).
+        """Return w, as often as it counts, shape (n,).
 
         Raises:
             ValueError: Shapes disagree, a number is not finite, or a probability is out of range.
         """
-        return weigh(
+        weights = weigh(
             self.target, self.logged, self.rewards, self.predicted_logged, self.predicted_target
         )
+        return weights * self.counts
 
     def scores(self, kept: FloatArray, weights: FloatArray) -> Scores:
         """Correct the model by the weights that are kept of all weights, each (n,)."""

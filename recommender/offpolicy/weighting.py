@@ -41,6 +41,7 @@ def snips(
     target: FloatArray,
     logged: FloatArray,
     *,
+    counts: FloatArray | float = 1.0,
     confidence: float = CONFIDENCE,
     least_effective: float = LEAST_EFFECTIVE,
 ) -> PolicyValue | Withheld:
@@ -48,9 +49,9 @@ def snips(
 
     Biased by O(1/n), far steadier than IPS, and never outside the rewards' range.
 
-    Arguments and errors as in `ips`.
+    Arguments and errors as in `ips`; `counts` as in `ModelledLog`.
     """
-    weights = weigh(target, logged, rewards)
+    weights = weigh(target, logged, rewards) * counts
     return judge(
         _weighted(rewards, weights, is_self_normalised=True),
         method="snips",

@@ -142,6 +142,18 @@ def test_only_held_back_settled_decisions_of_the_campaign_are_read(policy: Polic
     assert log.actions == ("blue", "red")
 
 
+def test_each_arm_is_a_group_of_the_log(policy: Policy) -> None:
+    first, *others = (
+        logged(policy, customer, "red", at=NOW, held_back=True) for customer in make_customers(6)
+    )
+    log_all([replace(first, arm="control"), *others])
+    learn_batch(policy.pk, now=LATER)
+    log = read_log(policy, campaign="spring", offers=policy.offers)
+    assert log is not None
+    assert log.group is not None
+    assert sorted(log.group.tolist()) == [0, 1, 1, 1, 1, 1]
+
+
 def test_decisions_among_unknown_offers_alone_are_left_out(policy: Policy) -> None:
     happen(policy, 20, seed=1, held_back=False)
     happen(policy, 120, seed=2, held_back=True)
