@@ -224,7 +224,7 @@ def _cap(column: Column, thresholds: Iterator[Sequence[float]]) -> Column:
     if not isinstance(column, Total) or column.how == "any":
         return column
     values = next(thresholds)
-    return replace(column, cap=values[0]) if values else column
+    return replace(column, cap=max(values[0], 0.0)) if values else column
 
 
 def _name(column: Column) -> str:

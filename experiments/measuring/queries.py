@@ -20,6 +20,7 @@ from experiments.measuring.layout import (
 from experiments.metrics.columns import AtMost, Column, Cut
 from experiments.plan import Adjustment, PlannedMetric
 from experiments.sql.columns import Scope
+from experiments.sql.conditions import to_threshold
 from experiments.sql.statements import (
     Dimension,
     Statement,
@@ -172,8 +173,8 @@ def find_thresholds(scope: Scope, cuts: Sequence[Cut]) -> list[list[float]]:
     ]
     wanted = [(cut.of, own) for cut, own in zip(cuts, levels, strict=True)]
     (row,) = run_statement(quantiles_statement(scope, wanted), scope)
-    # Equal values at several levels are one threshold.
-    return [sorted({float(value) for value in values or ()}) for values in row]
+    # Equal values at several levels are one threshold, whichever way an engine interpolated them.
+    return [sorted({to_threshold(float(value)) for value in values or ()}) for values in row]
 
 
 def find_layout(scope: Scope, metrics: Sequence[PlannedMetric], adjustment: Adjustment) -> Layout:

@@ -267,4 +267,5 @@ def capped(total: Total, cap: Cap | None, thresholds: Thresholds) -> Total:
     """Return a total with its cap: the number settled, or the first threshold found, if any."""
     if cap is None or (cap.value is None and not thresholds[0]):
         return total
-    return replace(total, cap=thresholds[0][0] if cap.value is None else cap.value)
+    # Where most totals are below zero the percentile may be too, and would cap those with nothing.
+    return replace(total, cap=max(thresholds[0][0], 0.0) if cap.value is None else cap.value)

@@ -19,11 +19,13 @@ from experiments.sql.conditions import (
     as_time,
     condition,
     from_exposure,
+    is_at_most,
     is_in,
     is_mature,
     listed,
     property_of,
     quoted,
+    settle,
     tame,
 )
 
@@ -191,14 +193,21 @@ happened AS (
     def _total(self, total: Total) -> str:
         """Return a total before its cap, null for a person without events."""
         adds = self._number(total) if total.how == "sum" else "1"
-        cases = f"WHEN {self._mark(total.events, total.window)} THEN {adds}"
+        counts = self._mark(total.events, total.window)
+        cases = f"WHEN {counts} THEN {adds}"
         if total.less is not None:
             takes = f"-abs({adds})" if total.how == "sum" else "-1"
-            cases += f" WHEN {self._mark(total.less, total.window)} THEN {takes}"
+            less = self._mark(total.less, total.window)
+            cases += f" WHEN {less} THEN {takes}"
+            counts = f"{counts} OR {less}"
         summed = self._sum(f"sum(CASE {cases} ELSE 0 END)")
         if total.how == "any":
             return f"CASE WHEN {summed} > 0 THEN 1 ELSE 0 END"
-        return tame(summed) if total.how == "sum" else summed
+        if total.how == "count":
+            return summed
+        if total.less is None:
+            return tame(summed)
+        return settle(summed, self._sum(f"sum(CASE WHEN {counts} THEN abs({adds}) ELSE 0 END)"))
 
     def _capped(self, total: Total, expression: str) -> str:
         return expression if total.cap is None else f"LEAST({expression}, {float(total.cap)!r})"
@@ -207,10 +216,10 @@ happened AS (
         values, threshold = column.values, column.threshold
         if column.per_customer:
             total = f"COALESCE({self._total(values)}, 0)"
-            below = "" if threshold is None else f" AND {total} <= {threshold!r}"
+            below = "" if threshold is None else f" AND {is_at_most(total, threshold)}"
             return f"CASE WHEN {self._counted(values)} > 0{below} THEN 1 ELSE 0 END"
         number = self._number(values)
-        below = f"{number} IS NOT NULL" if threshold is None else f"{number} <= {threshold!r}"
+        below = f"{number} IS NOT NULL" if threshold is None else is_at_most(number, threshold)
         mark = self._mark(values.events, values.window)
         return self._sum(f"sum(CASE WHEN {mark} AND {below} THEN 1 ELSE 0 END)")
 

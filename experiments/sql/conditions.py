@@ -8,6 +8,10 @@ from experiments.metrics.columns import Events, Filter, Window
 # Numbers in JSON that any engine reads as a float, and whose squares are floats too.
 _NUMBER = r"^-?[0-9]{1,30}([.][0-9]{1,30})?([eE][-+]?[0-6]?[0-9])?$"
 
+# So small a part is rounding: 0.1 + 0.2 - 0.3 is not zero in floating point, and differs with the
+# order in which an engine adds up.
+_ROUNDING = 1e-12
+
 
 def quoted(text: str) -> str:
     """Write a text as an SQL literal."""
@@ -97,3 +101,21 @@ def as_number(text: str) -> str:
 def tame(number: str) -> str:
     """Take what is too small to be squared as nothing: PostgreSQL refuses to let it underflow."""
     return f"CASE WHEN abs({number}) < 1e-100 THEN 0 ELSE {number} END"
+
+
+def to_threshold(value: float) -> float:
+    """Round what an engine interpolated to 13 digits: between equal values it may miss both."""
+    return float(f"{value:.12e}")
+
+
+def is_at_most(number: str, threshold: float) -> str:
+    """Say that a number reaches no further than a threshold, but for rounding."""
+    return f"{number} <= {threshold + _ROUNDING * abs(threshold)!r}"
+
+
+def settle(number: str, sizes: str) -> str:
+    """Take a sum as nothing where all was taken back, and tame it; `sizes` adds up both."""
+    return (
+        f"CASE WHEN abs({number}) < 1e-100 OR abs({number}) <= {_ROUNDING!r} * {sizes} "
+        f"THEN 0 ELSE {number} END"
+    )

@@ -8,6 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from experiments.engines import load_engine
+from experiments.measuring.queries import find_layout, measure
 from experiments.metrics.columns import (
     AtMost,
     Column,
@@ -19,6 +20,8 @@ from experiments.metrics.columns import (
     Total,
     Window,
 )
+from experiments.plan import Adjustment
+from experiments.planning.versions import draft_plan
 from experiments.sql.columns import Scope
 from experiments.sql.statements import (
     AttributeDimension,
@@ -33,7 +36,17 @@ from experiments.sql.statements import (
 )
 from tests.experiments.engines.test_engines import LAKE_ENGINES
 from tests.experiments.engines.worlds import FIRST, NAMES, World, assert_same_rows, make_world
-from tests.makers import DAY, NOW
+from tests.makers import (
+    DAY,
+    HOUR,
+    NOW,
+    event_row,
+    expose,
+    make_customers,
+    make_events,
+    make_experiment,
+    make_metric,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -112,3 +125,20 @@ def test_an_analysis_is_the_same_on_every_engine(
     )
     assert expected
     assert_same_rows(actual, expected)
+
+
+@pytest.mark.parametrize("engine", ["postgres", *LAKE_ENGINES])
+def test_values_that_are_equal_are_one_threshold_on_every_engine(
+    engine: str, tmp_path: Path, settings: Settings
+) -> None:
+    settings.LAKE_DIR, settings.ANALYTICS_ENGINE = tmp_path / "lake", engine
+    metric = make_metric(kind="quantile", percentile=50)
+    experiment = make_experiment(goal=metric)
+    people = make_customers(60)
+    expose(experiment, people, "new", at=NOW)
+    # DuckDB weighs both neighbours, and so finds a number just below 7.1 between 7.1 and 7.1.
+    make_events([event_row(one, ORDER.name, at=NOW + HOUR, value=7.1) for one in people])
+    scope = Scope(experiment.pk, NOW, NOW + DAY)
+    layout = find_layout(scope, draft_plan(experiment).metrics, Adjustment(days=0))
+    (arm,) = measure(scope, layout.columns).by_arm.values()
+    assert (layout.goal.thresholds, arm.mean) == (((7.1,),), (1.0, 1.0))
