@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 
 from audience.intake.listening import Told
 from audience.intake.rejecting import record_rejections, reject
-from experiments.assigning.exposures import Met, record_exposures
+from experiments.assigning.exposures import Met, record_late_exposures
 
 # As Segment, and as Google's tag and GrowthBook's plugins for it, name the event.
 NAMES = frozenset({"Experiment Viewed", "experiment_viewed"})
@@ -81,7 +81,7 @@ async def record_views(connection: AsyncConnection[Any], stored: Sequence[Told])
     if met:
         latest_first = sorted(met, key=lambda each: each.at, reverse=True)
         firsts = {(each.experiment_id, each.customer_id): each for each in latest_first}
-        await record_exposures(connection, list(firsts.values()))
+        await record_late_exposures(connection, list(firsts.values()))
     await record_rejections(connection, rejections)
 
 

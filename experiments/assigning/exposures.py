@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
 
@@ -22,6 +22,21 @@ RECORD: LiteralString = f"""
             AS met (experiment_id, customer_id, arm_id, at)
     )
     {EXPOSED}
+"""
+# What comes late may have happened before what is known. The arm that is known stays, for it was
+# served by that. In the order of `EXPOSED`, for the same reason.
+ANTEDATE: LiteralString = """
+    WITH earlier AS (
+        SELECT exposure.id, met.at
+        FROM unnest(%(experiments)s::bigint[], %(customers)s::bigint[], %(arms)s::bigint[],
+                    %(times)s::timestamptz[]) AS met (experiment_id, customer_id, arm_id, at)
+        JOIN experiments_exposure AS exposure USING (experiment_id, customer_id, arm_id)
+        WHERE met.at < exposure.exposed_at
+        ORDER BY experiment_id, customer_id
+        FOR NO KEY UPDATE OF exposure
+    )
+    UPDATE experiments_exposure AS exposure SET exposed_at = earlier.at
+    FROM earlier WHERE exposure.id = earlier.id
 """
 
 # Of the customers that are one person, as `audience/customers/finding.py` finds them, in these
@@ -47,15 +62,22 @@ class Met:
 
 async def record_exposures(connection: AsyncConnection, met: Sequence[Met]) -> None:
     """Record exposures in the transaction at hand; those already known stay as they are."""
-    await connection.execute(
-        RECORD,
-        {
-            "experiments": [m.experiment_id for m in met],
-            "customers": [m.customer_id for m in met],
-            "arms": [m.arm_id for m in met],
-            "times": [m.at for m in met],
-        },
-    )
+    await connection.execute(RECORD, _to_arrays(met))
+
+
+async def record_late_exposures(connection: AsyncConnection, met: Sequence[Met]) -> None:
+    """Do the same for what may have happened long ago: of one arm, the first time counts."""
+    await record_exposures(connection, met)
+    await connection.execute(ANTEDATE, _to_arrays(met))
+
+
+def _to_arrays(met: Sequence[Met]) -> dict[str, list[Any]]:
+    return {
+        "experiments": [m.experiment_id for m in met],
+        "customers": [m.customer_id for m in met],
+        "arms": [m.arm_id for m in met],
+        "times": [m.at for m in met],
+    }
 
 
 def to_met_arms(column: Mapping[str, int]) -> dict[int, int]:

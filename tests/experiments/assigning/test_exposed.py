@@ -135,6 +135,20 @@ def test_of_two_views_the_first_that_happened_counts(tracking: Site, key: str) -
     assert (exposure.arm.key, exposure.exposed_at) == ("new", NOW + SECOND)
 
 
+@pytest.mark.parametrize(
+    ("arm", "first_at"), [("new", NOW + SECOND), ("control", LATER)], ids=["same", "other"]
+)
+def test_a_view_that_comes_late_was_the_first_if_it_was_of_the_same_arm(
+    tracking: Site, key: str, arm: str, first_at: datetime
+) -> None:
+    experiment = make_experiment()
+    send(tracking, key, viewed(experiment_id=experiment.key, variation_id="new"))
+    for at in (NOW + SECOND, NOW + HOUR / 2):
+        send(tracking, key, viewed(at=at, experiment_id=experiment.key, variation_id=arm))
+    exposure = Exposure.objects.get()
+    assert (exposure.arm.key, exposure.exposed_at) == ("new", first_at)
+
+
 def test_a_visitor_who_logs_in_was_exposed_as_a_visitor(tracking: Site, key: str) -> None:
     experiment = make_experiment()
     view = viewed(experiment_id=experiment.key, variation_id="new")
