@@ -3,9 +3,10 @@
 An event belongs to one decision at most, over all campaigns: to the one that it names, or else to
 the last before it that gave the person an offer and whose campaign still counts. In a slate that is
 the first place, or the first whose product it names. So the sums of all campaigns never hold an
-order twice. A policy's rewards are counted by the same rule within one campaign
-(`recommender/rewards/settling.py`): what it learns must not hang on which other page a customer
-happened to see last.
+order twice. What takes back an order that it names belongs to that order, however late it comes,
+and an order that is taken back wholly never was one. A policy's rewards are counted by the same
+rule within one campaign (`recommender/rewards/settling.py`): what it learns must not hang on which
+other page a customer happened to see last.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,13 @@ from typing import Any, LiteralString
 
 from django.db import connection
 
-from audience.commerce import CANCELLED, ORDERED, REFUNDED
+from audience.commerce import CANCELLED, ORDER_ID, ORDERED, REFUNDED
 from campaigns.models import Campaign
 from experiments.measuring.queries import to_moments
 from experiments.sql.conditions import as_time, quoted
 from experiments.stats.moments import Moments
 from recommender.decision_ids import first_id_at
+from recommender.delays import UNDONE
 from recommender.models import Policy, RewardKind
 
 # Places of `campaigns.results.offers`.
@@ -34,7 +36,7 @@ COVARIANCES = ", ".join(
     for i in range(len(NAMES))
     for j in range(i + 1)
 )
-EARNED: LiteralString = """
+EARNED = f"""
     WITH person AS (
         SELECT DISTINCT COALESCE(customer.merged_into_id, customer.id) AS id
         FROM recommender_decision AS decision
@@ -62,20 +64,27 @@ EARNED: LiteralString = """
     ), happened AS (
         SELECT event.id, called.person, event.name, event.occurred_at, event.value,
                event.properties ->> 'decision_id' AS decision_id,
-               event.properties ->> 'currency' AS currency,
+               event.properties ->> 'currency' AS currency, {ORDER_ID} AS order_id,
                event.properties -> 'products' AS products,
                COALESCE(event.properties ->> 'product_id', event.properties ->> 'sku') AS product
         FROM audience_event AS event
         JOIN called ON called.customer_id = event.customer_id
         WHERE event.name = ANY(%(names)s)
           AND event.occurred_at >= %(since)s AND event.occurred_at <= %(now)s
+    ), taken AS (
+        SELECT person, order_id, sum(abs(value)) AS amount FROM happened
+        WHERE name = ANY(%(reversals)s) AND order_id IS NOT NULL GROUP BY person, order_id
     ), belongs AS (
-        SELECT DISTINCT ON (happened.id) decided.id AS decision_id, happened.name, happened.value
+        SELECT DISTINCT ON (happened.id) decided.id AS decision_id, happened.name,
+               happened.value, taken.amount AS taken
         FROM happened
+        LEFT JOIN taken ON happened.name = %(ordered)s
+         AND taken.person = happened.person AND taken.order_id = happened.order_id
         JOIN decided ON decided.person = happened.person
          AND decided.offer IS NOT NULL
          AND happened.occurred_at >= decided.decided_at AND happened.occurred_at < decided.until
          AND (happened.decision_id IS NULL OR happened.decision_id = decided.id::text)
+        WHERE happened.name <> ALL(%(reversals)s) OR happened.order_id IS NULL
         ORDER BY happened.id, decided.decided_at DESC,
                  (decided.may_be_product AND (
                      happened.product = decided.offer
@@ -84,15 +93,21 @@ EARNED: LiteralString = """
                      OR happened.products @> jsonb_build_array(
                          jsonb_build_object('sku', decided.offer)))) IS TRUE DESC,
                  decided.position, decided.id DESC
+    ), kept AS (
+        SELECT decision_id, name, CASE WHEN taken IS NULL THEN value
+                                       ELSE COALESCE(value, 0) - taken END AS value,
+               name = %(goal)s AND (taken IS NULL OR COALESCE(value, 0) - taken >= {UNDONE})
+                   AS is_goal
+        FROM belongs
     ), earned AS (
         SELECT decision_id,
-               CASE %(kind)s WHEN 'any' THEN LEAST(count(*) FILTER (WHERE name = %(goal)s), 1)
-                             WHEN 'count' THEN count(*) FILTER (WHERE name = %(goal)s)
-                             ELSE COALESCE(sum(value) FILTER (WHERE name = %(goal)s), 0)
+               CASE %(kind)s WHEN 'any' THEN LEAST(count(*) FILTER (WHERE is_goal), 1)
+                             WHEN 'count' THEN count(*) FILTER (WHERE is_goal)
+                             ELSE COALESCE(sum(value) FILTER (WHERE is_goal), 0)
                END AS goals,
                COALESCE(sum(CASE WHEN name = %(ordered)s THEN value
                                  WHEN name = ANY(%(reversals)s) THEN -abs(value) END), 0) AS revenue
-        FROM belongs GROUP BY decision_id
+        FROM kept GROUP BY decision_id
     )
 """
 # An offer could have been drawn where it was among what is logged as eligible. Places further down

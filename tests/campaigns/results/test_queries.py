@@ -8,7 +8,7 @@ from experiments.measuring.queries import measure
 from experiments.metrics.columns import Events, Given, Total
 from experiments.sql.columns import Scope
 from recommender.decisions import Logged
-from tests.campaigns.results.shop import LATER, ORDER, REFUND, WINDOW, draft_shop, write
+from tests.campaigns.results.shop import CANCEL, LATER, ORDER, REFUND, WINDOW, draft_shop, write
 from tests.makers import (
     HOUR,
     NOW,
@@ -88,6 +88,32 @@ def test_no_offer_earns_nothing_and_takes_nothing_away(spring: Campaign, winter:
     make_event(ann, REFUND, at=NOW + 3 * HOUR, value=4)
     assert revenue_of(spring) == {"red": 6}
     assert revenue_of(winter) == {}
+
+
+@pytest.mark.parametrize("name", [REFUND, CANCEL])
+def test_what_is_taken_back_is_taken_off_where_the_order_counted(
+    spring: Campaign, name: str
+) -> None:
+    ann = make_customer()
+    log_all(
+        [write(spring, ann, "red", at=NOW + HOUR), write(spring, ann, "blue", at=NOW + 5 * HOUR)]
+    )
+    for order_id, hours in (("before", 0), ("half", 2), ("whole", 3), ("other", 6)):
+        order = {"order_id": order_id}
+        make_event(ann, ORDER, at=NOW + hours * HOUR, value=10, properties=order)
+    for order_id, at, amount in (
+        # Of no offer's order, and of red's: when blue had been given, and long after its window.
+        ("before", NOW + 7 * HOUR, 10),
+        ("half", NOW + 7 * HOUR, 4),
+        ("whole", NOW + 3 * WINDOW, 10),
+    ):
+        make_event(ann, name, at=at, value=amount, properties={"order_id": order_id})
+    found = read_offers(spring, since=NOW, now=LATER)
+    expected = {"red": (1, 6.0), "blue": (1, 10.0)}
+    if name == CANCEL:
+        # A cancellation takes all that is left.
+        expected["red"] = (0, 0.0)
+    assert {log.key: (log.goals, log.revenue) for log in found} == expected
 
 
 def test_in_a_slate_the_first_place_earns_unless_another_is_named(spring: Campaign) -> None:
