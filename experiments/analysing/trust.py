@@ -60,6 +60,7 @@ def _context(
         fraction=evidence.customers / evidence.plan.planned_customers,
         earlier=tuple(count / evidence.plan.planned_customers for count in earlier_looks),
         segments=_segments(evidence, arms, names, plans),
+        strata=evidence.plan.adjustment.strata,
         covariates=tuple(
             Covariate(name, {names[pk]: m.select(place) for pk, m in evidence.found.by_arm.items()})
             for name, place in zip(

@@ -12,6 +12,7 @@ from experiments.health.late import check_late_events
 from experiments.health.moved import check_moved
 from experiments.health.no_exposures import check_no_exposures
 from experiments.health.outliers import check_outliers
+from experiments.health.shifted import check_shifted
 from experiments.health.silence import check_silence
 from experiments.health.srm import check_sample_ratio
 from experiments.health.too_early import check_too_early
@@ -23,6 +24,7 @@ CHECKS: tuple[Callable[[HealthContext], Finding | None], ...] = (
     check_moved,
     check_imbalance,
     check_dependence,
+    check_shifted,
     check_silence,
     check_late_events,
     check_bots,

@@ -151,6 +151,7 @@ class HealthContext:
         fraction: Customers so far over planned customers; None when no size was planned.
         earlier: The fractions at which the experiment was looked at before.
         segments: Where to search for the cause of a broken split.
+        strata: The dimension of them within which arms are compared, if there is one.
         covariates: What was measured before exposure.
         largest: The largest customer of each metric and arm.
         busy: The customers with absurdly many events, of each arm.
@@ -169,6 +170,7 @@ class HealthContext:
     fraction: float | None = None
     earlier: tuple[float, ...] = ()
     segments: tuple[Segment, ...] = ()
+    strata: str | None = None
     covariates: tuple[Covariate, ...] = ()
     largest: tuple[Largest, ...] = ()
     busy: tuple[Busy, ...] = ()

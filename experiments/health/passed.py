@@ -9,6 +9,7 @@ PASSED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("no_exposures",), "Every arm with a share has customers."),
     (("customers_moved",), "Nobody, or next to nobody, was met in two arms."),
     (("unequal_before",), "The arms' customers were alike before they met the experiment."),
+    (("segments_shifted",), "Attributes are spread over the arms alike."),
     (("dependent_assignment",), "Arms do not depend on those of other experiments."),
     (("events_missing",), "The events that are counted keep coming."),
     (("late_events",), "Events come in time."),

@@ -65,6 +65,21 @@ def test_arms_that_differed_before_are_found() -> None:
     assert codes(experiment)["unequal_before"]["severity"] == "blocking"
 
 
+@pytest.mark.parametrize(("strata", "severity"), [("plan", "blocking"), ("", "warning")])
+def test_an_attribute_that_an_arm_changed_is_found_and_no_stratum(
+    strata: str, severity: str
+) -> None:
+    # Who is upgraded orders more, and the new arm upgrades more: within plans no arm is better.
+    experiment = make_experiment(planned_customers=800, strata=strata, segments=["plan"])
+    for arm, upgraded in (("control", 160), ("new", 240)):
+        for plan, customers, share in (("pro", upgraded, 0.5), ("free", 400 - upgraded, 0.1)):
+            people = make_customers(customers, attributes={"plan": plan})
+            expose(experiment, people, arm, at=NOW)
+            buyers = people[: int(share * customers)]
+            make_events([event_row(one, ORDER, at=NOW + HOUR, value=10.0) for one in buyers])
+    assert codes(experiment)["segments_shifted"]["severity"] == severity
+
+
 def test_one_customer_who_makes_most_of_the_takings_is_found() -> None:
     goal, spend = make_metric(), make_metric(kind="mean")
     experiment = make_experiment(goal=goal, others=[spend], planned_customers=800)

@@ -70,6 +70,7 @@ def make_sound_context() -> HealthContext:
                 phases(8000, [n - m for n, m in zip(split, phone, strict=True)]),
             ),
         ),
+        strata="device",
         covariates=(Covariate("spend before", before),),
         largest=tuple(Largest("spend", arm, 250.0, spend[arm]) for arm in "ABC"),
         busy=tuple(Busy(arm, 2, 2500, 900_000) for arm in "ABC"),

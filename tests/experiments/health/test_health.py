@@ -17,9 +17,15 @@ from experiments.health.base import (
     HealthContext,
     Largest,
     Overlap,
+    Segment,
     Trend,
 )
-from tests.experiments.health.contexts import make_context, make_moments, make_sound_context
+from tests.experiments.health.contexts import (
+    make_context,
+    make_moments,
+    make_phase,
+    make_sound_context,
+)
 
 Check = Callable[[HealthContext], Finding | None]
 
@@ -31,6 +37,10 @@ def make_broken_context() -> HealthContext:
     low, high = make_moments(900, 1.0, 1.0), make_moments(900, 2.0, 1.0)
     return replace(
         make_context((5000, 900), (5000, 0), moved=200),
+        segments=(
+            Segment("plan", "free", (make_phase((5000, 400), (5000, 600)),)),
+            Segment("plan", "pro", (make_phase((5000, 600), (5000, 400)),)),
+        ),
         covariates=(Covariate("spend before", {"A": low, "B": high}),),
         largest=(Largest("spend", "A", 5000.0, make_moments(9000, 10.0, 3000.0)),),
         busy=(Busy("A", 1, 50_000, 100_000),),
