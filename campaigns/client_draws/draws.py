@@ -14,6 +14,7 @@ from datetime import datetime
 
 import numpy as np
 
+from audience.incoming import ANONYMOUS_PREFIX
 from campaigns.deciding.draw import SHARES, draw_place
 from campaigns.deciding.eligibility import reason_against
 from campaigns.deciding.snapshot import RunningCampaign, RunningOffer
@@ -22,6 +23,9 @@ from recommender.weighing.leaves import Leaves, share_among
 
 # A campaign's key is a slug and holds no colon.
 NAME = re.compile(r"([-a-zA-Z0-9_]+):(?:([0-9]{1,9})(:pooled)?|baseline)\Z")
+# The last of a decision's reasons, by which those that clients made are told from ours.
+BY_CLIENT = "drawn by the client"
+_BY_LEAF = "drawn by leaf "
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,26 @@ class ClientDraw:
     def draw(self, *, seed: str, customer_key: str) -> str:
         """Draw for a customer, as the client does; there is an offer to draw."""
         return self.offers[draw_place(self.buckets, seed=seed, customer_key=customer_key)]
+
+
+def say_draw(version: int | None, leaf: int | None) -> tuple[str, str]:
+    """Write the reasons of a decision that a client made, by a version's leaf or pooled weights."""
+    if version is None:
+        return "drawn by baseline shares", BY_CLIENT
+    by_whom = "drawn by pooled weights" if leaf is None else f"{_BY_LEAF}{leaf}"
+    return f"{by_whom} of policy version {version}", BY_CLIENT
+
+
+def leaf_in(reason: str) -> int | None:
+    """Return the leaf that a logged reason names; None of any other reason."""
+    if not reason.startswith(_BY_LEAF):
+        return None
+    return int(reason.removeprefix(_BY_LEAF).partition(" ")[0])
+
+
+def keys_of_visitor(anonymous_id: str) -> list[str]:
+    """List what a client may hash of a visitor: the browser's id, or the visitor's key."""
+    return [anonymous_id, f"{ANONYMOUS_PREFIX}{anonymous_id}"]
 
 
 def draw_by_leaves(leaves: Leaves, leaf: int | None, eligible: Sequence[bool]) -> ClientDraw:

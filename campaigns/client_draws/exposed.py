@@ -14,8 +14,8 @@ from psycopg.rows import class_row
 from audience.intake.listening import Listener, Told
 from audience.intake.rejecting import Rejection, record_rejections, reject
 from audience.keeping.partitions import make_months, month_of
+from campaigns.client_draws.draws import BY_CLIENT
 from campaigns.client_draws.redrawing import (
-    BY_CLIENT,
     Customer,
     Facts,
     Refused,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from audience.incoming import ANONYMOUS_PREFIX
 from audience.intake.listening import Told
 from campaigns.client_draws.draws import (
     ClientDraw,
@@ -19,6 +18,8 @@ from campaigns.client_draws.draws import (
     draw_by_baseline,
     draw_by_leaves,
     eligible_in,
+    keys_of_visitor,
+    say_draw,
 )
 from campaigns.deciding.draw import is_held_back
 from campaigns.deciding.snapshot import RunningArm, RunningCampaign, Serves
@@ -33,8 +34,6 @@ from recommender.weighing.leaves import Leaves
 LEAF = ("leafId", "leaf_id")
 VERSION = ("banditVersion", "bandit_version")
 WEIGHTS = ("variationWeights", "variation_weights")
-# The last of a decision's reasons, by which those that clients made are told from ours.
-BY_CLIENT = "drawn by the client"
 # Weights are whole buckets; what comes back as JSON differs by the last digits at most.
 TOLERANCE = 1e-6
 
@@ -76,7 +75,7 @@ class View:
     def customer_keys(self) -> list[str]:
         """List what the client may have hashed: by which name the customer is known to it."""
         key, anonymous = self.told.message.customer_key, self.told.message.anonymous_id
-        visitor = [] if anonymous is None else [anonymous, f"{ANONYMOUS_PREFIX}{anonymous}"]
+        visitor = [] if anonymous is None else keys_of_visitor(anonymous)
         return [*([] if key is None else [key]), *visitor]
 
 
@@ -114,18 +113,16 @@ def check_view(view: View, facts: Facts) -> tuple[Logged, Met | None]:
         raise Refused(f"The campaign {name.campaign!r} had not started then.")
     leaves, leaf = None, None
     if name.version is None:
-        draw, by_whom = draw_by_baseline(campaign, now=view.at), "baseline shares"
+        draw = draw_by_baseline(campaign, now=view.at)
     else:
         leaves = facts.leaves.get((campaign.policy.id, name.version))
         if leaves is None:
             raise Refused(f"There are no leaves of version {name.version} of the policy any more.")
         if name.is_pooled:
             eligible = eligible_in(leaves, campaign, now=view.at)
-            draw, by_whom = draw_by_leaves(leaves, None, eligible), "pooled weights"
+            draw = draw_by_leaves(leaves, None, eligible)
         else:
             leaf, draw = _by_leaf(view, leaves)
-            by_whom = "pooled weights" if leaf is None else f"leaf {leaf}"
-        by_whom += f" of policy version {name.version}"
     offer = _offer_of(view, draw)
     key, arm = _repeat(view, campaign, draw, offer)
     customer = facts.customers[view.told.customer_id]
@@ -146,7 +143,7 @@ def check_view(view: View, facts: Facts) -> tuple[Logged, Met | None]:
         eligible=tuple(shares),
         weights=tuple(shares.values()),
         features=_features_of(customer, campaign, leaves, leaf),
-        reasons=(f"drawn by {by_whom}", BY_CLIENT),
+        reasons=say_draw(name.version, leaf),
         held_back=is_held_back(
             campaign.policy.key, customer_key=key, share=campaign.policy.held_back_share
         ),
