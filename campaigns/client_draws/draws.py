@@ -161,16 +161,24 @@ def may_be_drawn(campaign: RunningCampaign, offer: RunningOffer, *, now: datetim
     That is, now is its time, no other goes before it, and nothing has to be counted.
     """
     rules = offer.rules
-    costs = campaign.budget.limit_cents is not None and rules.cost_cents > 0
-    is_counted = rules.caps.is_limited or costs or bool(rules.limits or campaign.limits)
-    # Who is in an audience is for the server to know.
-    is_for_some = campaign.audience is not None or rules.audience is not None
-    if is_counted or is_for_some or reason_against(rules, now=now) is not None:
+    is_counted = rules.caps.is_limited or bool(rules.limits or campaign.limits)
+    if is_counted or not may_be_given(campaign, offer, now=now):
         return False
     return not any(
         other.rules.priority < rules.priority and reason_against(other.rules, now=now) is None
         for other in campaign.offers
     )
+
+
+def may_be_given(campaign: RunningCampaign, offer: RunningOffer, *, now: datetime) -> bool:
+    """Tell whether a client may give an offer to anybody, limits and other offers apart.
+
+    What it costs only a server can count, and who is in an audience is for the server to know.
+    """
+    rules = offer.rules
+    costs = campaign.budget.limit_cents is not None and rules.cost_cents > 0
+    is_for_some = campaign.audience is not None or rules.audience is not None
+    return not costs and not is_for_some and reason_against(rules, now=now) is None
 
 
 def _draw(offers: Sequence[str], shares: Sequence[float]) -> ClientDraw:

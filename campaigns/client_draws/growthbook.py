@@ -27,8 +27,8 @@ from campaigns.client_draws.draws import (
     draw_by_baseline,
     draw_by_leaves,
     eligible_in,
+    may_be_given,
 )
-from campaigns.deciding.eligibility import reason_against
 from campaigns.deciding.holdout import RunningHoldout
 from campaigns.deciding.snapshot import RunningCampaign, Serves, Snapshot
 from experiments.assigning.assignment import BUCKETS, ranges
@@ -152,7 +152,7 @@ def _to_plain(
         drawn = _drawn(name.seed)
         return [{"key": name.key, "disableStickyBucketing": True, **drawn, **varied, **who}]
     fallback = campaign.fallback
-    if fallback is None or reason_against(fallback.rules, now=now) is not None:
+    if fallback is None or not may_be_given(campaign, fallback, now=now):
         return []
     return [{"force": fallback.content, **who}]
 

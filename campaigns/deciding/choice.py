@@ -13,6 +13,7 @@ from campaigns.deciding.eligibility import (
     Uses,
     audience_against,
     count_towards,
+    fallback_against,
     limit_reached,
     limits_reached,
     reason_against,
@@ -102,7 +103,15 @@ class Chooser:
             if not len(left):
                 if place == 0:
                     reasons = (*about_policy, *reasons, "no offer is eligible")
-                    yield fall_back(id_, self.campaign, reasons, now=self.now, version=version)
+                    yield fall_back(
+                        id_,
+                        self.campaign,
+                        reasons,
+                        member_of=self.member_of,
+                        tally=self.tally,
+                        now=self.now,
+                        version=version,
+                    )
                 return
             first, behind = self._first_of(left)
             number, choice = self._draw(id_, first, version, (*about_policy, *reasons, *behind))
@@ -212,6 +221,8 @@ def fall_back(
     campaign: RunningCampaign,
     reasons: tuple[str, ...],
     *,
+    member_of: Collection[int] | None,
+    tally: Tally,
     now: datetime,
     version: int | None = None,
 ) -> Choice:
@@ -221,10 +232,17 @@ def fall_back(
         id_: Of the decision.
         campaign: The campaign.
         reasons: Why nothing else can be shown.
+        member_of: The audiences that the customer is in; None is not known.
+        tally: What was spent; what the fallback costs is added.
         now: The time of the decision.
         version: Of the policy, if it was the policy that had nothing to choose from.
     """
-    fallback = campaign.fallback
-    if fallback is None or reason_against(fallback.rules, now=now) is not None:
+    fallback, budget = campaign.fallback, campaign.budget
+    if fallback is None:
         return Choice(id_, None, 1.0, reasons, policy_version=version)
+    against = fallback_against(fallback.rules, budget, tally, member_of, now=now)
+    if against is not None:
+        return Choice(id_, None, 1.0, (*reasons, against), policy_version=version)
+    if budget.limit_cents is not None and fallback.rules.cost_cents:
+        tally.add(budget.counter, fallback.rules.cost_cents)
     return Choice(id_, fallback, 1.0, (*reasons, "the fallback"), policy_version=version)

@@ -257,6 +257,7 @@ def _decided(
             customer_id=customer.id,
             lists=customer.lists,
             uses=uses,
+            member_of=customer.member_of,
             tally=tally,
             now=asked.now,
         )

@@ -1,7 +1,7 @@
 """Which offers may be shown now, and why not the others."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -223,3 +223,26 @@ def limit_reached(
     spent = tally.used(budget.counter)
     against = budget.reason_against(offer.cost_cents, spent_cents=spent, now=now)
     return None if against is None else f"{offer.key} {against}"
+
+
+def fallback_against(
+    fallback: OfferRules,
+    budget: Budget,
+    tally: Tally,
+    member_of: Collection[int] | None,
+    *,
+    now: datetime,
+) -> str | None:
+    """Return why a campaign's fallback may not be given, or None.
+
+    Its own limits do not count. What it costs is spent of the campaign's budget all the same, and
+    whom it is for stays so.
+    """
+    against = reason_against(fallback, now=now)
+    if against is not None:
+        return against
+    other = audience_against(fallback.audience, member_of)
+    if other is not None:
+        return f"{fallback.key}: {other}"
+    unlimited = replace(fallback, caps=Caps(is_shown_uncounted=fallback.caps.is_shown_uncounted))
+    return limit_reached(unlimited, budget, tally, None, now=now)

@@ -1,7 +1,7 @@
 """Fill a slate with a customer's products, drawn place by place from a ranking's list."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,7 @@ class SlateChooser:
         customer_id: Of the customer; None is somebody unknown.
         lists: What rankings list.
         uses: What the customer had before, as limits ask.
+        member_of: The audiences that the customer is in, of those that matter; None is not known.
         tally: What was given out; what is chosen is added.
         now: The time of the decision.
     """
@@ -49,6 +50,7 @@ class SlateChooser:
     customer_id: int | None
     lists: Lists
     uses: Uses
+    member_of: Collection[int] | None
     tally: Tally
     now: datetime
 
@@ -82,7 +84,14 @@ class SlateChooser:
             yield self._fall_back(ids[0], against)
 
     def _fall_back(self, id_: uuid.UUID, reason: str) -> Choice:
-        return fall_back(id_, self.campaign, (reason,), now=self.now)
+        return fall_back(
+            id_,
+            self.campaign,
+            (reason,),
+            member_of=self.member_of,
+            tally=self.tally,
+            now=self.now,
+        )
 
     def _draw(self, ids: Sequence[uuid.UUID], listed: Listed) -> Iterator[Choice]:
         draws = Sorted(listed).draws()

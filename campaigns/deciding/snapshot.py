@@ -173,9 +173,9 @@ class RunningCampaign:
         object.__setattr__(self, "priorities", None if are_alike else priorities)
         all_limits = self.limits + tuple(limit for rule in rules for limit in rule.limits)
         object.__setattr__(self, "all_limits", all_limits)
-        audiences = {self.audience, *(rule.audience for rule in rules)} - {None}
-        object.__setattr__(self, "audiences", frozenset(audiences))
         shown = (*self.offers, *([] if self.fallback is None else [self.fallback]))
+        audiences = {self.audience, *(offer.rules.audience for offer in shown)} - {None}
+        object.__setattr__(self, "audiences", frozenset(audiences))
         slate = self.policy.slate
         rankings = {None if slate is None else slate.ranking}
         rankings |= {(offer.content or {}).get("ranking") for offer in shown}

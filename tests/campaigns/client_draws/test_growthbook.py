@@ -10,7 +10,7 @@ import pytest
 from campaigns.client_draws.draws import DrawName, draw_by_baseline, draw_by_leaves
 from campaigns.client_draws.growthbook import next_change, to_extras
 from campaigns.deciding.decide import Asked, _arm_of
-from campaigns.deciding.eligibility import Window
+from campaigns.deciding.eligibility import Budget, Window
 from campaigns.deciding.holdout import RunningHoldout
 from campaigns.deciding.recall import Known
 from campaigns.deciding.snapshot import RunningArm, RunningCampaign, Serves, Snapshot
@@ -196,10 +196,17 @@ def test_an_offer_that_left_the_campaign_keeps_its_place_in_the_leaves() -> None
 
 def test_where_nothing_may_be_shown_there_is_the_fallback_if_it_may_be() -> None:
     gone = [make_offer(key, is_active=False) for key in OFFERS]
-    fallback = make_offer("hello")
+    fallback, budget = make_offer("hello"), Budget("summer", 100)
+    for_some = replace(fallback, rules=replace(fallback.rules, audience=4))
     for campaign, expected in (
         (make_campaign(*gone, fallback=fallback), {"hello", None}),
         (make_campaign(*gone, fallback=make_offer("hello", is_active=False)), {None}),
+        (make_campaign(*gone, fallback=make_offer("hello", total=1)), {"hello", None}),
+        (make_campaign(*gone, fallback=make_offer("hello", cost=5)), {"hello", None}),
+        # What is spent of a budget, and who is in an audience, no client knows.
+        (make_campaign(*gone, fallback=make_offer("hello", cost=5), budget=budget), {None}),
+        (make_campaign(*gone, fallback=fallback, budget=budget), {"hello", None}),
+        (make_campaign(*gone, fallback=for_some), {None}),
         (make_campaign(*gone), {None}),
     ):
         extras = extras_of(campaign)
