@@ -16,8 +16,8 @@ from campaigns.client_draws.draws import (
     keys_of_visitor,
     leaf_in,
 )
-from campaigns.deciding.choice import BY_PLAN
 from campaigns.deciding.draw import Draw, draw_offer, draw_seed
+from campaigns.deciding.sieve import BY_PLAN
 from campaigns.models import AssignmentPlan, Campaign
 from recommender.models import Decision, PolicyLeaves, PolicyVersion
 from recommender.scarcity.allocating import PlannedOdds

@@ -1,37 +1,26 @@
 """Choose offers the way an arm does: nothing, the baseline's shares or the policy's weights."""
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from campaigns.deciding.draw import draw_from, draw_seed
 from campaigns.deciding.eligibility import (
-    OfferRules,
-    Uses,
-    audience_against,
     count_towards,
     fallback_against,
-    limit_reached,
-    limits_reached,
-    reason_against,
 )
 from campaigns.deciding.foresight import Foreseen, to_eligible
+from campaigns.deciding.sieve import Sieve
 from campaigns.deciding.snapshot import (
     FloatArray,
     IntArray,
-    RunningArm,
     RunningCampaign,
     RunningOffer,
     Serves,
 )
 from campaigns.deciding.tally import Tally
 from experiments.assigning.assignment import quantise
-
-# A reason that names the plan for a whole audience by which an offer was drawn.
-BY_PLAN = "drawn by plan "
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +42,18 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Chooser:
-    """One customer before the offers of a campaign.
+class Chooser(Sieve):
+    """One customer before the offers of a campaign; what is chosen is added to the tally.
 
     Attributes:
-        campaign: The running campaign.
-        arm: The customer's arm.
         features: The customer as the policy sees one, shape (d,).
         customer_key: Of the customer; the draw hashes it.
-        given: How often the customer was given each capped offer before.
-        uses: What the customer had before, as further limits ask.
-        member_of: The audiences that the customer is in, of those that matter; None is not known.
-        tally: What was given out and spent; what is chosen is added.
-        now: The time of the decision.
         is_held_back: Whether the policy never learns from the customer.
         foreseen: What the policy thinks of the customer, where that was worked out beforehand.
     """
 
-    campaign: RunningCampaign
-    arm: RunningArm
     features: FloatArray
     customer_key: str
-    given: Mapping[str, int] | None
-    uses: Uses
-    member_of: Collection[int] | None
-    tally: Tally
-    now: datetime
     is_held_back: bool = False
     foreseen: Foreseen | None = None
 
@@ -94,11 +69,11 @@ class Chooser:
         if self.arm.serves is Serves.NOTHING:
             yield Choice(ids[0], None, 1.0, ("hold-out: no offer",))
             return
-        version, about_policy = self._version()
-        reasons, left = self._sort_out(version)
+        version, about_policy = self.find_version()
+        reasons, left = self.sort_out(version)
         for place, id_ in enumerate(ids):
             if not self.campaign.is_unconditional:
-                left, reached = self._drop_limited(left)
+                left, reached = self.drop_limited(left)
                 reasons += reached
             if not len(left):
                 if place == 0:
@@ -118,50 +93,6 @@ class Chooser:
             left = left[left != number]
             self._count(self.campaign.offers[number])
             yield choice
-
-    def _version(self) -> tuple[int | None, tuple[str, ...]]:
-        """Return the policy's version if it is the policy that chooses, and what is to be said."""
-        policy = self.campaign.policy
-        if self.arm.serves is not Serves.POLICY:
-            return None, ()
-        if policy.expires_at is not None and policy.expires_at <= self.now:
-            return None, (f"policy version {policy.version} has expired",)
-        return policy.version, () if policy.plan is None else (f"{BY_PLAN}{policy.plan}",)
-
-    def _sort_out(self, version: int | None) -> tuple[tuple[str, ...], IntArray]:
-        """Return why some offers may not be shown, and the numbers of those that may be."""
-        campaign = self.campaign
-        left = campaign.in_control if version is None else campaign.in_odds
-        waiting = () if version is None else campaign.waiting
-        if campaign.is_unconditional:
-            return waiting, left
-        against = [self._reason_against(offer.rules) for offer in campaign.offers]
-        reasons = tuple(reason for reason in against if reason is not None)
-        open_ = [n for n in left if against[n] is None]
-        return reasons + waiting, np.array(open_, dtype=np.int64)
-
-    def _reason_against(self, rules: OfferRules) -> str | None:
-        """Return why an offer may not be shown to this customer now, limits apart, or None."""
-        against = reason_against(rules, now=self.now)
-        if against is not None:
-            return against
-        other = audience_against(rules.audience, self.member_of)
-        return None if other is None else f"{rules.key}: {other}"
-
-    def _drop_limited(self, left: IntArray) -> tuple[IntArray, tuple[str, ...]]:
-        """Return the offers whose limit is not reached yet, and which limits are."""
-        of_all = limits_reached(self.campaign.limits, self.uses, self.tally, now=self.now)
-        if of_all is not None:
-            return np.array([], dtype=np.int64), (of_all,)
-        reached = [self._limit_reached(self.campaign.offers[n].rules) for n in left]
-        open_ = [n for n, reason in zip(left, reached, strict=True) if reason is None]
-        reasons = tuple(reason for reason in reached if reason is not None)
-        return np.array(open_, dtype=np.int64), reasons
-
-    def _limit_reached(self, rules: OfferRules) -> str | None:
-        """Return which limit keeps an offer from being given out once more, or None."""
-        reached = limit_reached(rules, self.campaign.budget, self.tally, self.given, now=self.now)
-        return reached or limits_reached(rules.limits, self.uses, self.tally, now=self.now)
 
     def _first_of(self, left: IntArray) -> tuple[IntArray, tuple[str, ...]]:
         """Return the offers that go before the others, and who has to wait for them."""

@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo
 
 from campaigns.deciding.choice import Chooser
 from campaigns.deciding.draw import is_held_back
-from campaigns.deciding.eligibility import Uses, audience_against, reason_against
+from campaigns.deciding.eligibility import Uses, audience_against
 from campaigns.deciding.foresight import Foreseen
 from campaigns.deciding.holdout import ARM, RunningHoldout
+from campaigns.deciding.keeping import Kept, is_fresh, keep_slate
 from campaigns.deciding.products import best_of, choose_products, with_products
 from campaigns.deciding.recall import Held, Known
-from campaigns.deciding.slates import SlateChooser, find_listed, product_content, show_again
-from campaigns.deciding.snapshot import RunningArm, RunningCampaign, RunningOffer, Serves, Snapshot
+from campaigns.deciding.sieve import Sieve
+from campaigns.deciding.slates import SlateChooser
+from campaigns.deciding.snapshot import RunningArm, RunningCampaign, RunningOffer, Snapshot
 from campaigns.deciding.tally import Tally
 from campaigns.deciding.zones import zone_of
 from experiments.assigning.assignment import assign
@@ -47,14 +49,6 @@ class Slot:
     """A new decision, to be logged before it is answered, and the content to show."""
 
     decision: Logged
-    content: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A decision of the customer's last slate, served once more; nothing new is logged."""
-
-    held: Held
     content: Mapping[str, Any] | None
 
 
@@ -95,10 +89,11 @@ def decide(snapshot: Snapshot, asked: Asked, customer: Known, tally: Tally) -> S
         if is_new:
             customer.arms[campaign.experiment_id] = arm.id
             met = (*met, (campaign.experiment_id, arm.id))
-        kept = _kept(campaign, arm, asked, customer)
+        sieve = _to_sieve(campaign, arm, asked, customer, tally, zone=snapshot.zone)
+        kept = keep_slate(sieve, customer, count=asked.count, context=asked.context)
         if kept is not None:
             return Slate(campaign.key, kept, met)
-        slots = _decided(campaign, arm, asked, customer, tally, zone=snapshot.zone)
+        slots = _decided(sieve, asked, customer)
         return Slate(campaign.key, slots, met)
     return None
 
@@ -125,7 +120,7 @@ def _withheld(
 ) -> Slot | Kept:
     """Decide for nothing, or let the last such decision hold; no policy learns from it."""
     last = customer.held.get(campaign.key)
-    if last and last[0].arm == ARM and _is_fresh(last[0], campaign, now=asked.now):
+    if last and last[0].arm == ARM and is_fresh(last[0], campaign, now=asked.now):
         return Kept(last[0], None)
     decision = Logged(
         id=_ids(asked.now, 1)[0],
@@ -164,58 +159,7 @@ def _arm_of(
     return arm, not arm.is_halted
 
 
-def _kept(
-    campaign: RunningCampaign, arm: RunningArm, asked: Asked, customer: Known
-) -> Sequence[Kept] | None:
-    """Return the last slate while it holds, is long enough and may still be shown."""
-    held = customer.held.get(campaign.key)
-    if not held or not _holds(held[0], campaign, arm, now=asked.now):
-        return None
-    if arm.serves is Serves.NOTHING:
-        return [Kept(held[0], None)]
-    if campaign.policy.slate is not None:
-        listed = find_listed(campaign.policy.slate, arm, customer.lists, customer.id)
-        products = show_again(campaign.policy.slate, held, listed, count=asked.count)
-        if not products:
-            return None
-        return [
-            Kept(slot, product_content(product))
-            for slot, product in zip(held, products, strict=False)
-        ]
-    said = {**customer.attributes, **asked.context}
-    shown = {
-        offer.rules.key: offer.content_for(said)
-        for offer in campaign.offers
-        if reason_against(offer.rules, now=asked.now) is None
-        and audience_against(offer.rules.audience, customer.member_of) is None
-    }
-    kept = [
-        Kept(slot, with_products(shown[slot.offer], slot.products, customer.lists))
-        for slot in held[: asked.count]
-        if slot.offer in shown
-    ]
-    # Of what is gone nothing is kept, so that the whole slate is drawn from what there is.
-    return kept if len(kept) == min(asked.count, len(shown)) > 0 else None
-
-
-def _holds(held: Held, campaign: RunningCampaign, arm: RunningArm, *, now: datetime) -> bool:
-    """Tell whether a slate, by its first place, is still that of the customer's arm."""
-    if held.arm != arm.key or not _is_fresh(held, campaign, now=now):
-        return False
-    # What the policy of a halted arm chose may be what did harm.
-    if arm.is_halted and held.policy_version is not None:
-        return False
-    # A hold-out stays one; where no offer was eligible, one may be by now.
-    return (held.offer is None) is (arm.serves is Serves.NOTHING)
-
-
-def _is_fresh(held: Held, campaign: RunningCampaign, *, now: datetime) -> bool:
-    # Of two requests at once, the later decision may be the one that is looked at first.
-    age = max(now - held.decided_at, timedelta(0))
-    return age < timedelta(seconds=campaign.hold_seconds)
-
-
-def _decided(
+def _to_sieve(
     campaign: RunningCampaign,
     arm: RunningArm,
     asked: Asked,
@@ -223,8 +167,15 @@ def _decided(
     tally: Tally,
     *,
     zone: ZoneInfo,
-) -> Sequence[Slot]:
-    """Choose anew and say how; `zone` is of the site's clock."""
+) -> Sieve:
+    """Put together what may keep offers from a customer; `zone` is of the site's clock."""
+    uses = Uses(customer.times, zone_of(customer.attributes, otherwise=zone), zone)
+    return Sieve(campaign, arm, customer.given, uses, customer.member_of, tally, asked.now)
+
+
+def _decided(sieve: Sieve, asked: Asked, customer: Known) -> Sequence[Slot]:
+    """Choose anew and say how."""
+    campaign, arm = sieve.campaign, sieve.arm
     policy = campaign.policy
     said = describe(campaign, customer, asked.context, now=asked.now)
     seen = asked.foreseen
@@ -232,7 +183,6 @@ def _decided(
         seen = None
     features = policy.odds.features.encode(said) if seen is None else seen.features
     held_back = is_held_back(policy.key, customer_key=asked.key, share=policy.held_back_share)
-    uses = Uses(customer.times, zone_of(customer.attributes, otherwise=zone), zone)
     chooser: Chooser | SlateChooser
     if policy.slate is None:
         chooser = Chooser(
@@ -241,9 +191,9 @@ def _decided(
             features=features,
             customer_key=customer.key,
             given=customer.given,
-            uses=uses,
+            uses=sieve.uses,
             member_of=customer.member_of,
-            tally=tally,
+            tally=sieve.tally,
             now=asked.now,
             is_held_back=held_back,
             foreseen=seen,
@@ -256,9 +206,9 @@ def _decided(
             customer_key=customer.key,
             customer_id=customer.id,
             lists=customer.lists,
-            uses=uses,
+            uses=sieve.uses,
             member_of=customer.member_of,
-            tally=tally,
+            tally=sieve.tally,
             now=asked.now,
         )
     slots: list[Slot] = []

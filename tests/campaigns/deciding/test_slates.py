@@ -174,6 +174,16 @@ def test_a_slate_is_held_while_it_can_be_had_and_is_long_enough(site: Site) -> N
     assert longer[1] not in shop.keys(name, 20)
 
 
+def test_a_limit_does_not_take_away_a_slate_that_is_held(site: Site) -> None:
+    caps = [Cap(limit=3, is_per_customer=True, hours=24)]
+    shop = open_shop(site, split=Split(1, 1), caps=caps)
+    name = shop.keys_of("personalised")[0]
+    slate = shop.keys(name)
+    assert len(slate) == 3
+    assert shop.keys(name) == slate
+    assert Decision.objects.count() == 3
+
+
 def test_rules_of_the_ranking_hold_in_slates(site: Site) -> None:
     shop = open_shop(site, temperature=2.0)
     Ranking.objects.update(most_of_category=1)
