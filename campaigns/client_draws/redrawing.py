@@ -124,7 +124,7 @@ def check_view(view: View, facts: Facts) -> tuple[Logged, Met | None]:
         else:
             leaf, draw = _by_leaf(view, leaves)
     offer = _offer_of(view, draw)
-    key, arm = _repeat(view, campaign, draw, offer)
+    arm = _repeat(view, campaign, draw, offer)
     customer = facts.customers[view.told.customer_id]
     shares = draw.shares
     costs = {each.rules.key: each.rules.cost_cents for each in campaign.offers}
@@ -145,7 +145,9 @@ def check_view(view: View, facts: Facts) -> tuple[Logged, Met | None]:
         features=_features_of(customer, campaign, leaves, leaf),
         reasons=say_draw(name.version, leaf),
         held_back=is_held_back(
-            campaign.policy.key, customer_key=key, share=campaign.policy.held_back_share
+            campaign.policy.key,
+            customer_key=customer.external_key,
+            share=campaign.policy.held_back_share,
         ),
         cost_cents=costs.get(offer, 0),
     )
@@ -207,10 +209,8 @@ def _offer_of(view: View, draw: ClientDraw) -> str:
     return offer
 
 
-def _repeat(
-    view: View, campaign: RunningCampaign, draw: ClientDraw, offer: str
-) -> tuple[str, RunningArm]:
-    """Return the key for which the draw gives this offer, and the customer's arm.
+def _repeat(view: View, campaign: RunningCampaign, draw: ClientDraw, offer: str) -> RunningArm:
+    """Return the customer's arm, by the key for which the draw gives this offer.
 
     Raises:
         Refused: No key of the customer gives it.
@@ -222,7 +222,7 @@ def _repeat(
             continue
         index = assign(campaign.seed, key, [arm.weight for arm in campaign.arms])
         if index is not None and campaign.arms[index].serves in served:
-            return key, campaign.arms[index]
+            return campaign.arms[index]
     raise Refused(
         f"The customer is not given {offer!r} by {view.name.key!r}; `id`, by which the SDK draws, "
         "must be the customer's key or anonymous id."

@@ -182,7 +182,9 @@ def _decided(sieve: Sieve, asked: Asked, customer: Known) -> Sequence[Slot]:
     if seen is not None and seen.campaign != campaign.key:
         seen = None
     features = policy.odds.features.encode(said) if seen is None else seen.features
-    held_back = is_held_back(policy.key, customer_key=asked.key, share=policy.held_back_share)
+    # Whoever met the arm as a visitor stays held back, or learned from, as the visitor was.
+    met_as = customer.met_as.get(campaign.experiment_id, customer.key)
+    held_back = is_held_back(policy.key, customer_key=met_as, share=policy.held_back_share)
     chooser: Chooser | SlateChooser
     if policy.slate is None:
         chooser = Chooser(

@@ -35,7 +35,12 @@ class Memory:
                 )
             }
             self._known[name.key] = Known(
-                customer.id, customer.key, kept, customer.arms, customer.held
+                customer.id,
+                customer.key,
+                kept,
+                customer.arms,
+                customer.held,
+                met_as=customer.met_as,
             )
             self._known.move_to_end(name.key)
         while len(self._known) > self._most:

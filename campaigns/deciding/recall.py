@@ -46,6 +46,17 @@ LAST_DECISIONS: LiteralString = """,
          WHERE slot.customer_id = newest.customer_id AND slot.campaign = wanted.campaign
            AND slot.decided_at = newest.decided_at AND slot.id >= %(since)s) AS held)
 """
+# Under which key somebody met the arm of experiments, where that is another one than the customer's
+# own, by the order of `MET_ARMS`: a visitor's of before.
+MET_AS: LiteralString = """,
+    (SELECT COALESCE(jsonb_object_agg(met.experiment_id, named.external_key), '{}')
+     FROM (SELECT DISTINCT ON (experiment_id) experiment_id, customer_id
+           FROM experiments_exposure
+           WHERE customer_id = ANY(person.ids) AND experiment_id = ANY(%(judged)s)
+           ORDER BY experiment_id, customer_id <> customer.id, exposed_at) AS met
+     JOIN audience_customer AS named ON named.id = met.customer_id
+     WHERE met.customer_id <> customer.id)
+"""
 # In the place of what nobody asks for.
 NOTHING: LiteralString = ", NULL"
 # How often each offer that has a limit per customer was given to this one.
@@ -96,6 +107,8 @@ MEMBER_OF: LiteralString = """,
 """
 # The time of the question, for the rules of audiences.
 MOMENT: LiteralString = "%(moment)s::timestamptz"
+# The columns of somebody of whom nothing was asked.
+NOT_KNOWN: tuple[Any, ...] = ({}, {}, {}, {}, {}, {}, ())
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -124,6 +137,7 @@ class Known:
         key: What is hashed.
         attributes: What is known besides the request's context.
         arms: The arm met, by the experiment's id.
+        met_as: The key under which it was met, where that was another one.
         held: The last slate of each campaign, by its key.
         given: How often each offer with a limit per customer was given; None if that is not known.
         times: When further limits per customer were last used, by their ids; None is not known.
@@ -143,6 +157,7 @@ class Known:
     member_of: frozenset[int] | None = None
     lists: Lists = field(default_factory=Lists)
     contacts: dict[str, Contacts] | None = None
+    met_as: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +171,7 @@ class Wanted:
         limits: Further limits per customer.
         audiences: How to find out who is in the audiences that matter, by their ids.
         watched: Whose contacts matter.
+        judged: Ids of those experiments of which some customers are held back from learning.
     """
 
     experiments: Sequence[int]
@@ -164,6 +180,7 @@ class Wanted:
     limits: Sequence[Limit] = ()
     audiences: Mapping[int, Compiled] = field(default_factory=dict)
     watched: Watched = field(default_factory=lambda: Watched({}))
+    judged: Sequence[int] = ()
 
 
 async def recall(
@@ -184,7 +201,10 @@ async def recall(
     if capped:
         params["capped"] = list(capped)
         params["capped_since"] = [first_id_at(now - timedelta(days=n)) for n in capped.values()]
-    besides = MET_ARMS + LAST_DECISIONS + (GIVEN if capped else NOTHING)
+    if wanted.judged:
+        params["judged"] = list(wanted.judged)
+    besides = MET_ARMS + (MET_AS if wanted.judged else NOTHING) + LAST_DECISIONS
+    besides += GIVEN if capped else NOTHING
     besides += TIMES if limits else NOTHING
     params |= _bind(limits, now=now) if limits else {}
     besides += CONTACTS if wanted.watched.events else NOTHING
@@ -228,12 +248,13 @@ def _to_known(found: Sequence[Found]) -> Sequence[Known]:
     for each in found:
         if (each.id or each.key) in known:
             continue
-        arms, held, given, times, contacts, member_of = each.besides or ({}, {}, {}, {}, {}, [])
+        arms, met_as, held, given, times, contacts, member_of = each.besides or NOT_KNOWN
         known[each.id or each.key] = Known(
             id=each.id or None,
             key=each.key,
             attributes=each.attributes,
             arms=to_met_arms(arms),
+            met_as={int(experiment): key for experiment, key in (met_as or {}).items()},
             held={campaign: [_to_held(slot) for slot in slate] for campaign, slate in held.items()},
             given=given or {},
             times={

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from campaigns.client_draws.growthbook import to_extras
+from campaigns.deciding.draw import is_held_back
 from campaigns.replaying import replay
 from recommender.models import Decision, PolicyLeaves
 from tests.campaigns.client_draws.leaved import (
@@ -79,6 +80,17 @@ def test_a_draw_for_a_visitor_is_confirmed_when_it_turned_out_who_that_was(
     assert shop.site.post("/v1/batch", {"batch": known}, key=shop.key).status == 200
     assert Decision.objects.filter(customer__merged_into__isnull=False).exists()
     assert all(replay(decision.pk).is_confirmed for decision in Decision.objects.all())
+
+
+def test_a_visitor_is_held_back_from_learning_as_on_the_site(shop: ClientShop) -> None:
+    draw_offers(shop, named="anonymousId")
+    policy = shop.campaign.policy
+    for decision in Decision.objects.select_related("customer"):
+        assert decision.held_back is is_held_back(
+            policy.key,
+            customer_key=decision.customer.external_key,
+            share=policy.held_back_share,
+        )
 
 
 @pytest.mark.parametrize("change", ["offer", "weights", "leaf"])

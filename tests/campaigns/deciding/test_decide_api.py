@@ -258,6 +258,26 @@ def test_a_visitor_who_turns_out_to_be_a_customer_keeps_arm_and_offer(site: Site
     assert Exposure.objects.count() == 12
 
 
+def test_whoever_is_held_back_from_learning_stays_so_under_every_name(site: Site, key: str) -> None:
+    campaign = start(hold_minutes=0, held_back_share=0.5)
+    _, events_key = make_source(Scope.EVENTS)
+    for number in range(24):
+        browser, customer = f"browser-{number}", f"customer-{number}"
+        body = {"anonymous_id": browser, "placements": [campaign.placement.key]}
+        # Of every second one it is known from the start who it is.
+        if number % 2:
+            assert site.post(PATH, body, key=key).status == 200
+        identify = {"userId": customer, "anonymousId": browser}
+        assert site.post("/v1/identify", identify, key=events_key).status == 200
+        assert site.post(PATH, body, key=key).status == 200
+        ask(site, campaign, customer, key=key)
+    found: dict[int, set[bool]] = {}
+    for decision in Decision.objects.exclude(arm="hold-out").select_related("customer"):
+        person = decision.customer.merged_into_id or decision.customer_id
+        found.setdefault(person, set()).add(decision.held_back)
+    assert sorted({tuple(each) for each in found.values()}) == [(False,), (True,)]
+
+
 def test_requests_of_a_new_customer_at_once_make_one_customer_in_one_arm(
     site: Site, key: str
 ) -> None:
