@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+# So little of what cancels is rounding.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
@@ -102,6 +105,11 @@ class JointMeans:
             gradients: Its derivatives by the arm's own means, shape (2, q).
         """
         parts = np.einsum("aq,paqbr,br->pab", gradients, self.parts, gradients)
+        # Where a number is the same for everybody, such as a price, rounding is left on either side
+        # of zero.
+        steep = np.abs(gradients)
+        size = np.einsum("aq,paqbr,br->ab", steep, np.abs(self.parts), steep)
+        parts[np.abs(parts) <= _ROUNDING * size] = 0.0
         return Pair(values, parts, self.df, self.n, self.inflation)
 
     def read_mean(self) -> Pair:

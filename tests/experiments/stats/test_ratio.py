@@ -12,7 +12,7 @@ from scipy import stats
 from experiments.stats.estimate import Estimate, Inconclusive, Result
 from experiments.stats.lift import compare_means
 from experiments.stats.moments import Moments
-from experiments.stats.ratio import compare_ratios
+from experiments.stats.ratio import compare_ratios, compare_ratios_poststratified
 
 FloatArray = NDArray[np.float64]
 
@@ -156,3 +156,18 @@ def test_ratios_keep_their_promises(n_c: int, n_t: int, columns: int) -> None:
 def _ratio_of_tastes() -> float:
     """Return E[orders taste] / E[orders], taste being gamma of mean 1 and variance 1/4."""
     return (1 + 2 * 1.25) / (1 + 2)
+
+
+@pytest.mark.parametrize("strata", [1, 2])
+def test_a_ratio_that_is_the_same_for_everybody_does_not_vary_but_for_rounding(strata: int) -> None:
+    rng = np.random.default_rng(3)
+
+    def sold(n: int, price: float) -> Moments:
+        pieces = rng.poisson(1.2, n).astype(float)
+        return Moments.of(np.column_stack([price * pieces, pieces]))
+
+    for _ in range(20):
+        pairs = [(sold(200, 10.1), sold(190, 12.3)) for _ in range(strata)]
+        result = compare_ratios_poststratified(pairs)
+        assert isinstance(result, Inconclusive)
+        assert result.reason.startswith("Every customer within an arm has the same value")
