@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -12,6 +12,7 @@ from experiments.analysing.earlier import FINAL, Earlier, recall_looks
 from experiments.analysing.explaining import Looks, explain_all
 from experiments.analysing.reporting import (
     by_key,
+    split_phases,
     summarise,
     write_metric,
     write_moments,
@@ -27,27 +28,34 @@ from experiments.measuring.evidence import Evidence, gather, label_arms
 from experiments.models import LIVE, Analysis, Arm, Experiment
 from experiments.plan import Plan
 from experiments.planning.past import find_prior
+from experiments.planning.phases import find_phases, find_weights
 from experiments.planning.planner import days_left
 from experiments.planning.versions import draft_plan, read_plan
 from experiments.stats.estimate import Result
 from experiments.stats.moments import Moments
-
-# So long after a change of weights old ones may still be served.
-SETTLING = timedelta(minutes=1)
 
 
 def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
     """Compute and store what the experiment's data say as of `now`."""
     versions = list(experiment.plans.all())
     plans = [read_plan(version) for version in versions] or [draft_plan(experiment)]
-    phases = _phases([version.valid_from for version in versions[1:]])
-    evidence = gather(experiment, _without_idle_arms(plans), phases=phases, now=now)
+    served = find_weights(versions)
+    evidence = gather(
+        experiment,
+        _without_idle_arms(plans),
+        phases=find_phases([version.valid_from for version in versions[1:]]),
+        changes=served.starts,
+        now=now,
+    )
     arms = list(experiment.arms.all())
     earlier = recall_looks(experiment)
-    findings = find_problems(evidence, arms, plans=plans, earlier_looks=earlier.customers)
     moments = by_key(evidence.found.by_arm, arms, evidence.columns)
     strata = _strata(evidence, arms)
-    compared = compare_all(evidence.plan, evidence.layout, moments, strata)
+    phases = split_phases(evidence, arms, served.weights, moments, strata)
+    findings = find_problems(
+        evidence, arms, plans=plans, phases=phases, earlier_looks=earlier.customers
+    )
+    compared = compare_all(evidence.plan, evidence.layout, phases)
     customers = evidence.customers
     beliefs = form_beliefs(
         evidence.plan,
@@ -58,7 +66,7 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
     )
     progress = _progress(experiment, evidence)
     looks = Looks(progress, earlier.looks, earlier.harm_looks, earlier.information)
-    explained = explain_all(evidence.plan, evidence.layout, compared, moments, looks)
+    explained = explain_all(evidence.plan, evidence.layout, compared, phases, looks)
     said = _judge(evidence, compared, findings, progress=progress, earlier=earlier)
     is_repeated = earlier.verdict is not None and said.kind != "unsound"
     labels = label_arms(arms)
@@ -93,7 +101,7 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
             for key in [placed.measured.planned.key]
         ],
         "covariates": list(evidence.layout.covariate_names),
-        "segments": write_segments(evidence, arms),
+        "segments": write_segments(evidence, arms, served.weights),
         "findings": [asdict(finding) for finding in findings],
         "verdict": earlier.verdict if is_repeated else write_verdict(said, evidence),
     }
@@ -101,23 +109,12 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
         experiment=experiment,
         plan_version=versions[-1] if versions else None,
         computed_at=now,
-        moments=write_moments(evidence, arms, strata, looks),
+        moments=write_moments(evidence, arms, strata, looks, phases),
         report=report,
         summary=summarise(report),
         look=None if is_repeated else said.look,
         is_decision=not is_repeated and said.kind in FINAL,
     )
-
-
-def _phases(changed_at: Sequence[datetime]) -> list[datetime]:
-    """Begin each later version of the plan with a time in which some were served by the one before.
-
-    A version that comes within that time ends it, so that every second phase is one in which the
-    weights were sure.
-    """
-    settled = [at + SETTLING for at in changed_at]
-    ended = [min(pair) for pair in zip(settled, changed_at[1:], strict=False)] + settled[-1:]
-    return [moment for pair in zip(changed_at, ended, strict=True) for moment in pair]
 
 
 def _without_idle_arms(plans: Sequence[Plan]) -> Plan:
@@ -144,10 +141,9 @@ def _days_left(experiment: Experiment, evidence: Evidence) -> int | None:
 
 def _strata(evidence: Evidence, arms: Sequence[Arm]) -> list[dict[str, Moments]]:
     """Return the arms' moments within each stratum, if arms are to be compared there."""
-    strata = evidence.plan.adjustment.strata
-    if strata is None:
+    if evidence.strata is None:
         return []
-    by_value = evidence.found.by_segment[evidence.attributes.index(strata)]
+    by_value = evidence.found.by_segment[evidence.strata]
     columns = evidence.columns
     return [by_key(by_arm, arms, columns) for _, by_arm in sorted(by_value.items())]
 

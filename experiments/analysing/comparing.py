@@ -1,17 +1,17 @@
 """Turns moments into comparisons: raw and adjusted, by segment, and judged together."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from scipy.special import log_ndtr
 
+from experiments.analysing.phases import Phase, pair
 from experiments.analysing.standing import margin_z
 from experiments.measuring.layout import Layout, Placed
 from experiments.plan import Plan, PlannedMetric
 from experiments.stats.estimate import Estimate, Inconclusive, Interval, Result
-from experiments.stats.moments import Moments
 from experiments.stats.multiplicity import (
     Decision,
     Effect,
@@ -80,34 +80,28 @@ class _Measured:
         return Effect(result.difference, result.ln_p_value, self.interval_at)
 
 
-def compare_all(
-    plan: Plan,
-    layout: Layout,
-    moments: Mapping[str, Moments],
-    strata: Sequence[Mapping[str, Moments]] = (),
-) -> list[Compared]:
+def compare_all(plan: Plan, layout: Layout, phases: Sequence[Phase]) -> list[Compared]:
     """Compare every treatment with the control on every metric, and judge all of it together.
 
     Args:
         plan: What was promised.
         layout: Where the columns are.
-        moments: Of every arm, by its key.
-        strata: The same within each stratum, if arms are to be compared there.
+        phases: What the arms' customers did, by when they came.
     """
     return _judge_together(
         plan,
         [
-            _compare(plan, placed, arm.key, moments, strata or [moments], layout.covariates)
+            _compare(plan, placed, arm.key, phases, layout.covariates)
             for placed in layout.metrics
             for arm in plan.treatments
         ],
     )
 
 
-def compare_segment(plan: Plan, layout: Layout, moments: Mapping[str, Moments]) -> list[Compared]:
+def compare_segment(plan: Plan, layout: Layout, phases: Sequence[Phase]) -> list[Compared]:
     """Compare every treatment with the control on every metric within one segment, as measured."""
     return [
-        _compare(plan, placed, arm.key, moments, [moments], ()).item
+        _compare(plan, placed, arm.key, phases, ()).item
         for placed in layout.metrics
         for arm in plan.treatments
     ]
@@ -125,27 +119,32 @@ def _compare(
     plan: Plan,
     placed: Placed,
     arm: str,
-    moments: Mapping[str, Moments],
-    strata: Sequence[Mapping[str, Moments]],
+    phases: Sequence[Phase],
     covariates: Sequence[int],
 ) -> _Measured:
     metric = placed.measured.planned
     if plan.control is None:
         missing = Compared(metric.key, arm, metric.role, NO_CONTROL, NO_CONTROL)
         return _Measured(missing, lambda _: Interval(0.0, 0.0))
-    control = plan.control.key
-    whole = [(moments[control], moments[arm])]
-    parts = [(stratum[control], stratum[arm]) for stratum in strata]
+    paired = pair(phases, plan.control.key, arm)
 
     def adjusted_at(confidence: float) -> Result:
-        return placed.compare(parts, covariates=covariates, confidence=confidence)
+        return placed.compare(
+            paired.parts, covariates=covariates, confidence=confidence, shares=paired.part_shares
+        )
 
     def raw_at(confidence: float) -> Result:
-        return placed.compare(whole, confidence=confidence)
+        return placed.compare(paired.whole, confidence=confidence, shares=paired.shares)
 
     raw = result = raw_at(plan.confidence)
-    if len(strata) > 1 or covariates:
-        result = placed.sharpen(raw, parts, covariates=covariates, confidence=plan.confidence)
+    if len(paired.parts) > len(paired.whole) or covariates:
+        result = placed.sharpen(
+            raw,
+            paired.parts,
+            covariates=covariates,
+            confidence=plan.confidence,
+            shares=paired.part_shares,
+        )
     result_at = raw_at if result is raw else adjusted_at
     compared = Compared(metric.key, arm, metric.role, result, raw)
     # Holm asks for both ends apart, at the same confidence.

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from experiments.analysing.comparing import Compared
+from experiments.analysing.phases import Phase, pair
 from experiments.analysing.sentences import Progress
 from experiments.analysing.stages import Explained, explain
 from experiments.analysing.verdict import find_last_look
 from experiments.looks import Look, find_information
 from experiments.measuring.layout import Layout
 from experiments.plan import Plan
-from experiments.stats.moments import Moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def explain_all(
     plan: Plan,
     layout: Layout,
     compared: Sequence[Compared],
-    moments: Mapping[str, Moments],
+    phases: Sequence[Phase],
     looks: Looks,
 ) -> dict[tuple[str, str], Explained]:
     """Explain every interval, by metric and arm.
@@ -57,7 +57,7 @@ def explain_all(
         plan: What was promised.
         layout: Where the columns are.
         compared: Every comparison.
-        moments: Of every arm, by its key.
+        phases: Of every arm, by its key, by when customers came.
         looks: How often it was looked at.
     """
     arms = max(len(plan.treatments), 1)
@@ -85,8 +85,10 @@ def explain_all(
         metric = placed[item.metric]
         uncapped = None
         if plan.control is not None:
-            pair = (moments[plan.control.key], moments[item.arm])
-            uncapped = metric.compare_uncapped([pair], confidence=plan.confidence)
+            paired = pair(phases, plan.control.key, item.arm)
+            uncapped = metric.compare_uncapped(
+                paired.whole, confidence=plan.confidence, shares=paired.shares
+            )
         explained = explain(
             item.result,
             raw=item.raw,

@@ -11,6 +11,7 @@ from experiments.analysing.comparing import (
     judge_segments,
 )
 from experiments.analysing.explaining import Looks, explain_all
+from experiments.analysing.phases import Phase
 from experiments.analysing.stages import Explained
 from experiments.measuring.layout import Layout, Placed, read_metric
 from experiments.plan import Plan, plan_from_json
@@ -35,11 +36,14 @@ def recompute(stored: Mapping[str, Any]) -> dict[str, Any]:
         {arm.key: Moments.from_json(stratum[arm.key]) for arm in plan.arms}
         for stratum in stored["strata"]
     ]
-    compared = compare_all(plan, layout, moments, strata)
-    explained = explain_all(plan, layout, compared, moments, Looks.from_json(stored["looks"]))
+    # What was stored before phases were has one.
+    phases = [Phase.from_json(phase) for phase in stored.get("phases", ())]
+    phases = phases or [Phase.of_all(moments, strata)]
+    compared = compare_all(plan, layout, phases)
+    explained = explain_all(plan, layout, compared, phases, Looks.from_json(stored["looks"]))
     return {
         "metrics": _by_metric(compared, explained),
-        "segments": _segments(plan, layout, stored["segments"]),
+        "segments": _segments(plan, layout, stored),
     }
 
 
@@ -57,27 +61,25 @@ def _read_layout(plan: Plan, stored: Mapping[str, Any]) -> Layout:
     return Layout((), tuple(placed), tuple(stored["covariates"]), ())
 
 
-def _segments(
-    plan: Plan, layout: Layout, stored: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _segments(plan: Plan, layout: Layout, stored: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Compare within segments, each metric by its own moments, and judge all of it together."""
     found: list[tuple[str, str, Sequence[Compared]]] = []
-    for dimension, by_value in stored.items():
-        for value, by_metric in sorted(by_value.items()):
+    parts = stored.get("phases") or [{"weights": [{}], "segments": stored["segments"]}]
+    for dimension, by_value in stored["segments"].items():
+        for value in sorted(by_value):
             own: list[Compared] = []
             for placed in layout.metrics:
                 key = placed.measured.planned.key
                 width = len(placed.own)
-                moments = {
-                    arm.key: (
-                        Moments.from_json(by_metric[key][arm.key])
-                        if arm.key in by_metric[key]
-                        else _nobody(width)
+                phases = [
+                    Phase(
+                        tuple(part["weights"]),
+                        _read_arms(plan, part["segments"][dimension][value][key], width),
                     )
-                    for arm in plan.arms
-                }
+                    for part in parts
+                ]
                 alone = Placed(placed.measured, placed.thresholds, tuple(range(width)))
-                own += compare_segment(plan, Layout((), (alone,), (), ()), moments)
+                own += compare_segment(plan, Layout((), (alone,), (), ()), phases)
             found.append((dimension, value, own))
     judged = iter(judge_segments([item for _, _, own in found for item in own]))
     return [
@@ -96,6 +98,13 @@ def _segments(
         }
         for dimension, value, own in found
     ]
+
+
+def _read_arms(plan: Plan, stored: Mapping[str, Any], width: int) -> dict[str, Moments]:
+    return {
+        arm.key: Moments.from_json(stored[arm.key]) if arm.key in stored else _nobody(width)
+        for arm in plan.arms
+    }
 
 
 def _by_metric(

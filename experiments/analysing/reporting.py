@@ -7,12 +7,16 @@ from typing import Any
 from experiments.analysing.beliefs import Belief
 from experiments.analysing.comparing import Compared, compare_segment, judge_segments
 from experiments.analysing.explaining import Looks
+from experiments.analysing.phases import Phase
 from experiments.analysing.sentences import Verdict
 from experiments.analysing.stages import Explained
 from experiments.measuring.evidence import Evidence, nobody
-from experiments.measuring.layout import Placed
+from experiments.measuring.layout import Layout, Placed
 from experiments.models import Arm
 from experiments.stats.moments import Moments
+
+# The weights that may have been served in one phase, by the arms' keys.
+Weights = tuple[Mapping[str, int], ...]
 
 
 def by_key(by_arm: Mapping[int, Moments], arms: Sequence[Arm], columns: int) -> dict[str, Moments]:
@@ -20,11 +24,34 @@ def by_key(by_arm: Mapping[int, Moments], arms: Sequence[Arm], columns: int) -> 
     return {arm.key: by_arm.get(arm.pk, nobody(columns)) for arm in arms}
 
 
+def split_phases(
+    evidence: Evidence,
+    arms: Sequence[Arm],
+    weights: Sequence[Weights],
+    moments: Mapping[str, Moments],
+    strata: Sequence[Mapping[str, Moments]],
+) -> list[Phase]:
+    """Divide the arms' moments by when customers came; a single phase where no weights changed."""
+    if not weights:
+        return [Phase.of_all(moments, strata)]
+    columns, found = evidence.columns, evidence.found
+    by_value = {} if evidence.strata is None else found.segment_phases[evidence.strata]
+    return [
+        Phase(
+            served,
+            by_key(found.phases[number], arms, columns),
+            tuple(by_key(parts[number], arms, columns) for _, parts in sorted(by_value.items())),
+        )
+        for number, served in enumerate(weights)
+    ]
+
+
 def write_moments(
     evidence: Evidence,
     arms: Sequence[Arm],
     strata: Sequence[Mapping[str, Moments]],
     looks: Looks,
+    phases: Sequence[Phase],
 ) -> dict[str, Any]:
     """Write down what every number of the report can be computed from."""
     keys = {arm.pk: arm.key for arm in arms}
@@ -46,17 +73,37 @@ def write_moments(
         # with all would be three million characters with ten metrics and forty segments.
         "segments": {
             name: {
-                value: {
-                    placed.measured.planned.key: {
-                        keys[pk]: m.select(*placed.own).to_json() for pk, m in by_arm.items()
-                    }
-                    for placed in layout.metrics
-                }
+                value: _write_segment(layout, keys, by_arm)
                 for value, by_arm in evidence.found.by_segment[index].items()
             }
             for index, name in enumerate(evidence.attributes)
         },
         "strata": [{arm: m.to_json() for arm, m in stratum.items()} for stratum in strata],
+        # The same by when customers came, where weights changed on the way.
+        "phases": [
+            phase.to_json()
+            | {
+                "segments": {
+                    name: {
+                        value: _write_segment(layout, keys, parts[number])
+                        for value, parts in evidence.found.segment_phases[index].items()
+                    }
+                    for index, name in enumerate(evidence.attributes)
+                }
+            }
+            for number, phase in enumerate(phases if len(phases) > 1 else ())
+        ],
+    }
+
+
+def _write_segment(
+    layout: Layout, keys: Mapping[int, str], by_arm: Mapping[int, Moments]
+) -> dict[str, Any]:
+    return {
+        placed.measured.planned.key: {
+            keys[pk]: m.select(*placed.own).to_json() for pk, m in by_arm.items()
+        }
+        for placed in layout.metrics
     }
 
 
@@ -99,14 +146,26 @@ def write_metric(
     }
 
 
-def write_segments(evidence: Evidence, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+def write_segments(
+    evidence: Evidence, arms: Sequence[Arm], weights: Sequence[Weights]
+) -> list[dict[str, Any]]:
     """Compare the arms within every segment, and judge all of these comparisons together."""
     columns = evidence.columns
     places, compared = [], []
-    for dimension, by_value in zip(evidence.attributes, evidence.found.by_segment, strict=False):
-        for value, by_arm in sorted(by_value.items()):
+    for index, dimension in enumerate(evidence.attributes):
+        for value, by_arm in sorted(evidence.found.by_segment[index].items()):
             moments = by_key(by_arm, arms, columns)
-            own = compare_segment(evidence.plan, evidence.layout, moments)
+            phases = (
+                [
+                    Phase(served, by_key(part, arms, columns))
+                    for served, part in zip(
+                        weights, evidence.found.segment_phases[index][value], strict=True
+                    )
+                ]
+                if weights
+                else [Phase.of_all(moments)]
+            )
+            own = compare_segment(evidence.plan, evidence.layout, phases)
             places.append((dimension, value, moments, len(own)))
             compared += own
     judged = iter(judge_segments(compared))

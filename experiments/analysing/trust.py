@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from experiments.analysing.phases import Phase as MeasuredPhase
+from experiments.analysing.phases import pair
 from experiments.health import CHECKS
 from experiments.health.base import (
     ArmCount,
@@ -24,6 +26,7 @@ from experiments.metrics.columns import Column, Total
 from experiments.models import Arm
 from experiments.plan import Plan
 from experiments.stats.moments import Moments
+from experiments.stats.poststratification import Stratum
 
 
 def find_problems(
@@ -31,6 +34,7 @@ def find_problems(
     arms: Sequence[Arm],
     *,
     plans: Sequence[Plan],
+    phases: Sequence[MeasuredPhase],
     earlier_looks: Sequence[int],
 ) -> list[Finding]:
     """Run every check.
@@ -39,17 +43,23 @@ def find_problems(
         evidence: What was read.
         arms: The experiment's arms, in their order.
         plans: Every version of the plan, the oldest first: their weights held one after another.
+        phases: What the arms' customers did, by when they came.
         earlier_looks: How many customers there were when it was looked at before.
     """
-    context = _context(evidence, arms, plans, earlier_looks)
+    context = _context(evidence, arms, plans, phases, earlier_looks)
     findings = (check(context) for check in CHECKS)
     return [finding for finding in findings if finding is not None]
 
 
 def _context(
-    evidence: Evidence, arms: Sequence[Arm], plans: Sequence[Plan], earlier_looks: Sequence[int]
+    evidence: Evidence,
+    arms: Sequence[Arm],
+    plans: Sequence[Plan],
+    phases: Sequence[MeasuredPhase],
+    earlier_looks: Sequence[int],
 ) -> HealthContext:
     names = label_arms(arms)
+    alike = _find_alike(evidence, arms, phases)
     return HealthContext(
         arms=tuple(
             ArmCount(names[arm.pk], arm.weight, _moments(evidence, arm.pk).n) for arm in arms
@@ -62,7 +72,14 @@ def _context(
         segments=_segments(evidence, arms, names, plans),
         strata=evidence.plan.adjustment.strata,
         covariates=tuple(
-            Covariate(name, {names[pk]: m.select(place) for pk, m in evidence.found.by_arm.items()})
+            Covariate(
+                name,
+                {names[pk]: m.select(place) for pk, m in evidence.found.by_arm.items()},
+                {
+                    names[pk]: (before.select(place), after.select(place))
+                    for pk, (before, after) in alike.items()
+                },
+            )
             for name, place in zip(
                 evidence.layout.covariate_names, evidence.layout.covariates, strict=True
             )
@@ -72,7 +89,7 @@ def _context(
             Busy(names[busy.arm_id], busy.customers, busy.events, busy.all_events)
             for busy in evidence.busy
         ),
-        trends=_trends(evidence, arms, names),
+        trends=_trends(evidence, arms, names, alike),
         overlaps=_overlaps(evidence, names),
         arrivals=_arrivals(evidence),
         currencies=_currencies(evidence),
@@ -148,26 +165,41 @@ def _adds_up(column: Column) -> bool:
     return isinstance(column, Total) and column.how != "any"
 
 
-def _trends(evidence: Evidence, arms: Sequence[Arm], names: Mapping[int, str]) -> tuple[Trend, ...]:
+def _find_alike(
+    evidence: Evidence, arms: Sequence[Arm], phases: Sequence[MeasuredPhase]
+) -> dict[int, Stratum]:
+    """Return the control's and each treatment's moments among customers of equal odds."""
+    control = next((arm for arm in arms if arm.is_control), None)
+    if control is None:
+        return {}
+    return {
+        arm.pk: pair(phases, control.key, arm.key).mixed
+        for arm in arms
+        if arm.pk in evidence.found.by_arm and not arm.is_control
+    }
+
+
+def _trends(
+    evidence: Evidence,
+    arms: Sequence[Arm],
+    names: Mapping[int, str],
+    alike: Mapping[int, Stratum],
+) -> tuple[Trend, ...]:
     if evidence.trend is None:
         return ()
     early, late = evidence.trend
     control = next((arm for arm in arms if arm.is_control), None)
     if control is None or control.pk not in evidence.found.by_arm:
         return ()
-    changes = {
-        pk: moments.combine({late: 1.0, early: -1.0})
-        for pk, moments in evidence.found.by_arm.items()
-    }
+    change = {late: 1.0, early: -1.0}
     return tuple(
         Trend(
-            names[arm.pk],
-            changes[control.pk],
-            changes[arm.pk],
+            names[pk],
+            before.combine(change),
+            after.combine(change),
             evidence.plan.goal.higher_is_better,
         )
-        for arm in arms
-        if not arm.is_control and arm.pk in changes
+        for pk, (before, after) in alike.items()
     )
 
 

@@ -17,7 +17,9 @@ shares and means adjusted by regression on covariates (Lin 2013).
 Differences agree to the last digits. Tests and intervals do where `method` names the same
 procedure, which `same` says. They do not for ratios, whose degrees of freedom OfferLab counts more
 cautiously, nor for means of rare outcomes in arms of different sizes, which it judges by errors at
-the common mean. Quantiles need more than moments, and are left out."""
+the common mean. Where an arm's share of the customers changed on the way, only those who came at
+the same odds are compared; of several such groups put together the difference is worked out again.
+Quantiles need more than moments, and are left out."""
 
 SETUP = '''import json
 import math
@@ -32,11 +34,50 @@ plan = {metric["key"]: metric for metric in moments["plan"]["metrics"]}
 control = next(arm["key"] for arm in moments["plan"]["arms"] if arm["is_control"])
 
 
-def select(arm, columns):
+def select(arm, columns, stored=moments):
     """Return n, means and covariances of some columns of an arm."""
-    stored = moments["arms"][arm]
-    matrix = np.array(stored["covariance"])
-    return stored["n"], np.array(stored["mean"])[columns], matrix[np.ix_(columns, columns)]
+    arm = stored["arms"][arm]
+    matrix = np.array(arm["covariance"])
+    return arm["n"], np.array(arm["mean"])[columns], matrix[np.ix_(columns, columns)]
+
+
+def pool(a, b):
+    """Put two groups of customers together."""
+    (n_a, mean_a, matrix_a), (n_b, mean_b, matrix_b) = a, b
+    if not n_a or not n_b:
+        return a if n_a else b
+    n, step = n_a + n_b, mean_b - mean_a
+    scatter = (n_a - 1) * matrix_a + (n_b - 1) * matrix_b
+    scatter = scatter + np.outer(step, step) * n_a * n_b / n
+    return n, mean_a + step * n_b / n, scatter / (n - 1)
+
+
+def odds(phase, arm):
+    """Return how many came into an arm for each in the control; None where that is not sure."""
+    found = {
+        w[arm] / w[control] if w.get(arm) and w.get(control) else None for w in phase["weights"]
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def groups(arm, columns):
+    """Return control and treatment among customers who came at the same odds, with shares."""
+    if not moments.get("phases"):
+        return [(1.0, select(control, columns), select(arm, columns))]
+    found = {}
+    for phase in moments["phases"]:
+        if (key := odds(phase, arm)) is not None:
+            pair = [select(one, columns, phase) for one in (control, arm)]
+            found[key] = [pool(*both) for both in zip(found[key], pair)] if key in found else pair
+    # Of fewer than 20 customers in an arm OfferLab makes no group.
+    told = [(a[0] * b[0] / (a[0] + b[0]), a, b) for a, b in found.values() if min(a[0], b[0]) >= 20]
+    return [(h / sum(each for each, _, _ in told), a, b) for h, a, b in told]
+
+
+def weigh(found, way):
+    """Return a difference of groups put together: of their means, each by its share."""
+    a, b = (sum(each[0] * each[side][1] for each in found) for side in (1, 2))
+    return (b[0] / b[1] - a[0] / a[1] if way is ratio else b[0] - a[0],)
 
 
 def welch(means, errors, sizes, confidence):
@@ -96,12 +137,20 @@ for metric in report["metrics"]:
         raw = metric["raw"].get(arm, result)
         if raw["kind"] != "estimate":
             continue
-        interval = raw["difference_interval"]
+        interval, found = raw["difference_interval"], groups(arm, place)
+        if len(found) != 1:
+            if found:
+                rows.append({
+                    "metric": metric["name"], "arm": arm, "method": raw["method"], "same": True,
+                    "theirs": (raw["difference"],), "here": weigh(found, way),
+                })
+            continue
+        ((_, before, after),) = found
         rows.append({
             "metric": metric["name"], "arm": arm, "method": raw["method"],
             "same": way in SAME and raw["method"].startswith(SAME[way]),
             "theirs": (raw["difference"], raw["p_value"], interval["low"], interval["high"]),
-            "here": way(select(control, place), select(arm, place), raw["confidence"]),
+            "here": way(before, after, raw["confidence"]),
         })
         # Where customers are weighted by strata the sums of everybody are not enough.
         is_adjusted = result["kind"] == "estimate" and result["method"].startswith("Regression")
@@ -109,12 +158,13 @@ for metric in report["metrics"]:
             used = [c for c in moments["covariates"] if select(control, [c])[2][0, 0] > 0
                     and select(arm, [c])[2][0, 0] > 0]
             # OfferLab asks for 20 customers for each covariate, and leaves out the last ones.
-            most = min(moments["arms"][key]["n"] for key in (control, arm)) // 20
+            most = min(before[0], after[0]) // 20
             columns = place + used[:most]
+            ((_, before, after),) = groups(arm, columns)
             rows.append({
                 "metric": metric["name"] + ", adjusted", "arm": arm, "method": result["method"],
                 "same": True, "theirs": (result["difference"],),
-                "here": (adjusted(select(control, columns), select(arm, columns)),),
+                "here": (adjusted(before, after),),
             })
 for row in rows:
     print(row["metric"], "/", row["arm"], "/", "same method" if row["same"] else row["method"])

@@ -1,8 +1,11 @@
 """The SQL behind a report: the statements that gave its moments, as they run on PostgreSQL."""
 
+from collections.abc import Mapping
+
 from experiments.measuring.queries import count_exposures, find_layout
 from experiments.models import Analysis, Experiment
 from experiments.plan import Plan, plan_from_json
+from experiments.planning.phases import Phases, find_weights
 from experiments.sql.columns import Scope
 from experiments.sql.statements import (
     AttributeDimension,
@@ -35,17 +38,20 @@ def to_sql(experiment: Experiment, analysis: Analysis) -> str:
         f"{', '.join(str(place + 1) for place in placed.own)}"
         for placed in layout.metrics
     )
-    exposures = exposures_statement(scope, [], by_attribute)
-    moments = moments_statement(scope, layout.columns, by_attribute).text
+    served = find_weights(list(experiment.plans.filter(valid_from__lte=now)))
+    exposures = exposures_statement(scope, served.starts, by_attribute)
+    moments = moments_statement(scope, layout.columns, by_attribute, served.starts).text
+    phase = "phase, " if served.starts else ""
     return f"""-- {_comment(experiment.name)}, as of {now.isoformat()}
 -- Arms: {_arms(plan, experiment)}
-
+{_phases(served)}
 -- Who was exposed: phase, arm, whether each attribute is left out with its value, how many people,
 -- and when the first and the last of them was.
 {exposures};
 
--- What they did: arm, whether each attribute is left out with its value, how many people, the mean
--- of every column, the lower triangle of their covariances row by row, and the largest values.
+-- What they did: {phase}arm, whether each attribute is left out with its value, how many people,
+-- the mean of every column, the lower triangle of their covariances row by row, and the largest
+-- values.
 -- A row without an arm counts people who were met in two.
 -- The columns:
 {columns}
@@ -53,6 +59,18 @@ def to_sql(experiment: Experiment, analysis: Analysis) -> str:
 {places}
 {moments};
 """
+
+
+def _phases(served: Phases) -> str:
+    """Say which weights were served in each phase, where they changed."""
+    return "".join(
+        f"-- Phase {number}: {' or '.join(map(_say_weights, weights))}\n"
+        for number, weights in enumerate(served.weights)
+    )
+
+
+def _say_weights(weights: Mapping[str, int]) -> str:
+    return ", ".join(f"{_comment(arm)} {weight}" for arm, weight in weights.items())
 
 
 def _arms(plan: Plan, experiment: Experiment) -> str:

@@ -17,6 +17,7 @@ from experiments.health.silence import check_silence
 from experiments.health.srm import check_sample_ratio
 from experiments.health.too_early import check_too_early
 from experiments.health.trend import check_trend
+from experiments.health.unlike import check_unlike
 
 CHECKS: tuple[Callable[[HealthContext], Finding | None], ...] = (
     check_sample_ratio,
@@ -32,5 +33,6 @@ CHECKS: tuple[Callable[[HealthContext], Finding | None], ...] = (
     check_outliers,
     check_interaction,
     check_trend,
+    check_unlike,
     check_too_early,
 )

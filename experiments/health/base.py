@@ -1,7 +1,7 @@
 """What a health check looks at, and what it can find."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from experiments.stats.moments import Moments
@@ -36,10 +36,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Covariate:
-    """Something measured before exposure: its name and its moments, one column, by arm label."""
+    """Something measured before exposure: its name and its moments, one column, by arm label.
+
+    Where weights changed, `alike` has the control's and a treatment's among customers whose odds
+    were the same, by the treatment's label.
+    """
 
     name: str
     moments: Mapping[str, Moments]
+    alike: Mapping[str, tuple[Moments, Moments]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

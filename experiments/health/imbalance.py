@@ -11,11 +11,12 @@ def check_imbalance(context: HealthContext) -> Finding | None:
     The error allowed is shared equally by covariates and arms (Bonferroni), and by the looks.
     """
     gaps = [
-        (p_value, covariate.name, label, control.mean[0], moments.mean[0])
+        (p_value, covariate.name, label, before.mean[0], after.mean[0])
         for covariate in context.covariates
         if (control := covariate.moments.get(context.control or "")) is not None
         for label, moments in covariate.moments.items()
-        if label != context.control and (p_value := welch_p(control, moments)) is not None
+        for before, after in [covariate.alike.get(label, (control, moments))]
+        if label != context.control and (p_value := welch_p(before, after)) is not None
     ]
     if not gaps:
         return None

@@ -151,7 +151,8 @@ def change_weights(
 ) -> None:
     """Give arms other shares of the customers to come, as a new version of the plan.
 
-    Customers are counted against the weights of the time when they came. Those who were exposed
+    Customers are counted against the weights of the time when they came, and compared with those
+    who came at the same odds (`experiments/analysing/phases.py`). Those who were exposed
     before may fall into another arm by the new ranges; they are then left out as met in two arms,
     so prefer to let an arm grow into buckets that nobody had.
 

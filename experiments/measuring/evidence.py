@@ -89,6 +89,12 @@ class Evidence:
         return len(self.layout.columns) + len(self.trend or ())
 
     @property
+    def strata(self) -> int | None:
+        """Which of the dimensions holds the groups within which arms are compared, if any."""
+        name = self.plan.adjustment.strata
+        return None if name is None else self.attributes.index(name)
+
+    @property
     def customers(self) -> int:
         """How many took part, over all arms."""
         return sum(moments.n for moments in self.found.by_arm.values())
@@ -100,7 +106,12 @@ class Evidence:
 
 
 def gather(
-    experiment: Experiment, plan: Plan, *, phases: Sequence[datetime], now: datetime
+    experiment: Experiment,
+    plan: Plan,
+    *,
+    phases: Sequence[datetime],
+    changes: Sequence[datetime] = (),
+    now: datetime,
 ) -> Evidence:
     """Read everything as of `now`.
 
@@ -108,6 +119,7 @@ def gather(
         experiment: The experiment.
         plan: What was promised.
         phases: When each later phase of exposures began.
+        changes: The same, where weights were changed in any; what is measured is kept apart then.
         now: What is later is not known yet.
     """
     attributes = list(dict.fromkeys([*plan.segments, *_strata(plan)]))
@@ -125,7 +137,7 @@ def gather(
         *by_attribute,
         *(ExperimentDimension(other.experiment_id) for other in others),
     ]
-    found = measure(scope, [*layout.columns, *trend], dimensions)
+    found = measure(scope, [*layout.columns, *trend], dimensions, phases=changes)
     arrived, busy = watch_arrivals(
         scope, _event_names(layout.columns), live_since=experiment.created_at, per_day=PER_DAY
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.metrics import METRICS
-from experiments.metrics.base import MetricType, Strata, read_params, uncap
+from experiments.metrics.base import MetricType, Shares, Strata, read_params, uncap
 from experiments.metrics.columns import (
     SECONDS_PER_DAY,
     Column,
@@ -65,7 +65,12 @@ class Placed:
         return self.measured.type.value(self.measured.params, own, self.thresholds)
 
     def compare(
-        self, strata: Strata, *, covariates: Sequence[int] = (), confidence: float
+        self,
+        strata: Strata,
+        *,
+        covariates: Sequence[int] = (),
+        confidence: float,
+        shares: Shares = None,
     ) -> Result:
         """Compare two arms, adjusted by as many covariates as the smaller one can bear.
 
@@ -73,6 +78,7 @@ class Placed:
             strata: The control's and the treatment's moments in each stratum; one is everybody.
             covariates: Their places, the most telling first; those that do not vary are left out.
             confidence: Of every interval.
+            shares: How much each stratum counts; None is by its customers.
         """
         most = min(sum(pair[arm].n for pair in strata) for arm in (0, 1)) // CUSTOMERS_PER_COVARIATE
         varying = [
@@ -86,9 +92,12 @@ class Placed:
             [(control.select(*keep), treatment.select(*keep)) for control, treatment in strata],
             thresholds=self.thresholds,
             confidence=confidence,
+            shares=shares,
         )
 
-    def compare_uncapped(self, strata: Strata, *, confidence: float) -> Result | None:
+    def compare_uncapped(
+        self, strata: Strata, *, confidence: float, shares: Shares = None
+    ) -> Result | None:
         """Compare two arms as if nothing were capped; None where nothing is."""
         if not self.bare:
             return None
@@ -100,15 +109,22 @@ class Placed:
             ],
             thresholds=(),
             confidence=confidence,
+            shares=shares,
         )
 
     def sharpen(
-        self, raw: Result, strata: Strata, *, covariates: Sequence[int], confidence: float
+        self,
+        raw: Result,
+        strata: Strata,
+        *,
+        covariates: Sequence[int],
+        confidence: float,
+        shares: Shares = None,
     ) -> Result:
         """Adjust what was compared as measured, or keep it where adjustment leaves no estimate."""
         if isinstance(raw, Inconclusive):
             return raw
-        adjusted = self.compare(strata, covariates=covariates, confidence=confidence)
+        adjusted = self.compare(strata, covariates=covariates, confidence=confidence, shares=shares)
         return raw if isinstance(adjusted, Inconclusive) else adjusted
 
 

@@ -48,12 +48,16 @@ class ArmMoments:
         largest: The largest value of each column in the arm.
         by_segment: For each dimension, in their order: a segment's moments by its name.
         moved: How many people were met in two arms; they are in neither.
+        phases: Moments of everybody in the arm, by when they came.
+        segment_phases: The same in segments, as in `by_segment`.
     """
 
     by_arm: Mapping[int, Moments]
     largest: Mapping[int, tuple[float, ...]]
     by_segment: Sequence[Mapping[str, Mapping[int, Moments]]]
     moved: int
+    phases: Sequence[Mapping[int, Moments]] = ()
+    segment_phases: Sequence[Mapping[str, Sequence[Mapping[int, Moments]]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +191,27 @@ def find_layout(scope: Scope, metrics: Sequence[PlannedMetric], adjustment: Adju
 
 
 def measure(
-    scope: Scope, columns: Sequence[Column], dimensions: Sequence[Dimension] = ()
+    scope: Scope,
+    columns: Sequence[Column],
+    dimensions: Sequence[Dimension] = (),
+    *,
+    phases: Sequence[datetime] = (),
 ) -> ArmMoments:
-    """Compute the moments of columns in each arm, and in each arm of each segment."""
-    by_arm: dict[int, Moments] = {}
+    """Compute the moments of columns in each arm, and in each arm of each segment.
+
+    Args:
+        scope: Whose.
+        columns: Of what.
+        dimensions: How people are divided into segments.
+        phases: When each phase but the first began, where people came in several.
+    """
     largest: dict[int, tuple[float, ...]] = {}
-    by_segment: list[dict[str, dict[int, Moments]]] = [{} for _ in dimensions]
+    by_phase: list[dict[int, Moments]] = [{} for _ in range(len(phases) + 1)]
+    in_segments: list[dict[str, list[dict[int, Moments]]]] = [{} for _ in dimensions]
     moved = 0
-    for arm_id, *rest in run_statement(moments_statement(scope, columns, dimensions), scope):
+    statement = moments_statement(scope, columns, dimensions, phases)
+    for row in run_statement(statement, scope):
+        phase, arm_id, *rest = row if phases else (0, *row)
         places, (n, means, covariances, maxima) = rest[:-4], rest[-4:]
         place = _place(places)
         if arm_id is None:
@@ -202,12 +219,17 @@ def measure(
             continue
         moments = to_moments(n, means, covariances)
         if place is None:
-            by_arm[arm_id] = moments
-            largest[arm_id] = tuple(float(value) for value in maxima)
+            by_phase[phase][arm_id] = moments
+            values = tuple(float(value) for value in maxima)
+            largest[arm_id] = tuple(map(max, values, largest.get(arm_id, values)))
         else:
             index, name = place
-            by_segment[index].setdefault(name, {})[arm_id] = moments
-    return ArmMoments(by_arm, largest, by_segment, moved)
+            parts = in_segments[index].setdefault(name, [{} for _ in by_phase])
+            parts[phase][arm_id] = moments
+    by_segment = [
+        {name: _add_up(parts) for name, parts in by_name.items()} for by_name in in_segments
+    ]
+    return ArmMoments(_add_up(by_phase), largest, by_segment, moved, by_phase, in_segments)
 
 
 def read_values(scope: Scope, columns: Sequence[Column]) -> NDArray[np.float64]:
@@ -219,6 +241,15 @@ def read_values(scope: Scope, columns: Sequence[Column]) -> NDArray[np.float64]:
 def count_by_day(scope: Scope) -> dict[date, int]:
     """Count who was exposed on each day (UTC)."""
     return {day: int(count) for day, count in run_statement(days_statement(scope), scope)}
+
+
+def _add_up(phases: Sequence[Mapping[int, Moments]]) -> dict[int, Moments]:
+    """Put the phases together, arm by arm."""
+    found: dict[int, Moments] = {}
+    for by_arm in phases:
+        for arm_id, moments in by_arm.items():
+            found[arm_id] = found[arm_id] + moments if arm_id in found else moments
+    return found
 
 
 def _count_exposed_since(moments: Sequence[datetime | None], scope: Scope) -> list[int]:

@@ -28,6 +28,8 @@ Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 Days = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_WINDOW_DAYS)]
 Thresholds = Sequence[Sequence[float]]
 Strata = Sequence[tuple[Moments, Moments]]
+# How much each of them counts, in all 1; None lets each count by its customers.
+Shares = Sequence[float] | None
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,6 +147,7 @@ class MetricType(Protocol[P]):
         *,
         thresholds: Thresholds,
         confidence: float,
+        shares: Shares = None,
     ) -> Result:
         """Compare two arms on the moments of the columns, followed by any covariates.
 
@@ -153,6 +156,7 @@ class MetricType(Protocol[P]):
             strata: The control's and the treatment's moments in each stratum; one is everybody.
             thresholds: As for the columns.
             confidence: Of every interval.
+            shares: How much each stratum counts.
         """
         ...
 

@@ -1,6 +1,6 @@
 """The share of customers who did something at least once."""
 
-from experiments.metrics.base import Params, Strata, Thresholds
+from experiments.metrics.base import Params, Shares, Strata, Thresholds
 from experiments.metrics.columns import Column, Cut, Total
 from experiments.stats.estimate import Result
 from experiments.stats.moments import Moments
@@ -47,6 +47,7 @@ class Conversion:
         *,
         thresholds: Thresholds,
         confidence: float,
+        shares: Shares = None,
     ) -> Result:
         """Compare two shares."""
-        return compare_shares_poststratified(strata, confidence=confidence)
+        return compare_shares_poststratified(strata, confidence=confidence, shares=shares)

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import msgspec
 
-from experiments.metrics.base import Days, EventName, Strata, Thresholds, describe_window, to_window
+from experiments.metrics.base import (
+    Days,
+    EventName,
+    Shares,
+    Strata,
+    Thresholds,
+    describe_window,
+    to_window,
+)
 from experiments.metrics.columns import Column, Cut, Events, Filter, Reached, Total, Window
 from experiments.stats.estimate import Result
 from experiments.stats.moments import Moments
@@ -84,8 +92,9 @@ class Funnel:
         *,
         thresholds: Thresholds,
         confidence: float,
+        shares: Shares = None,
     ) -> Result:
         """Compare the shares that reached the last step."""
         keep = [0, *range(len(params.steps), len(strata[0][0].mean))]
         last = [(control.select(*keep), treatment.select(*keep)) for control, treatment in strata]
-        return compare_shares_poststratified(last, confidence=confidence)
+        return compare_shares_poststratified(last, confidence=confidence, shares=shares)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from experiments.metrics.base import Cap, Strata, Thresholds, ValueParams, capped, cuts_of
+from experiments.metrics.base import Cap, Shares, Strata, Thresholds, ValueParams, capped, cuts_of
 from experiments.metrics.columns import Column, Cut, Total
 from experiments.stats.estimate import Result
 from experiments.stats.lift import compare_means_poststratified
@@ -83,6 +83,7 @@ class Mean:
         *,
         thresholds: Thresholds,
         confidence: float,
+        shares: Shares = None,
     ) -> Result:
         """Compare two means."""
-        return compare_means_poststratified(strata, confidence=confidence)
+        return compare_means_poststratified(strata, confidence=confidence, shares=shares)

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from experiments.metrics.base import Strata, Thresholds, ValueParams
+from experiments.metrics.base import Shares, Strata, Thresholds, ValueParams
 from experiments.metrics.columns import AtMost, Column, Cut, Total
 from experiments.stats.estimate import Inconclusive, Result
 from experiments.stats.moments import Moments
-from experiments.stats.quantile import compare_quantiles
+from experiments.stats.quantile import compare_quantiles_poststratified
 from experiments.wording import Unit
 
 # A quantile is found between values.
@@ -96,14 +96,16 @@ class Quantile:
         *,
         thresholds: Thresholds,
         confidence: float,
+        shares: Shares = None,
     ) -> Result:
-        """Compare two quantiles, the strata together: quantiles of strata do not add up."""
+        """Compare two quantiles: strata together, unless they count by shares given."""
         if len(thresholds[0]) < LEAST_VALUES:
             return Inconclusive("There are no two different values yet to find a quantile among.")
-        control, treatment = (reduce(add, (stratum[arm] for stratum in strata)) for arm in (0, 1))
-        return compare_quantiles(
-            control,
-            treatment,
+        if shares is None:
+            strata = [tuple(reduce(add, arms) for arms in zip(*strata, strict=True))]
+        return compare_quantiles_poststratified(
+            strata,
+            shares=shares,
             thresholds=thresholds[0],
             level=params.level,
             confidence=confidence,

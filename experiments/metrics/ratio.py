@@ -10,6 +10,7 @@ from experiments.metrics.base import (
     Currency,
     Days,
     EventName,
+    Shares,
     Strata,
     Thresholds,
     capped,
@@ -161,6 +162,7 @@ class Ratio:
         *,
         thresholds: Thresholds,
         confidence: float,
+        shares: Shares = None,
     ) -> Result:
         """Compare two ratios."""
-        return compare_ratios_poststratified(strata, confidence=confidence)
+        return compare_ratios_poststratified(strata, confidence=confidence, shares=shares)

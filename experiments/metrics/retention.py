@@ -7,6 +7,7 @@ import msgspec
 from experiments.metrics.base import (
     LONGEST_WINDOW_DAYS,
     EventName,
+    Shares,
     Strata,
     Thresholds,
     say_days,
@@ -105,6 +106,7 @@ class Retention:
         *,
         thresholds: Thresholds,
         confidence: float,
+        shares: Shares = None,
     ) -> Result:
         """Compare two shares of the customers whose span has passed."""
-        return compare_ratios_poststratified(strata, confidence=confidence)
+        return compare_ratios_poststratified(strata, confidence=confidence, shares=shares)

@@ -68,15 +68,12 @@ def exposures_statement(
         phases: When each phase began, the first one aside.
         dimensions: How people are divided into segments.
     """
-    begun = " + ".join(
-        ["0", *(f"CASE WHEN exposed_at >= {as_time(start)} THEN 1 ELSE 0 END" for start in phases)]
-    )
     keys = [f"d{index}" for index in range(len(dimensions))]
     groups = ["(phase, arm_id)", *(f"(phase, arm_id, {key})" for key in keys)]
     return f"""
 WITH {_exposed(scope)},
 {_placed(scope, dimensions)},
-phased AS (SELECT {begun} AS phase, placed.* FROM placed)
+phased AS (SELECT {_phase(phases)} AS phase, placed.* FROM placed)
 SELECT phase, arm_id, {"".join(f"GROUPING({key}), {key}, " for key in keys)}count(*),
        min(exposed_at), max(exposed_at)
 FROM phased GROUP BY GROUPING SETS ({listed(groups)})
@@ -151,22 +148,33 @@ GROUP BY happened.currency
 
 
 def moments_statement(
-    scope: Scope, columns: Sequence[Column], dimensions: Sequence[Dimension] = ()
+    scope: Scope,
+    columns: Sequence[Column],
+    dimensions: Sequence[Dimension] = (),
+    phases: Sequence[datetime] = (),
 ) -> Statement:
     """Ask for the moments of columns, for each arm and for each arm in each segment.
 
-    A row has the arm's id; for each dimension whether it is left out (1) and its value; the number
-    of people; and three lists: the mean of each column, their covariances pair by pair (row i of
-    the lower triangle after row i - 1; null for a single person), and the largest values.
+    A row has the phase, where people came in several; the arm's id; for each dimension whether it
+    is left out (1) and its value; the number of people; and three lists: the mean of each column,
+    their covariances pair by pair (row i of the lower triangle after row i - 1; null for a single
+    person), and the largest values.
+
+    Args:
+        scope: The experiment.
+        columns: Of what.
+        dimensions: How people are divided into segments.
+        phases: When each phase began, the first one aside.
     """
     names = [f"c{index}" for index in range(len(columns))]
     pairs = [f"covar_samp({names[i]}, {names[j]})" for i in range(len(names)) for j in range(i + 1)]
     keys = [f"d{index}" for index in range(len(dimensions))]
-    groups = ["(arm_id)", *(f"(arm_id, {key})" for key in keys)]
+    own = "phase, arm_id" if phases else "arm_id"
+    groups = [f"({own})", *(f"({own}, {key})" for key in keys)]
     plan = ColumnPlan(scope.given)
     text = f"""
-WITH {_contributed(plan, scope, columns, dimensions)}
-SELECT arm_id, {"".join(f"GROUPING({key}), {key}, " for key in keys)}count(*),
+WITH {_contributed(plan, scope, columns, dimensions, phases=phases)}
+SELECT {own}, {"".join(f"GROUPING({key}), {key}, " for key in keys)}count(*),
        ARRAY[{listed(f"avg({name})" for name in names)}],
        ARRAY[{listed(pairs)}],
        ARRAY[{listed(f"max({name})" for name in names)}]
@@ -220,6 +228,7 @@ def _contributed(
     dimensions: Sequence[Dimension],
     *,
     most: int | None = None,
+    phases: Sequence[datetime] = (),
 ) -> str:
     """Write every step up to the columns, and leave in the plan what they need."""
     expressions = [plan.column(column, now=scope.now) for column in columns]
@@ -228,6 +237,7 @@ def _contributed(
         for index, expression in enumerate(expressions)
     )
     keys = "".join(f", placed.d{index}" for index in range(len(dimensions)))
+    keys += f", {_phase(phases)} AS phase" if phases else ""
     joins = "".join(
         f"\n    LEFT JOIN {name} ON {name}.person = placed.person" for name in plan.beside
     )
@@ -262,6 +272,12 @@ WITH {_exposed(scope)}
 SELECT CAST(exposed_at AS date) AS day, count(*) FROM exposed GROUP BY CAST(exposed_at AS date)
 """
     return Statement(text, scope.since)
+
+
+def _phase(starts: Sequence[datetime]) -> str:
+    """Number the phase in which somebody was exposed, from 0 on."""
+    begun = (f"CASE WHEN placed.exposed_at >= {as_time(at)} THEN 1 ELSE 0 END" for at in starts)
+    return " + ".join(["0", *begun])
 
 
 def _exposed(scope: Scope, *, name: str = "exposed") -> str:

@@ -35,7 +35,11 @@ def compare_means(
 
 
 def compare_means_poststratified(
-    strata: Sequence[Stratum], *, confidence: float = 0.95, can_be_negative: bool = False
+    strata: Sequence[Stratum],
+    *,
+    confidence: float = 0.95,
+    can_be_negative: bool = False,
+    shares: Sequence[float] | None = None,
 ) -> Result:
     """Do the same within strata that were known before exposure (`poststratification.py`).
 
@@ -43,11 +47,12 @@ def compare_means_poststratified(
         strata: Of each, the moments of control and treatment.
         confidence: Of every interval, between 0 and 1.
         can_be_negative: As above.
+        shares: How much each stratum counts; None is by its customers.
 
     Raises:
         ValueError: There is no stratum, or their columns differ.
     """
-    joined = join(strata, outcomes=1)
+    joined = join(strata, outcomes=1, shares=shares)
     if isinstance(joined, Inconclusive):
         return joined
     pair = joined.joint.read_mean()

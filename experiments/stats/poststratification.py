@@ -9,6 +9,10 @@ Sekhon & Yu 2013); it is to strata what regression is to covariates, and both ca
 
 The last part is there because the weights are estimated, from customers common to both arms. It is
 small in a difference, where only effects that differ between strata are left of it.
+
+Where an arm's share of the customers changed on the way, customers of different times are compared
+as strata too (`experiments/analysing/phases.py`), but weighted by how much each time tells: one in
+which an arm had few customers would else count as if it had many.
 """
 
 from collections.abc import Sequence
@@ -24,6 +28,7 @@ from experiments.stats.moments import Moments
 
 # One stratum's moments of the control and of the treatment.
 Stratum = tuple[Moments, Moments]
+_REMOVED = "of the variance removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,14 @@ class Joined:
         plain: The same means as measured.
         merged: How many of the strata given were too small, and merged with others.
         adjustments: What was done within each stratum told apart.
+        is_weighted: Whether the strata count by shares given, and not by their customers.
     """
 
     joint: JointMeans
     plain: JointMeans
     merged: int
     adjustments: Sequence[Adjustment]
+    is_weighted: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -60,8 +67,8 @@ class Joined:
         said = [result.method]
         if not self.is_plain:
             after, before = (float(pair.combine(-1.0, 1.0)[0]) for pair in (best, plain))
-            removed = f"{1 - after / before:.1%} of the variance removed"
-            said.insert(0, ", ".join([*self._say_done(), removed]))
+            removed = [] if self.is_weighted else [f"{1 - after / before:.1%} {_REMOVED}"]
+            said.insert(0, ", ".join([*self._say_done(), *removed]))
         said += dict.fromkeys(each.obstacle for each in self.adjustments if each.obstacle)
         dropped = sorted({column for each in self.adjustments for column in each.dropped})
         if dropped:
@@ -74,7 +81,9 @@ class Joined:
 
     def _say_done(self) -> list[str]:
         said = []
-        if len(self.adjustments) > 1:
+        if self.is_weighted:
+            said.append(f"Compared within {len(self.adjustments)} groups of equal chances")
+        elif len(self.adjustments) > 1:
             noun = "one" if self.merged == 1 else "ones"
             merged = f" ({self.merged} small {noun} merged)" if self.merged else ""
             said.append(f"Post-stratification by {len(self.adjustments)} strata{merged}")
@@ -85,7 +94,9 @@ class Joined:
         return said
 
 
-def join(strata: Sequence[Stratum], *, outcomes: int) -> Joined | Inconclusive:
+def join(
+    strata: Sequence[Stratum], *, outcomes: int, shares: Sequence[float] | None = None
+) -> Joined | Inconclusive:
     """Adjust means within each stratum by its covariates, and put the strata together.
 
     Strata with too few customers in an arm, for a variance or for the covariates, are merged.
@@ -94,6 +105,8 @@ def join(strata: Sequence[Stratum], *, outcomes: int) -> Joined | Inconclusive:
         strata: Of each, the moments of control and treatment: outcomes first, then covariates.
             One stratum is everybody.
         outcomes: How many columns are outcomes.
+        shares: How much each stratum counts, in all 1, and none is merged; None lets each count by
+            its customers.
 
     Raises:
         ValueError: There is no stratum, or their columns differ.
@@ -103,20 +116,24 @@ def join(strata: Sequence[Stratum], *, outcomes: int) -> Joined | Inconclusive:
     control, treatment = _pool(strata)
     if reason := find_too_few(control.n, treatment.n):
         return Inconclusive(REASONS[reason])
-    told_apart, merged = _merge_small(strata, needed=_needed(strata, outcomes))
+    told_apart, merged = strata, 0
+    if shares is None:
+        told_apart, merged = merge_small(strata, outcomes=outcomes)
     adjustments = [adjust(*stratum, outcomes=outcomes) for stratum in told_apart]
     if len(adjustments) == 1:
         return Joined(adjustments[0].joint, adjustments[0].plain, merged, adjustments)
-    joint = poststratify([each.joint for each in adjustments])
+    joint = poststratify([each.joint for each in adjustments], shares=shares)
     plain = take_means(control, treatment, outcomes=outcomes)
-    return Joined(joint, plain, merged, adjustments)
+    return Joined(joint, plain, merged, adjustments, is_weighted=shares is not None)
 
 
-def poststratify(strata: Sequence[JointMeans]) -> JointMeans:
-    """Combine the means of strata by their shares of all customers."""
+def poststratify(
+    strata: Sequence[JointMeans], *, shares: Sequence[float] | None = None
+) -> JointMeans:
+    """Combine the means of strata by their shares of all customers, or by those given."""
     sizes = np.array([stratum.n.sum() for stratum in strata])
     n = sizes.sum()
-    weights = sizes / n
+    weights = sizes / n if shares is None else np.asarray(shares)
     each = np.stack([stratum.means for stratum in strata])  # (k, 2, q)
     means = np.tensordot(weights, each, axes=1)
     around = each - means
@@ -133,11 +150,6 @@ def poststratify(strata: Sequence[JointMeans]) -> JointMeans:
     )
 
 
-def _needed(strata: Sequence[Stratum], outcomes: int) -> int:
-    """Return how many customers an arm needs in a stratum that is told apart."""
-    return fewest_customers(len(strata[0][0].mean) - outcomes)
-
-
 def _pool(strata: Sequence[Stratum]) -> Stratum:
     control, treatment = strata[0]
     for more_control, more_treatment in strata[1:]:
@@ -145,8 +157,14 @@ def _pool(strata: Sequence[Stratum]) -> Stratum:
     return control, treatment
 
 
-def _merge_small(strata: Sequence[Stratum], *, needed: int) -> tuple[list[Stratum], int]:
-    """Merge strata that are too small with each other, and if need be with the next larger one."""
+def merge_small(strata: Sequence[Stratum], *, outcomes: int) -> tuple[list[Stratum], int]:
+    """Merge strata that are too small with each other, and if need be with the next larger one.
+
+    Args:
+        strata: Of each, the moments of control and treatment: outcomes first, then covariates.
+        outcomes: How many columns are outcomes.
+    """
+    needed = fewest_customers(len(strata[0][0].mean) - outcomes)
     by_size = sorted(strata, key=lambda stratum: min(arm.n for arm in stratum))
     small = [stratum for stratum in by_size if min(arm.n for arm in stratum) < needed]
     large = by_size[len(small) :]

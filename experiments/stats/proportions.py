@@ -34,17 +34,23 @@ def compare_shares(control: Moments, treatment: Moments, *, confidence: float = 
     return compare_shares_poststratified([(control, treatment)], confidence=confidence)
 
 
-def compare_shares_poststratified(strata: Sequence[Stratum], *, confidence: float = 0.95) -> Result:
+def compare_shares_poststratified(
+    strata: Sequence[Stratum],
+    *,
+    confidence: float = 0.95,
+    shares: Sequence[float] | None = None,
+) -> Result:
     """Do the same within strata that were known before exposure (`poststratification.py`).
 
     Args:
         strata: Of each, the moments of control and treatment.
         confidence: Of every interval, between 0 and 1.
+        shares: How much each stratum counts; None is by its customers.
 
     Raises:
         ValueError: As above, or there is no stratum.
     """
-    joined = join(strata, outcomes=1)
+    joined = join(strata, outcomes=1, shares=shares)
     x_c, x_t = (sum(map(_count_ones, arms)) for arms in zip(*strata, strict=True))
     if isinstance(joined, Inconclusive):
         return joined
@@ -54,6 +60,10 @@ def compare_shares_poststratified(strata: Sequence[Stratum], *, confidence: floa
     if joined.is_plain or isinstance(plain, Inconclusive):
         return joined.sign(plain, plain=before, best=best)
     if not ((best.values > 0) & (best.values < 1) & (best.own[0] > 0)).all():
+        if shares is not None:
+            # All of them together would be compared at unequal chances; the most telling alone is.
+            most = max(range(len(strata)), key=lambda place: shares[place])
+            return compare_shares_poststratified([strata[most]], confidence=confidence)
         return replace(plain, method=f"{plain.method}; {_OUT_OF_RANGE}")
     converted = np.array([x_c, x_t], dtype=np.float64)
     result = judge_shares(best, converted, confidence=confidence).result()

@@ -31,7 +31,7 @@ from experiments.stats.estimate import Inconclusive, Interval, Result
 from experiments.stats.intervals import judge_means
 from experiments.stats.joint import JointMeans, Pair
 from experiments.stats.moments import Moments
-from experiments.stats.poststratification import join
+from experiments.stats.poststratification import Stratum, join
 from experiments.stats.ratio import count_units, find_thin_denominator
 from experiments.stats.tails import t_quantile
 
@@ -99,12 +99,37 @@ def compare_quantiles(
     Raises:
         ValueError: The thresholds or the level are wrong, or the columns differ or are too few.
     """
+    return compare_quantiles_poststratified(
+        [(control, treatment)], thresholds=thresholds, level=level, confidence=confidence
+    )
+
+
+def compare_quantiles_poststratified(
+    strata: Sequence[Stratum],
+    *,
+    thresholds: Sequence[float],
+    level: float,
+    confidence: float = 0.95,
+    shares: Sequence[float] | None = None,
+) -> Result:
+    """Do the same for values of all strata together (`poststratification.py`).
+
+    Args:
+        strata: Of each, the moments of control and treatment.
+        thresholds: As above.
+        level: As above.
+        confidence: Of every interval, between 0 and 1.
+        shares: How much each stratum counts; None is by its customers.
+
+    Raises:
+        ValueError: As above, or there is no stratum.
+    """
     points = np.array(thresholds, dtype=np.float64)
     if len(points) < 2 or not (np.isfinite(points).all() and (np.diff(points) >= 0).all()):
         raise ValueError(f"thresholds must be two or more and not decrease, not {thresholds}")
     if not 0 < level < 1:
         raise ValueError(f"the level must lie between 0 and 1, not {level}")
-    joined = join([(control, treatment)], outcomes=1 + len(points))
+    joined = join(strata, outcomes=1 + len(points), shares=shares)
     if isinstance(joined, Inconclusive):
         return joined
     if reason := find_thin_denominator(joined, column=0):

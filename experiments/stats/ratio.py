@@ -40,7 +40,12 @@ def compare_ratios(control: Moments, treatment: Moments, *, confidence: float = 
     return compare_ratios_poststratified([(control, treatment)], confidence=confidence)
 
 
-def compare_ratios_poststratified(strata: Sequence[Stratum], *, confidence: float = 0.95) -> Result:
+def compare_ratios_poststratified(
+    strata: Sequence[Stratum],
+    *,
+    confidence: float = 0.95,
+    shares: Sequence[float] | None = None,
+) -> Result:
     """Do the same within strata that were known before exposure (`poststratification.py`).
 
     The totals are weighted, not the strata's ratios: the ratio is still that of everybody.
@@ -48,11 +53,12 @@ def compare_ratios_poststratified(strata: Sequence[Stratum], *, confidence: floa
     Args:
         strata: Of each, the moments of control and treatment.
         confidence: Of every interval, between 0 and 1.
+        shares: How much each stratum counts; None is by its customers.
 
     Raises:
         ValueError: As above, or there is no stratum.
     """
-    joined = join(strata, outcomes=2)
+    joined = join(strata, outcomes=2, shares=shares)
     if isinstance(joined, Inconclusive):
         return joined
     if reason := find_thin_denominator(joined, column=1):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.analysing.comparing import Compared, compare_all, compare_segment, judge_segments
+from experiments.analysing.phases import Phase
 from experiments.measuring.layout import lay_out, read_metric
 from experiments.plan import Plan, PlannedArm, PlannedMetric, RoleName
 from experiments.stats.estimate import Estimate, Inconclusive
@@ -41,7 +42,7 @@ def judge(effects: Mapping[str, float], *metrics: PlannedMetric, **plan: str) ->
         )
         for arm, by in shift.items()
     }
-    return compare_all(promised, layout, moments)
+    return compare_all(promised, layout, [Phase.of_all(moments)])
 
 
 def found(compared: list[Compared], arm: str = "t") -> dict[str, bool]:
@@ -107,7 +108,7 @@ def test_segments_are_judged_by_their_false_discovery_rate() -> None:
     cells = []
     for _ in range(10):
         arms = {arm.key: Moments.of(RNG.normal(50.0, 1.0, (200, 1))) for arm in ARMS}
-        cells += compare_segment(promised, layout, arms)
+        cells += compare_segment(promised, layout, [Phase.of_all(arms)])
     judged = judge_segments(cells)
     assert len(judged) == 20
     for before, after in zip(cells, judged, strict=True):
@@ -121,7 +122,7 @@ def test_without_a_control_nothing_is_compared() -> None:
     promised = Plan(arms, (GOAL,), planned_customers=100)
     layout = lay_out([read_metric(m) for m in promised.metrics], [], [[]])
     moments = {key: Moments.of(np.ones((10, 1))) for key in "ab"}
-    compared = compare_all(promised, layout, moments)
+    compared = compare_all(promised, layout, [Phase.of_all(moments)])
     assert [type(item.result) for item in compared] == [Inconclusive, Inconclusive]
     assert {item.ln_p_adjusted for item in compared} == {None}
 
@@ -134,7 +135,9 @@ def test_an_interval_that_leaves_a_quantiles_thresholds_is_as_good_as_endless() 
     thresholds = np.quantile(values, np.linspace(0.4765, 0.5235, 9)).tolist()
     columns = np.hstack([np.ones_like(values), (values <= thresholds).astype(np.float64)])
     layout = lay_out([read_metric(median)], [], [thresholds])
-    compared = compare_all(promised, layout, {arm.key: Moments.of(columns) for arm in ARMS})
+    compared = compare_all(
+        promised, layout, [Phase.of_all({arm.key: Moments.of(columns) for arm in ARMS})]
+    )
     for item in compared:
         assert isinstance(item.result, Estimate)
         assert item.together is not None

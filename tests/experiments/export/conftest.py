@@ -4,6 +4,8 @@ import pytest
 from django.db import connection
 
 from experiments.analysing.analysis import analyse
+from experiments.lifecycle.adjusting import change_weights
+from experiments.lifecycle.drafting import ArmPlan
 from experiments.models import Experiment
 from tests.makers import (
     DAY,
@@ -55,4 +57,32 @@ def experiment() -> Experiment:
         # By the statistics of rows that are deleted by now the planner may take minutes over these.
         cursor.execute("ANALYZE audience_customer, experiments_exposure, audience_event")
     analyse(made, now=NOW + 3 * DAY)
+    return made
+
+
+@pytest.fixture
+def ramped() -> Experiment:
+    """A share and a mean with covariates, of an arm that grew while the shop sold better."""
+    arms = (ArmPlan("control", "Control", 9000, is_control=True), ArmPlan("new", "New", 1000))
+    spend = make_metric(kind="mean")
+    made = make_experiment(others=[spend], arms=arms, planned_customers=2000, minimum_days=1)
+    for at, sizes, share in (
+        (NOW, {"control": 900, "new": 100}, 0.1),
+        (NOW + 2 * DAY, {"control": 500, "new": 500}, 0.3),
+    ):
+        if at > NOW:
+            weights = {"control": 5000, "new": 5000}
+            change_weights(made, weights, by=None, now=at - HOUR, reason="it holds")
+        for arm, size in sizes.items():
+            people = make_customers(size)
+            bought = people[: round(size * share)]
+            make_events(
+                [event_row(p, "Order Completed", at=NOW - DAY, value=5.0) for p in bought[::2]]
+                + [
+                    event_row(p, "Order Completed", at=at + HOUR, value=5.0 + n % 19)
+                    for n, p in enumerate(bought)
+                ]
+            )
+            expose(made, people, arm, at=at)
+    analyse(made, now=NOW + 4 * DAY)
     return made

@@ -9,8 +9,9 @@ import pytest
 from experiments.analysing.analysis import analyse
 from experiments.export.api import to_document
 from experiments.export.notebook import to_notebook
+from experiments.lifecycle.adjusting import halt_arm
 from experiments.models import Experiment
-from tests.makers import DAY, NOW, make_experiment
+from tests.makers import DAY, NOW, expose, make_customers, make_experiment
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +54,28 @@ def test_the_notebook_finds_the_same_numbers_by_itself(
     )
     printed = capsys.readouterr().out
     assert printed.count("OfferLab") == 4 * 4 + 3
+
+
+def test_the_notebook_compares_those_who_came_at_the_same_odds(ramped: Experiment) -> None:
+    rows = run(write(ramped))
+    assert len(rows) == 2
+    for row in rows:
+        assert row["method"].startswith("Compared within 2 groups")
+        assert row["here"] == pytest.approx(row["theirs"], rel=1e-9, abs=1e-12)
+
+
+def test_the_notebook_compares_a_halted_arm_with_the_control_of_its_time(
+    experiment: Experiment,
+) -> None:
+    halt_arm(experiment, "new", by=None, now=NOW + DAY, reason="a bug")
+    expose(experiment, make_customers(300), "control", at=NOW + 2 * DAY)
+    experiment.analyses.all().delete()
+    analyse(experiment, now=NOW + 3 * DAY)
+    rows = run(write(experiment))
+    assert [len(row["here"]) for row in rows if row["same"]] == [4, 1, 4, 1, 4, 1]
+    for row in rows:
+        if row["same"]:
+            assert row["here"] == pytest.approx(row["theirs"], rel=1e-9, abs=1e-12)
 
 
 def test_the_notebook_of_nothing_runs() -> None:

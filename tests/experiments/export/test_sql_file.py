@@ -55,6 +55,23 @@ def test_the_sql_gives_the_moments_of_each_segment(experiment: Experiment) -> No
     }
 
 
+def test_the_sql_gives_the_moments_of_each_phase(ramped: Experiment) -> None:
+    analysis = ramped.analyses.get()
+    text = to_sql(ramped, analysis)
+    assert "-- Phase 2: control 5000, new 5000" in text
+    exposures, moments = run(text)
+    ids = dict(ramped.arms.values_list("pk", "key"))
+    counted = {(row[0], ids[row[1]]): row[2] for row in exposures}
+    found = {(row[0], ids[row[1]]): (row[2], row[3]) for row in moments}
+    assert counted == {key: n for key, (n, _) in found.items()}
+    assert found == {
+        (number, arm): (kept["n"], pytest.approx(kept["mean"][: len(found[0, "new"][1])]))
+        for number, phase in enumerate(analysis.moments["phases"])
+        for arm, kept in phase["arms"].items()
+        if kept["n"]
+    }
+
+
 def test_a_name_stays_in_its_comment(experiment: Experiment) -> None:
     hostile = "x\n; DROP TABLE audience_event; --\r; SELECT 1; %s */ \u2028 '"
     Experiment.objects.filter(pk=experiment.pk).update(name=hostile)

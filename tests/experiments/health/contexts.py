@@ -36,27 +36,31 @@ def make_moments(n: int, mean: float, variance: float) -> Moments:
 def make_sound_context() -> HealthContext:
     """Make a context of three arms with everything a check can ask for and nothing to find.
 
-    Customers came in two phases, first to A alone. All numbers are drawn as chance would, from a
-    fixed seed.
+    Customers came in two phases, at first fewer of them. All numbers are drawn as chance
+    would, from a fixed seed.
     """
     rng = np.random.default_rng(2026)
     split = rng.multinomial(60_000, [0.5, 0.25, 0.25]).tolist()
     phone = rng.binomial(split, 0.6).tolist()
     spend = {
         arm: Moments.of(rng.lognormal(3, 0.8, (n, 1)) * (rng.random((n, 1)) < 0.1))
-        for arm, n in zip("ABC", [20_000 + split[0], *split[1:]], strict=True)
+        for arm, n in zip(
+            "ABC", [n + m for n, m in zip((10_000, 5000, 5000), split, strict=True)], strict=True
+        )
     }
     before = {arm: Moments.of(rng.gamma(2.0, 5.0, (20_000, 1))) for arm in "ABC"}
     changes = {arm: Moments.of(rng.normal(-0.1, 3.0, (10_000, 1))) for arm in "ABC"}
 
     def phases(ramp: int, counts: list[int]) -> tuple[Phase, ...]:
         return (
-            make_phase((10_000, ramp), (0, 0), (0, 0)),
+            make_phase((1000, ramp // 2), (500, ramp // 4), (500, ramp // 4)),
             make_phase((5000, counts[0]), (2500, counts[1]), (2500, counts[2])),
         )
 
     return HealthContext(
-        arms=make_phase((5000, 20_000 + split[0]), (2500, split[1]), (2500, split[2])),
+        arms=make_phase(
+            (5000, 10_000 + split[0]), (2500, 5000 + split[1]), (2500, 5000 + split[2])
+        ),
         moved=12,
         control="A",
         phases=phases(20_000, split),

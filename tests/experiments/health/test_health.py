@@ -37,6 +37,7 @@ def make_broken_context() -> HealthContext:
     low, high = make_moments(900, 1.0, 1.0), make_moments(900, 2.0, 1.0)
     return replace(
         make_context((5000, 900), (5000, 0), moved=200),
+        phases=(make_phase((5000, 900), (5000, 0)), make_phase((9000, 1), (1000, 0))),
         segments=(
             Segment("plan", "free", (make_phase((5000, 400), (5000, 600)),)),
             Segment("plan", "pro", (make_phase((5000, 600), (5000, 400)),)),

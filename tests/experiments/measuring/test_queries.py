@@ -67,7 +67,7 @@ def experiment() -> Experiment:
 
 
 def test_nobody_has_no_moments(experiment: Experiment) -> None:
-    assert measured(experiment, [ORDERED]) == ArmMoments({}, {}, [], moved=0)
+    assert measured(experiment, [ORDERED]) == ArmMoments({}, {}, [], 0, [{}], [])
 
 
 def test_one_customer_has_a_mean_and_no_variance(experiment: Experiment) -> None:
