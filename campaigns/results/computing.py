@@ -1,7 +1,7 @@
 """Computes what a campaign was worth and stores it, whenever its experiment was analysed anew."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from campaigns.results.queries import (
 )
 from campaigns.results.values import unit_of
 from campaigns.results.worth import Line, to_groups, to_rows
+from experiments.analysing.phases import Phase
 from experiments.analysing.reporting import by_key
 from experiments.measuring.evidence import label_arms, nobody
 from experiments.measuring.layout import Placed
@@ -36,9 +37,11 @@ from experiments.measuring.queries import ArmMoments, count_exposures, find_layo
 from experiments.metrics.columns import Events, Given, Total
 from experiments.models import Analysis, Arm
 from experiments.plan import Adjustment, Plan
+from experiments.planning.phases import Phases, find_weights
 from experiments.planning.versions import draft_plan, read_plan
 from experiments.sql.columns import Scope
 from experiments.sql.statements import AttributeDimension
+from experiments.stats.moments import Moments
 from experiments.wording import Unit, say_list
 from recommender.models.rankings import Product
 
@@ -111,7 +114,8 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
     layout = find_layout(scope, [plan.goal], Adjustment(days=0))
     columns = [*layout.columns, *MONEY]
     dimensions = [AttributeDimension(name) for name in plan.segments]
-    found = measure(scope, columns, dimensions)
+    changed = find_weights(list(campaign.experiment.plans.all()))
+    found = measure(scope, columns, dimensions, phases=changed.starts)
     found_logs = read_offers(campaign, since=since, now=until)
     logs = sorted(found_logs, key=lambda log: log.given, reverse=True)[:MOST_OFFERS]
     offers = {offer.key: offer for offer in Offer.objects.filter(key__in=[o.key for o in logs])}
@@ -129,7 +133,9 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
     ]
     silent = [arm.key for arm in arms if arm.named_values.get("serves") == Serves.NOTHING]
     groups = to_groups(
-        by_key(found.by_arm, arms, len(columns)), silent=silent, nobody=nobody(len(columns))
+        _to_phases(found.phases, changed, arms, columns=len(columns)),
+        silent=silent,
+        nobody=nobody(len(columns)),
     )
     labels = label_arms(arms)
     return {
@@ -149,7 +155,9 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
         "goal_unit": unit_of(campaign.policy),
         "window_seconds": campaign.policy.reward_window_seconds,
         "rows": to_rows(lines, groups, planned=plan.planned_customers),
-        "segments": _segments(plan, found, arms, lines, silent=silent, columns=len(columns)),
+        "segments": _segments(
+            plan, found, changed, arms, lines, silent=silent, columns=len(columns)
+        ),
         "offers": [
             _offer(log, offers.get(log.key), plan, problem)
             | {"name": str(offers.get(log.key) or products.get(log.key) or log.key)}
@@ -183,7 +191,7 @@ def _goal_line(goal: Placed, plan: Plan) -> Line:
         measured.planned.name,
         measured.type.unit(measured.params),
         goal.value,
-        lambda before, after: goal.compare([(before, after)], confidence=plan.confidence),
+        lambda pairs, shares: goal.compare(pairs, confidence=plan.confidence, shares=shares),
     )
 
 
@@ -205,9 +213,21 @@ def _money_lines(plan: Plan, at: int, unit: Unit, *, margin: float) -> list[Line
     ]
 
 
+def _to_phases(
+    parts: Sequence[Mapping[int, Moments]], changed: Phases, arms: Sequence[Arm], *, columns: int
+) -> list[Phase]:
+    """Return the arms' moments by when customers came, with the weights of the time."""
+    weights = changed.weights or (({},),)
+    return [
+        Phase(served, by_key(part, arms, columns))
+        for served, part in zip(weights, parts, strict=True)
+    ]
+
+
 def _segments(
     plan: Plan,
     found: ArmMoments,
+    changed: Phases,
     arms: Sequence[Arm],
     lines: Sequence[Line],
     *,
@@ -215,9 +235,13 @@ def _segments(
     columns: int,
 ) -> list[dict[str, Any]]:
     segments = []
-    for dimension, by_value in zip(plan.segments, found.by_segment, strict=True):
-        for value, by_arm in sorted(by_value.items()):
-            groups = to_groups(by_key(by_arm, arms, columns), silent=silent, nobody=nobody(columns))
+    for dimension, by_value in zip(plan.segments, found.segment_phases, strict=True):
+        for value, parts in sorted(by_value.items()):
+            groups = to_groups(
+                _to_phases(parts, changed, arms, columns=columns),
+                silent=silent,
+                nobody=nobody(columns),
+            )
             segments.append(
                 {
                     "dimension": dimension,

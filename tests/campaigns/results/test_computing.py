@@ -9,6 +9,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
+from campaigns.lifecycle.status import divide_campaign
 from campaigns.models import CampaignResult, Offer
 from campaigns.results.computing import compute_result, find_due
 from experiments.analysing.analysis import analyse
@@ -303,3 +304,30 @@ def test_of_many_products_those_that_were_given_out_most_are_told(
     assert (most["key"], most["given"]) == (given.index[0], given.iloc[0])
     assert most["name"] == {"red": "Red shoes", "blue": "Blue"}[most["key"]]
     assert report["offers_left_out"] == 1
+
+
+def test_offers_that_did_nothing_are_worth_nothing_though_shares_changed_as_sales_grew() -> None:
+    campaign = draft_shop()
+    first = {"hold-out": 400, "control": 50, "personalised": 50}
+    then = {"hold-out": 200, "control": 200, "personalised": 400}
+    divide_campaign(campaign, _buckets(first), by=None, now=NOW, reason="careful")
+    for at, sizes, share in ((NOW + HOUR, first, 0.1), (NOW + 5 * DAY + HOUR, then, 0.4)):
+        if at > NOW + DAY:
+            divide_campaign(campaign, _buckets(then), by=None, now=at - HOUR, reason="it holds")
+        for arm, size in sizes.items():
+            people = make_customers(size, attributes={"country": "de"})
+            expose(campaign.experiment, people, arm, at=at)
+            bought = people[: round(size * share)]
+            make_events([event_row(person, ORDER, at=at + HOUR, value=20.0) for person in bought])
+    report = compute_result(campaign, now=LATER).report
+    for part in (report, *report["segments"]):
+        for key in ("goal", "revenue", "net"):
+            row = rows_of(part)[key]
+            for result in (row["result"], *(arm["result"] for arm in row["arms"].values())):
+                assert result["difference"] == pytest.approx(0, abs=CLOSE)
+            assert row["served"] == pytest.approx(row["held_out"], abs=CLOSE)
+    assert (report["held_out"], report["served"]) == (600, 700)
+
+
+def _buckets(sizes: dict[str, int]) -> dict[str, int]:
+    return {arm: size * 10_000 // sum(sizes.values()) for arm, size in sizes.items()}

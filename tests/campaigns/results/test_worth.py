@@ -7,6 +7,7 @@ import pytest
 from scipy import optimize, stats
 
 from campaigns.results.worth import Line, to_groups, to_rows
+from experiments.analysing.phases import Phase
 from experiments.stats.moments import Moments
 
 NOBODY = Moments(0, (0.0, 0.0), ((0.0, 0.0), (0.0, 0.0)))
@@ -18,7 +19,7 @@ ARMS = {"out": Moments.of(OUT), "red": Moments.of(RED), "blue": Moments.of(BLUE)
 
 
 def test_arms_with_offers_count_together_and_each_by_itself() -> None:
-    groups = to_groups(ARMS, silent=["out"], nobody=NOBODY)
+    groups = to_groups([Phase.of_all(ARMS)], silent=["out"], nobody=NOBODY)
     (row,) = to_rows([NET], groups, planned=1000)
     served = np.concatenate([RED, BLUE])
     welch = stats.ttest_ind(served[:, 0] - served[:, 1], OUT[:, 0] - OUT[:, 1], equal_var=False)
@@ -31,7 +32,7 @@ def test_arms_with_offers_count_together_and_each_by_itself() -> None:
 
 
 def test_at_every_look_the_interval_is_that_of_the_mixture_martingale() -> None:
-    groups = to_groups(ARMS, silent=["out"], nobody=NOBODY)
+    groups = to_groups([Phase.of_all(ARMS)], silent=["out"], nobody=NOBODY)
     (row,) = to_rows([NET], groups, planned=1000)
     ends = row["result"]["difference_interval"]
     error = (ends["high"] - ends["low"]) / 2 / stats.norm.ppf(0.975)
@@ -48,17 +49,17 @@ def test_at_every_look_the_interval_is_that_of_the_mixture_martingale() -> None:
 
 
 def test_without_a_hold_out_or_without_anybody_there_is_no_comparison() -> None:
-    served = to_groups({"red": ARMS["red"]}, silent=[], nobody=NOBODY)
+    served = to_groups([Phase.of_all({"red": ARMS["red"]})], silent=[], nobody=NOBODY)
     (row,) = to_rows([NET], served, planned=1000)
     assert "Nobody was held out" in row["result"]["reason"]
     assert row["total"] is row["lasting"] is row["held_out"] is None
-    nobody = to_groups({"out": ARMS["out"]}, silent=["out"], nobody=NOBODY)
+    nobody = to_groups([Phase.of_all({"out": ARMS["out"]})], silent=["out"], nobody=NOBODY)
     (row,) = to_rows([NET], nobody, planned=1000)
     assert "Nobody has met an arm that gives offers" in row["result"]["reason"]
 
 
 def test_a_line_that_means_nothing_has_no_numbers() -> None:
-    groups = to_groups(ARMS, silent=["out"], nobody=NOBODY)
+    groups = to_groups([Phase.of_all(ARMS)], silent=["out"], nobody=NOBODY)
     (row,) = to_rows([NET.without("Two currencies.")], groups, planned=1000)
     assert row["served"] is None
     assert row["result"] == {"kind": "inconclusive", "reason": "Two currencies."}
