@@ -79,6 +79,12 @@ def moments(world: World, scope: Scope) -> Statement:
     return moments_statement(scope, COLUMNS, dimensions)
 
 
+def moments_by_phase(world: World, scope: Scope) -> Statement:
+    return moments_statement(
+        scope, COLUMNS[:2], [AttributeDimension("it's")], [NOW, NOW + DAY, NOW + 2 * DAY]
+    )
+
+
 def counts(world: World, scope: Scope) -> Statement:
     return count_statement(scope, [ORDERED])
 
@@ -108,7 +114,9 @@ def exposures(world: World, scope: Scope) -> Statement:
 Ask = Callable[[World, Scope], Statement]
 
 
-@pytest.mark.parametrize("ask", [moments, counts, quantiles, arrivals, currencies, exposures])
+@pytest.mark.parametrize(
+    "ask", [moments, moments_by_phase, counts, quantiles, arrivals, currencies, exposures]
+)
 @pytest.mark.parametrize("engine", LAKE_ENGINES)
 def test_an_analysis_is_the_same_on_every_engine(
     engine: str, ask: Ask, tmp_path: Path, settings: Settings
