@@ -37,6 +37,8 @@ class ReportPage:
         days_left: At the pace so far.
         confidence_percent: Of every interval.
         decided_at: When the verdict was reached, where the numbers went on after it.
+        means_are_mixed: Whether arms hold customers of different times, as weights changed, so that
+            the arms' means differ without an effect.
     """
 
     verdict: Mapping[str, Any]
@@ -54,6 +56,7 @@ class ReportPage:
     days_left: int | None
     confidence_percent: str
     decided_at: datetime | None
+    means_are_mixed: bool
 
 
 def to_page(analysis: Analysis, *, by: str = "") -> ReportPage:
@@ -93,6 +96,7 @@ def to_page(analysis: Analysis, *, by: str = "") -> ReportPage:
         days_left=report["days_left"],
         confidence_percent=f"{100 * report['confidence']:g}%",
         decided_at=decided_at if decided_at < analysis.computed_at else None,
+        means_are_mixed="weights_changed" in codes,
     )
 
 

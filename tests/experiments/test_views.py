@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from experiments.analysing.analysis import analyse
+from experiments.lifecycle.adjusting import halt_arm
 from experiments.lifecycle.drafting import ArmPlan
 from experiments.lifecycle.status import request_analysis, stop_experiment
 from experiments.models import Experiment
@@ -77,6 +78,17 @@ def test_every_kind_of_verdict_has_its_page(
     page = page_of(experiment)
     assert f'<section class="verdict {kind}"' in page
     assert says in page
+
+
+def test_means_of_arms_that_were_halted_are_said_to_be_of_all_times() -> None:
+    experiment = make_experiment(planned_customers=160)
+    fill(experiment, control=(80, 20), new=(80, 21))
+    assert ", of all times" not in page_of(experiment)
+    halt_arm(experiment, "new", by=None, now=LATER, reason="it looked broken")
+    expose(experiment, make_customers(40), "control", at=LATER + HOUR)
+    analyse(experiment, now=LATER + DAY)
+    # In the table's head, and at both means where it is read on a phone.
+    assert page_of(experiment).count("Mean, of all times") == 3
 
 
 def test_an_experiment_that_nobody_met_has_a_page() -> None:
