@@ -31,7 +31,8 @@ LATER = NOW + HOUR
 def shop(transactional_db: None) -> Iterator[ClientShop]:
     """A campaign whose policy has leaves, and no decision yet."""
     offers = [make_offer(key=key) for key in OFFERS]
-    campaign = make_campaign(offers=offers, features=SPEC, held_back_share=0.3)
+    # Clients draw by the key, so with one of its own they would draw otherwise in every run.
+    campaign = make_campaign(key="shop", offers=offers, features=SPEC, held_back_share=0.3)
     PolicyLeaves.objects.create(
         policy=campaign.policy, version=VERSION, table=LEAVES.to_json(), published_at=NOW
     )
