@@ -199,7 +199,6 @@ class Batch:
             limits=list({limit.id: limit for limit in limits if limit.is_per_customer}.values()),
             audiences={id_: c for id_, c in self.snapshot.rules.items() if id_ in audiences},
             watched=self._watched(),
-            judged=[c.experiment_id for c in self.campaigns if c.policy.held_back_share > 0],
         )
         used = await lock_counters(connection, counters)
         self.tally = Tally(used | await read_counters(connection, heard))

@@ -14,7 +14,7 @@ from audience.customers.meeting import find, take_turns
 from audience.rules.sql import Compiled
 from campaigns.deciding.contacting import CONTACTS, Watched, bind_contacts, to_contacts
 from campaigns.deciding.limits import Limit
-from experiments.assigning.exposures import MET_ARMS, to_met_arms
+from experiments.assigning.exposures import MET_ARMS, MET_AS, to_met_arms
 from recommender.decision_ids import first_id_at
 from recommender.ranking.reading import Lists
 from recommender.weighing.contacts import Contacts
@@ -45,17 +45,6 @@ LAST_DECISIONS: LiteralString = """,
          FROM recommender_decision AS slot
          WHERE slot.customer_id = newest.customer_id AND slot.campaign = wanted.campaign
            AND slot.decided_at = newest.decided_at AND slot.id >= %(since)s) AS held)
-"""
-# Under which key somebody met the arm of experiments, where that is another one than the customer's
-# own, by the order of `MET_ARMS`: a visitor's of before.
-MET_AS: LiteralString = """,
-    (SELECT COALESCE(jsonb_object_agg(met.experiment_id, named.external_key), '{}')
-     FROM (SELECT DISTINCT ON (experiment_id) experiment_id, customer_id
-           FROM experiments_exposure
-           WHERE customer_id = ANY(person.ids) AND experiment_id = ANY(%(judged)s)
-           ORDER BY experiment_id, customer_id <> customer.id, exposed_at) AS met
-     JOIN audience_customer AS named ON named.id = met.customer_id
-     WHERE met.customer_id <> customer.id)
 """
 # In the place of what nobody asks for.
 NOTHING: LiteralString = ", NULL"
@@ -171,7 +160,6 @@ class Wanted:
         limits: Further limits per customer.
         audiences: How to find out who is in the audiences that matter, by their ids.
         watched: Whose contacts matter.
-        judged: Ids of those experiments of which some customers are held back from learning.
     """
 
     experiments: Sequence[int]
@@ -180,7 +168,6 @@ class Wanted:
     limits: Sequence[Limit] = ()
     audiences: Mapping[int, Compiled] = field(default_factory=dict)
     watched: Watched = field(default_factory=lambda: Watched({}))
-    judged: Sequence[int] = ()
 
 
 async def recall(
@@ -201,10 +188,7 @@ async def recall(
     if capped:
         params["capped"] = list(capped)
         params["capped_since"] = [first_id_at(now - timedelta(days=n)) for n in capped.values()]
-    if wanted.judged:
-        params["judged"] = list(wanted.judged)
-    besides = MET_ARMS + (MET_AS if wanted.judged else NOTHING) + LAST_DECISIONS
-    besides += GIVEN if capped else NOTHING
+    besides = MET_ARMS + MET_AS + LAST_DECISIONS + (GIVEN if capped else NOTHING)
     besides += TIMES if limits else NOTHING
     params |= _bind(limits, now=now) if limits else {}
     besides += CONTACTS if wanted.watched.events else NOTHING
@@ -254,7 +238,7 @@ def _to_known(found: Sequence[Found]) -> Sequence[Known]:
             key=each.key,
             attributes=each.attributes,
             arms=to_met_arms(arms),
-            met_as={int(experiment): key for experiment, key in (met_as or {}).items()},
+            met_as={int(experiment): key for experiment, key in met_as.items()},
             held={campaign: [_to_held(slot) for slot in slate] for campaign, slate in held.items()},
             given=given or {},
             times={

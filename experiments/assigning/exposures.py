@@ -41,12 +41,22 @@ ANTEDATE: LiteralString = """
 
 # Of the customers that are one person, as `audience/customers/finding.py` finds them, in these
 # experiments. Whom a visitor turned out to be inherits the visitor's arms; an own arm comes first.
-MET_ARMS: LiteralString = """,
-    (SELECT COALESCE(jsonb_object_agg(experiment_id, arm_id), '{}')
-     FROM (SELECT DISTINCT ON (experiment_id) experiment_id, arm_id
-           FROM experiments_exposure
-           WHERE customer_id = ANY(person.ids) AND experiment_id = ANY(%(experiments)s)
-           ORDER BY experiment_id, customer_id <> customer.id, exposed_at) AS met)
+_FIRST_MET: LiteralString = """
+    (SELECT DISTINCT ON (experiment_id) experiment_id, customer_id, arm_id
+     FROM experiments_exposure
+     WHERE customer_id = ANY(person.ids) AND experiment_id = ANY(%(experiments)s)
+     ORDER BY experiment_id, customer_id <> customer.id, exposed_at) AS met
+"""
+MET_ARMS: LiteralString = f""",
+    (SELECT COALESCE(jsonb_object_agg(experiment_id, arm_id), '{{}}') FROM {_FIRST_MET})
+"""
+# Under which key they met it, where that is another one than the customer's own; most people have
+# one name, and nothing is read for them.
+MET_AS: LiteralString = f""",
+    (SELECT COALESCE(jsonb_object_agg(met.experiment_id, named.external_key), '{{}}')
+     FROM {_FIRST_MET}
+     JOIN audience_customer AS named ON named.id = met.customer_id
+     WHERE met.customer_id <> customer.id AND cardinality(person.ids) > 1)
 """
 
 
