@@ -56,7 +56,9 @@ EARNED = f"""
                decision.ranker_version IS NOT NULL AS may_be_product,
                decision.decided_at, decision.decided_at + counting.lasts AS until,
                decision.arm, decision.held_back, decision.propensity, decision.eligible,
-               decision.weights, decision.cost_cents / 100.0 AS cost
+               decision.weights, decision.cost_cents / 100.0 AS cost,
+               decision.position = 0 AND cardinality(decision.eligible) > 0
+                   AND decision.decided_at + counting.lasts <= %(now)s AS is_judged
         FROM recommender_decision AS decision
         JOIN called ON called.customer_id = decision.customer_id
         JOIN counting ON counting.key = decision.campaign
@@ -120,8 +122,7 @@ BY_OFFER = f"""
                COALESCE(1 / avg(1 / NULLIF(chance, 0)), 0) AS tells
         FROM decided
         CROSS JOIN LATERAL unnest(decided.eligible, decided.weights) AS one (key, chance)
-        WHERE decided.campaign = %(campaign)s AND key <> '' AND decided.position = 0
-          AND decided.until <= %(now)s
+        WHERE decided.campaign = %(campaign)s AND key <> '' AND decided.is_judged
         GROUP BY key, decided.arm, decided.held_back
     ), counted AS (
         SELECT key, arm, held_back,
@@ -130,9 +131,7 @@ BY_OFFER = f"""
         FROM told WINDOW offer AS (PARTITION BY key)
     ), asked AS (
         SELECT decided.person, key, decided.offer IS NOT DISTINCT FROM key AS is_it,
-               counted.counts IS NOT NULL AND decided.position = 0
-                   AND cardinality(decided.eligible) > 0
-                   AND decided.until <= %(now)s AS is_judged,
+               decided.is_judged AND counted.counts IS NOT NULL AS is_judged,
                counted.counts, counted.counts / decided.propensity AS weight,
                decided.cost, COALESCE(earned.goals, 0) AS goals,
                COALESCE(earned.revenue, 0) AS revenue
