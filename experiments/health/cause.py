@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.health.base import Segment
+from experiments.health.chance import LEAST_EXPECTED
 from experiments.health.split import Split
 
-# As in the test of the whole: below this, the chi-square distribution does not describe a part.
-_LEAST_EXPECTED = 5
 # Errors allowed: that any segment is called broken or different by chance, and that one rest is.
 _LEVEL = 0.01
 
@@ -67,11 +66,11 @@ def find_suspects(whole: Split, segments: Iterable[Segment]) -> list[Suspect]:
         segments: Of any number of dimensions; dimensions may overlap.
     """
     parts = [(segment, Split.of(segment.phases)) for segment in segments]
-    parts = [(segment, part) for segment, part in parts if part.least_expected >= _LEAST_EXPECTED]
+    parts = [(segment, part) for segment, part in parts if part.least_expected >= LEAST_EXPECTED]
     suspects = []
     for segment, part in parts:
         rest = whole.without(part)
-        if rest.least_expected < _LEAST_EXPECTED:
+        if rest.least_expected < LEAST_EXPECTED:
             continue
         chi2, _, p_value = part.test()
         suspects.append(

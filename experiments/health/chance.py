@@ -17,6 +17,8 @@ from experiments.wording import say_p_value
 # Cats, a sound experiment, has p = .0086: one level would either miss or cry wolf.
 WARN_BELOW = 0.01
 BLOCK_BELOW = 0.001
+# Cochran's rule: below this the chi-square distribution is no longer a fair description.
+LEAST_EXPECTED = 5
 
 
 def level_now(context: HealthContext, level: float, *, tests: int = 1) -> float:

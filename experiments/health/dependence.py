@@ -7,12 +7,16 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from experiments.health.base import Finding, HealthContext, Overlap
-from experiments.health.chance import BLOCK_BELOW, WARN_BELOW, level_now, say_chance
+from experiments.health.chance import (
+    BLOCK_BELOW,
+    LEAST_EXPECTED,
+    WARN_BELOW,
+    level_now,
+    say_chance,
+)
 from experiments.stats.multiplicity import adjust_benjamini_hochberg
 from experiments.wording import say_list
 
-# Cochran's rule: below this the chi-square distribution is no longer a fair description.
-LEAST_EXPECTED = 5
 # The logarithm of what underflows is not known better.
 _LEAST_P = 1e-300
 

@@ -1,12 +1,15 @@
 """Finds segments that the arms fill differently, as an attribute does that arms have changed."""
 
-from experiments.health.base import Finding, HealthContext
-from experiments.health.chance import BLOCK_BELOW, WARN_BELOW, level_now, say_chance
+from experiments.health.base import Finding, HealthContext, Phase
+from experiments.health.chance import (
+    BLOCK_BELOW,
+    LEAST_EXPECTED,
+    WARN_BELOW,
+    level_now,
+    say_chance,
+)
 from experiments.health.split import Split
 from experiments.wording import say_list
-
-# Cochran's rule: below this the chi-square distribution is no longer a fair description.
-LEAST_EXPECTED = 5
 
 
 def check_shifted(context: HealthContext) -> Finding | None:
@@ -54,16 +57,14 @@ def check_shifted(context: HealthContext) -> Finding | None:
 
 def _test(context: HealthContext) -> list[tuple[float, str, str, Split]]:
     """Return each segment's p-value, with what it is of; without those that are too small."""
+    phases: dict[str, list[Phase]] = {}
+    for segment in context.segments:
+        phases.setdefault(segment.dimension, []).extend(segment.phases)
+    wholes = {dimension: Split.of(every) for dimension, every in phases.items()}
     found = []
     for segment in context.segments:
         part = Split.of(segment.phases)
-        others = [
-            phase
-            for other in context.segments
-            if other.dimension == segment.dimension and other.value != segment.value
-            for phase in other.phases
-        ]
-        rest = Split.of(others)
+        rest = wholes[segment.dimension].without(part)
         if min(part.least_expected, rest.least_expected) >= LEAST_EXPECTED:
             found.append((part.differs_from(rest), segment.dimension, segment.value, part))
     return found

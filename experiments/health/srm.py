@@ -4,12 +4,16 @@ from collections import Counter
 
 from experiments.health.base import Finding, HealthContext
 from experiments.health.cause import Suspect, find_suspects
-from experiments.health.chance import BLOCK_BELOW, WARN_BELOW, level_now, say_chance
+from experiments.health.chance import (
+    BLOCK_BELOW,
+    LEAST_EXPECTED,
+    WARN_BELOW,
+    level_now,
+    say_chance,
+)
 from experiments.health.split import Split
 from experiments.wording import say_list
 
-# Cochran's rule: below this the chi-square distribution is no longer a fair description.
-LEAST_EXPECTED = 5
 # A page has room for so many of the segments searched.
 MOST_SUSPECTS = 5
 
