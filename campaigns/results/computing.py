@@ -1,7 +1,7 @@
 """Computes what a campaign was worth and stores it, whenever its experiment was analysed anew."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,8 +29,7 @@ from campaigns.results.queries import (
 )
 from campaigns.results.values import unit_of
 from campaigns.results.worth import Line, to_groups, to_rows
-from experiments.analysing.phases import Phase
-from experiments.analysing.reporting import by_key
+from experiments.analysing.reporting import to_phases
 from experiments.measuring.evidence import label_arms, nobody
 from experiments.measuring.layout import Placed
 from experiments.measuring.queries import ArmMoments, count_exposures, find_layout, measure
@@ -41,7 +40,6 @@ from experiments.planning.phases import Phases, find_weights
 from experiments.planning.versions import draft_plan, read_plan
 from experiments.sql.columns import Scope
 from experiments.sql.statements import AttributeDimension
-from experiments.stats.moments import Moments
 from experiments.wording import Unit, say_list
 from recommender.models.rankings import Product
 
@@ -133,7 +131,7 @@ def _report(campaign: Campaign, *, since: datetime, until: datetime) -> dict[str
     ]
     silent = [arm.key for arm in arms if arm.named_values.get("serves") == Serves.NOTHING]
     groups = to_groups(
-        _to_phases(found.phases, changed, arms, columns=len(columns)),
+        to_phases(found.phases, changed.weights, arms, len(columns)),
         silent=silent,
         nobody=nobody(len(columns)),
     )
@@ -213,17 +211,6 @@ def _money_lines(plan: Plan, at: int, unit: Unit, *, margin: float) -> list[Line
     ]
 
 
-def _to_phases(
-    parts: Sequence[Mapping[int, Moments]], changed: Phases, arms: Sequence[Arm], *, columns: int
-) -> list[Phase]:
-    """Return the arms' moments by when customers came, with the weights of the time."""
-    weights = changed.weights or (({},),)
-    return [
-        Phase(served, by_key(part, arms, columns))
-        for served, part in zip(weights, parts, strict=True)
-    ]
-
-
 def _segments(
     plan: Plan,
     found: ArmMoments,
@@ -238,7 +225,7 @@ def _segments(
     for dimension, by_value in zip(plan.segments, found.segment_phases, strict=True):
         for value, parts in sorted(by_value.items()):
             groups = to_groups(
-                _to_phases(parts, changed, arms, columns=columns),
+                to_phases(parts, changed.weights, arms, columns),
                 silent=silent,
                 nobody=nobody(columns),
             )

@@ -10,10 +10,12 @@ from experiments.analysing.beliefs import form_beliefs
 from experiments.analysing.comparing import Compared, compare_all
 from experiments.analysing.earlier import FINAL, Earlier, recall_looks
 from experiments.analysing.explaining import Looks, explain_all
+from experiments.analysing.phases import Phase
 from experiments.analysing.reporting import (
+    Weights,
     by_key,
-    split_phases,
     summarise,
+    to_phases,
     write_metric,
     write_moments,
     write_segments,
@@ -51,7 +53,7 @@ def analyse(experiment: Experiment, *, now: datetime) -> Analysis:
     earlier = recall_looks(experiment)
     moments = by_key(evidence.found.by_arm, arms, evidence.columns)
     strata = _strata(evidence, arms)
-    phases = split_phases(evidence, arms, served.weights, moments, strata)
+    phases = _phases(evidence, served.weights, arms)
     findings = find_problems(
         evidence, arms, plans=plans, phases=phases, earlier_looks=earlier.customers
     )
@@ -137,6 +139,14 @@ def _days_left(experiment: Experiment, evidence: Evidence) -> int | None:
         so_far=evidence.customers,
         days=evidence.days,
     )
+
+
+def _phases(evidence: Evidence, weights: Sequence[Weights], arms: Sequence[Arm]) -> list[Phase]:
+    """Divide the arms' moments, all and in strata, by when customers came."""
+    found = evidence.found
+    by_value = {} if evidence.strata is None else found.segment_phases[evidence.strata]
+    strata = [parts for _, parts in sorted(by_value.items())]
+    return to_phases(found.phases, weights, arms, evidence.columns, strata)
 
 
 def _strata(evidence: Evidence, arms: Sequence[Arm]) -> list[dict[str, Moments]]:

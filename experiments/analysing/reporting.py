@@ -24,25 +24,29 @@ def by_key(by_arm: Mapping[int, Moments], arms: Sequence[Arm], columns: int) -> 
     return {arm.key: by_arm.get(arm.pk, nobody(columns)) for arm in arms}
 
 
-def split_phases(
-    evidence: Evidence,
-    arms: Sequence[Arm],
+def to_phases(
+    parts: Sequence[Mapping[int, Moments]],
     weights: Sequence[Weights],
-    moments: Mapping[str, Moments],
-    strata: Sequence[Mapping[str, Moments]],
+    arms: Sequence[Arm],
+    columns: int,
+    strata: Sequence[Sequence[Mapping[int, Moments]]] = (),
 ) -> list[Phase]:
-    """Divide the arms' moments by when customers came; a single phase where no weights changed."""
-    if not weights:
-        return [Phase.of_all(moments, strata)]
-    columns, found = evidence.columns, evidence.found
-    by_value = {} if evidence.strata is None else found.segment_phases[evidence.strata]
+    """Put arms' moments by when customers came, all and in strata, beside the weights of the time.
+
+    Args:
+        parts: Of every phase, the moments by the arm's id.
+        weights: That may have been served in each phase.
+        arms: The experiment's.
+        columns: How many the moments have.
+        strata: Of every stratum what `parts` has of all.
+    """
     return [
         Phase(
             served,
-            by_key(found.phases[number], arms, columns),
-            tuple(by_key(parts[number], arms, columns) for _, parts in sorted(by_value.items())),
+            by_key(part, arms, columns),
+            tuple(by_key(stratum[number], arms, columns) for stratum in strata),
         )
-        for number, served in enumerate(weights)
+        for number, (served, part) in enumerate(zip(weights, parts, strict=True))
     ]
 
 
@@ -155,16 +159,8 @@ def write_segments(
     for index, dimension in enumerate(evidence.attributes):
         for value, by_arm in sorted(evidence.found.by_segment[index].items()):
             moments = by_key(by_arm, arms, columns)
-            phases = (
-                [
-                    Phase(served, by_key(part, arms, columns))
-                    for served, part in zip(
-                        weights, evidence.found.segment_phases[index][value], strict=True
-                    )
-                ]
-                if weights
-                else [Phase.of_all(moments)]
-            )
+            parts = evidence.found.segment_phases[index][value]
+            phases = to_phases(parts, weights, arms, columns)
             own = compare_segment(evidence.plan, evidence.layout, phases)
             places.append((dimension, value, moments, len(own)))
             compared += own

@@ -63,6 +63,8 @@ def to_sql(experiment: Experiment, analysis: Analysis) -> str:
 
 def _phases(served: Phases) -> str:
     """Say which weights were served in each phase, where they changed."""
+    if not served.starts:
+        return ""
     return "".join(
         f"-- Phase {number}: {' or '.join(map(_say_weights, weights))}\n"
         for number, weights in enumerate(served.weights)

@@ -14,10 +14,13 @@ SETTLING = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """When each phase but the first began, and the weights that may have been served in each."""
+    """When each phase but the first began, and the weights that may have been served in each.
+
+    Where there is only one phase its weights do not matter, and are not said.
+    """
 
     starts: tuple[datetime, ...] = ()
-    weights: tuple[tuple[Mapping[str, int], ...], ...] = ()
+    weights: tuple[tuple[Mapping[str, int], ...], ...] = (({},),)
 
 
 def find_phases(changed_at: Sequence[datetime]) -> list[datetime]:
